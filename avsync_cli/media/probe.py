@@ -1,0 +1,472 @@
+"""What is in a file: container, tracks, sizes, rates, start times. No picture is decoded.
+
+Two sources, put together. The list of tracks comes from ffprobe where there is one, else from what
+`ffmpeg -i` prints; both say the same (a test holds that). The clock of each track comes from
+the time stamps of its first packets, copied without decoding, the same way in both cases: printed
+rates are rounded to two decimals, and whether a rate is constant is not printed at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import os
+import re
+import stat
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ffmpeg as ffmpeg_python
+
+from avsync_cli.errors import FileMissingError, NotMediaError
+from avsync_cli.media.ffmpeg import (
+    FfmpegStream,
+    clean_line,
+    display_name,
+    find_ffmpeg,
+    find_ffprobe,
+    input_args,
+    input_url,
+    run_text,
+    with_program,
+)
+
+PROBE_TIMEOUT_S = 60.0
+
+_LOOK_PACKETS = 100
+_LOOK_TOTAL_PACKETS = 3000
+_LOOK_S = 5.0
+
+_NOT_MEDIA_HINT = "give a video file such as mp4, mov, mkv, webm or ts (not a playlist)"
+
+_COMMON_RATES = tuple(
+    sorted(
+        {Fraction(n) for n in (5, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)}
+        | {Fraction(1000 * n, 1001) for n in (12, 15, 24, 30, 48, 60, 120, 240)}
+    )
+)
+
+_CHANNELS = {
+    "mono": 1,
+    "stereo": 2,
+    "downmix": 2,
+    "binaural": 2,
+    "quad": 4,
+    "hexagonal": 6,
+    "octagonal": 8,
+    "cube": 8,
+    "hexadecagonal": 16,
+}
+
+
+@dataclass(frozen=True)
+class VideoTrack:
+    """One picture track.
+
+    Attributes:
+        index: ffmpeg's stream index in the file.
+        position: number among the video tracks, from 0.
+        codec: ffmpeg's short name.
+        width, height: as displayed, in square pixels, after rotation and sample aspect ratio.
+        fps: mean source frame rate; the common rate it rounds to where there is one.
+        vfr: whether the first frames come at visibly uneven distances.
+        start_s: time stamp of the earliest of the first frames, on the file's own clock.
+        is_cover: a still picture attached to the file, not a picture track to judge.
+    """
+
+    index: int
+    position: int
+    codec: str
+    width: int
+    height: int
+    fps: Fraction
+    vfr: bool
+    start_s: Fraction | None
+    is_cover: bool
+
+
+@dataclass(frozen=True)
+class AudioTrack:
+    """One sound track; `start_s` is its first packet's, which may be codec delay a player skips."""
+
+    index: int
+    position: int
+    codec: str
+    rate_hz: int
+    channels: int
+    start_s: Fraction | None
+    language: str
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """A file's facts. `start_s` is the player's zero on the file's own clock."""
+
+    path: str
+    container: str
+    start_s: Fraction
+    duration_s: float
+    video: tuple[VideoTrack, ...]
+    audio: tuple[AudioTrack, ...]
+
+
+@dataclass
+class _Listed:
+    """A track as the listing has it, before its packets were looked at."""
+
+    kind: str
+    index: int
+    codec: str
+    width: int = 0
+    height: int = 0
+    aspect: Fraction = Fraction(1)
+    rotation: float = 0.0
+    fps: str = ""
+    is_cover: bool = False
+    rate_hz: int = 0
+    channels: int = 0
+    language: str = ""
+
+
+@dataclass
+class _Listing:
+    container: str = ""
+    start_s: Fraction = Fraction(0)
+    duration_s: float = 0.0
+    tracks: list[_Listed] = field(default_factory=list)
+
+
+@dataclass
+class _Clock:
+    """Time base and the first packets' time stamps of one track."""
+
+    tick_s: Fraction = Fraction(1, 1000)
+    stamps: list[int] = field(default_factory=list)
+
+
+def probe(path: str | os.PathLike[str]) -> MediaInfo:
+    """Look into a file without decoding it.
+
+    Missing picture or sound is no error here; decoding raises for it.
+
+    Raises:
+        FileMissingError: no such file, not a regular file, or not readable.
+        NotMediaError: not a container that avsync opens.
+        DecodeError: ffmpeg did not answer.
+        FfmpegMissingError: there is no ffmpeg.
+    """
+    check_file(path)
+    ffprobe = find_ffprobe()
+    with _open_packets(path) as packets:
+        listing = _list_with_ffprobe(path, ffprobe) if ffprobe else _list_with_ffmpeg(path)
+        order = [t for kind in ("video", "audio") for t in listing.tracks if t.kind == kind]
+        steady = [n for n, t in enumerate(order) if t.kind == "video" and not t.is_cover]
+        clocks = _read_clocks(packets, len(order), steady)
+    video: list[VideoTrack] = []
+    audio: list[AudioTrack] = []
+    for track, clock in zip(order, clocks, strict=True):
+        start = min(clock.stamps) * clock.tick_s if clock.stamps else None
+        if track.kind == "video":
+            width, height = _displayed_size(track)
+            fps, vfr = _frame_rate(track.fps, clock)
+            video.append(
+                VideoTrack(
+                    index=track.index,
+                    position=len(video),
+                    codec=track.codec,
+                    width=width,
+                    height=height,
+                    fps=fps,
+                    vfr=vfr and not track.is_cover,
+                    start_s=start,
+                    is_cover=track.is_cover,
+                )
+            )
+        else:
+            audio.append(
+                AudioTrack(
+                    index=track.index,
+                    position=len(audio),
+                    codec=track.codec,
+                    rate_hz=track.rate_hz,
+                    channels=track.channels,
+                    start_s=start,
+                    language=track.language,
+                )
+            )
+    return MediaInfo(
+        path=os.fsdecode(path),
+        container=listing.container,
+        start_s=listing.start_s,
+        duration_s=listing.duration_s,
+        video=tuple(video),
+        audio=tuple(audio),
+    )
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Raise FileMissingError unless `path` is a regular file that can be opened for reading."""
+    name = display_name(path)
+
+    def refuse(what: str, hint: str) -> FileMissingError:
+        return FileMissingError(f"{what}: {name}", hint, os.fsdecode(path))
+
+    try:
+        mode = Path(os.fsdecode(path)).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise refuse("no such file", "check the spelling of the path") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise refuse(f"cannot read the file ({reason})", "check the path and its rights") from None
+    if stat.S_ISDIR(mode):
+        raise refuse("this is a folder, not a file", "give the files in it, or use --recursive")
+    if not stat.S_ISREG(mode):
+        raise refuse(
+            "not a regular file (a pipe, socket or device)", "save it to a file on disk first"
+        )
+    try:
+        # Non-blocking so that a path swapped for a pipe meanwhile cannot hang us.
+        os.close(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+    except OSError as error:
+        hint = "check its rights" if error.errno == errno.EACCES else "check the path"
+        raise refuse(f"cannot read the file ({error.strerror})", hint) from None
+
+
+def _open_packets(path: str | os.PathLike[str]) -> FfmpegStream:
+    source = ffmpeg_python.input(input_url(path), copyts=None, **input_args())
+    argv = ffmpeg_python.output(
+        source["v?"],
+        source["a?"],
+        "pipe:1",
+        format="framecrc",
+        c="copy",
+        copyinkf=None,
+        copypriorss=1,
+        flush_packets=1,
+    ).get_args()
+    return FfmpegStream(
+        with_program(argv, find_ffmpeg()), path=path, block_bytes=2048, stall_s=PROBE_TIMEOUT_S
+    )
+
+
+def _read_clocks(packets: FfmpegStream, tracks: int, steady: Sequence[int]) -> list[_Clock]:
+    """Time stamps of each track's first packets; reads on only as long as it must.
+
+    Args:
+        packets: ffmpeg writing framecrc lines.
+        tracks: how many tracks there are.
+        steady: those whose frame rate is wanted.
+    """
+    clocks = [_Clock() for _ in range(tracks)]
+    deadline = time.monotonic() + _LOOK_S
+    rest = b""
+    total = 0
+    while total < _LOOK_TOTAL_PACKETS and time.monotonic() < deadline:
+        enough = all(len(clocks[n].stamps) >= _LOOK_PACKETS for n in steady)
+        if enough and all(clock.stamps for clock in clocks):
+            break
+        block = packets.read_block()
+        if block is None:
+            break
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            if match := re.match(rb"#tb (\d+): (\d+)/(\d+)", line):
+                n, num, den = (int(g) for g in match.groups())
+                if n < tracks and num and den:
+                    clocks[n].tick_s = Fraction(num, den)
+            elif match := re.match(rb"(\d+),\s*(-?\d+|NOPTS),\s*(-?\d+|NOPTS),", line):
+                total += 1
+                n = int(match.group(1))
+                stamp = match.group(3) if match.group(3) != b"NOPTS" else match.group(2)
+                if n < tracks and stamp != b"NOPTS":
+                    clocks[n].stamps.append(int(stamp))
+    return clocks
+
+
+def _displayed_size(track: _Listed) -> tuple[int, int]:
+    width = max(1, round(track.width * track.aspect)) if track.width else 0
+    height = track.height
+    # A player turns the picture by quarter turns; other angles keep the frame's size.
+    if abs(abs(track.rotation) % 180 - 90) < 1:
+        width, height = height, width
+    return width, height
+
+
+def _frame_rate(listed: str, clock: _Clock) -> tuple[Fraction, bool]:
+    """(rate, uneven) from the listed mean rate (two decimals) and the first time stamps."""
+    stamps = sorted(set(clock.stamps))
+    steps = [(b - a) * clock.tick_s for a, b in itertools.pairwise(stamps)]
+    # The reordered end of the look misses frames; only the front is complete.
+    steps = steps[: max(1, len(steps) - 8)] if len(stamps) >= _LOOK_PACKETS else steps
+    mean = sum(steps, Fraction(0)) / len(steps) if steps else Fraction(0)
+    vfr = False
+    if len(steps) >= 4 and mean > 0:
+        middle = sorted(steps)[len(steps) // 2]
+        slack = max(clock.tick_s * Fraction(3, 2), middle / 10)
+        vfr = sum(abs(step - middle) > slack for step in steps) > len(steps) * 0.05
+    rate = Fraction(listed) if listed else (1 / mean if mean else Fraction(0))
+    if not 0 < rate <= 1000:
+        rate = 1 / mean if mean else Fraction(25)
+    near = min(_COMMON_RATES, key=lambda common: abs(common - rate))
+    if abs(near - rate) <= max(Fraction(6, 1000), near / 5000):
+        rate = near
+    return rate.limit_denominator(1001), vfr
+
+
+# --- the listing from ffprobe -------------------------------------------------------------------
+
+
+def _list_with_ffprobe(path: str | os.PathLike[str], ffprobe: Path) -> _Listing:
+    limits = [part for key, value in input_args().items() for part in (f"-{key}", str(value))]
+    show = ["-v", "error", "-print_format", "json", "-show_format", "-show_streams"]
+    done = run_text(
+        [str(ffprobe), *show, *limits, input_url(path)], timeout_s=PROBE_TIMEOUT_S, path=path
+    )
+    try:
+        data = json.loads(done.stdout)
+    except ValueError:
+        data = {}
+    if done.returncode != 0 or not data.get("format"):
+        raise _not_media(path, done.stderr)
+    head = data["format"]
+    listing = _Listing(
+        container=str(head.get("format_name", "")),
+        start_s=Fraction(head.get("start_time", "0")),
+        duration_s=float(head.get("duration", 0.0)),
+    )
+    for entry in data.get("streams", []):
+        kind = entry.get("codec_type")
+        if kind not in ("video", "audio"):
+            continue
+        track = _Listed(
+            kind,
+            int(entry["index"]),
+            str(entry.get("codec_name", "none")),
+            language=_language(str(entry.get("tags", {}).get("language", ""))),
+        )
+        if kind == "video":
+            _fill_video(track, entry)
+        else:
+            track.rate_hz = int(entry.get("sample_rate", 0))
+            track.channels = int(entry.get("channels", 0))
+        listing.tracks.append(track)
+    return listing
+
+
+def _fill_video(track: _Listed, entry: dict[str, Any]) -> None:
+    track.width, track.height = int(entry.get("width", 0)), int(entry.get("height", 0))
+    track.aspect = _ratio(str(entry.get("sample_aspect_ratio", "1:1")))
+    track.is_cover = bool(entry.get("disposition", {}).get("attached_pic", 0))
+    for side in entry.get("side_data_list", []):
+        track.rotation = float(side.get("rotation", track.rotation))
+    num, _, den = str(entry.get("avg_frame_rate", "0/0")).partition("/")
+    if int(num) > 0 and int(den or 0) > 0:
+        track.fps = f"{int(num) / int(den):.2f}"
+
+
+def _ratio(text: str) -> Fraction:
+    """ "4:3" as a fraction; 1 for what is absent, zero or beyond any real pixel shape."""
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if not match or int(match.group(1)) == 0 or int(match.group(2)) == 0:
+        return Fraction(1)
+    ratio = Fraction(int(match.group(1)), int(match.group(2)))
+    return ratio if Fraction(1, 10) <= ratio <= 10 else Fraction(1)
+
+
+def _language(text: str) -> str:
+    return "" if text == "und" else text
+
+
+def _not_media(path: str | os.PathLike[str], log: str) -> Exception:
+    lines = [clean_line(line, path) for line in log.splitlines() if line.strip()]
+    lines = [line for line in lines if "output file must be specified" not in line]
+    said = f" ({lines[-1]})" if lines else ""
+    return NotMediaError(
+        f"not a media file avsync can open{said}: {display_name(path)}",
+        _NOT_MEDIA_HINT,
+        os.fsdecode(path),
+    )
+
+
+# --- the listing from ffmpeg -i -----------------------------------------------------------------
+
+_DURATION = re.compile(r"  Duration: (N/A|(\d+):(\d\d):(\d\d\.\d+))(?:, start: (-?[\d.]+))?")
+_STREAM = re.compile(
+    r" {2,4}Stream #0:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>[^)]*)\))?: "
+    r"(?P<kind>Video|Audio): (?P<rest>.*)"
+)
+
+
+def _list_with_ffmpeg(path: str | os.PathLike[str]) -> _Listing:
+    argv = ffmpeg_python.input(input_url(path), **input_args()).output("-").get_args()[:-1]
+    done = run_text(
+        with_program(argv, find_ffmpeg(), "repeat+info"), timeout_s=PROBE_TIMEOUT_S, path=path
+    )
+    return _parse_listing(done.stderr, path)
+
+
+def _parse_listing(log: str, path: str | os.PathLike[str]) -> _Listing:
+    """Read what `ffmpeg -i` prints about its input."""
+    listing: _Listing | None = None
+    for line in log.splitlines():
+        if match := re.match(r"Input #0, (.*?), from '", line):
+            listing = _Listing(container=match.group(1))
+        elif listing is None:
+            continue
+        elif match := re.match(
+            r"  Duration: (N/A|(\d+):(\d\d):(\d\d\.\d+))(?:, start: (-?[\d.]+))?", line
+        ):
+            if match.group(2):
+                hours, minutes, seconds = match.group(2, 3, 4)
+                listing.duration_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            listing.start_s = Fraction(match.group(5) or "0")
+        elif match := _STREAM.match(line):
+            listing.tracks.append(_parse_stream(match))
+        elif listing.tracks and (match := re.match(r"\s+.*rotation of (-?[\d.]+) degrees", line)):
+            listing.tracks[-1].rotation = float(match.group(1))
+    if listing is None:
+        raise _not_media(path, log)
+    return listing
+
+
+def _parse_stream(match: re.Match[str]) -> _Listed:
+    rest = match.group("rest")
+    codec = re.match(r"[^\s,]+", rest)
+    track = _Listed(
+        match.group("kind").lower(),
+        int(match.group("index")),
+        codec.group(0) if codec else "none",
+        language=_language(match.group("language") or ""),
+    )
+    if track.kind == "audio":
+        rate = re.search(r", (\d+) Hz(?:, ([^,]+))?", rest)
+        if rate:
+            track.rate_hz = int(rate.group(1))
+            track.channels = _channel_count(rate.group(2) or "")
+        return track
+    if size := re.search(r", (\d+)x(\d+)", rest):
+        track.width, track.height = int(size.group(1)), int(size.group(2))
+    # Printed twice when the container overrules the codec; the container's comes last and wins.
+    if aspects := re.findall(r"SAR (\d+:\d+)", rest):
+        track.aspect = _ratio(aspects[-1])
+    if rate := re.search(r", ([\d.]+)(k?) fps", rest):
+        track.fps = str(float(rate.group(1)) * (1000 if rate.group(2) else 1))
+    track.is_cover = "(attached pic)" in rest
+    return track
+
+
+def _channel_count(layout: str) -> int:
+    """How many channels a layout has as ffmpeg prints it: "mono", "5.1(side)", "12 channels"."""
+    layout = layout.strip()
+    if match := re.match(r"(\d+) channels", layout):
+        return int(match.group(1))
+    if match := re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", layout):
+        return sum(int(group) for group in match.groups() if group)
+    if match := re.match(r"ambisonic (\d+)", layout):
+        return (int(match.group(1)) + 1) ** 2
+    return _CHANNELS.get(re.split(r"[\s(]", layout)[0], 2)

@@ -1,0 +1,220 @@
+"""The sound on avsync's clock: mono samples at j/16000 s, from exact time stamps.
+
+ffmpeg decodes and resamples; where each piece belongs is decided here from its time stamp, so that
+gaps become silence that is known to be filler, and nothing slides.
+"""
+
+from __future__ import annotations
+
+import os
+
+import ffmpeg as ffmpeg_python
+import numpy as np
+
+from avsync_cli.errors import DecodeError
+from avsync_cli.media.ffmpeg import (
+    FfmpegStream,
+    display_name,
+    find_ffmpeg,
+    input_args,
+    input_url,
+    with_program,
+)
+from avsync_cli.media.probe import AudioTrack, MediaInfo
+from avsync_cli.media.stamps import Stamps
+from avsync_cli.timebase import FPS, HOP_SAMPLES, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+
+JUMP_SAMPLES = 480
+"""30 ms: a time stamp further than this from where the sound stands is a gap, taken at once."""
+
+SLIP_SAMPLES = 64
+"""4 ms: a lasting difference beyond this is corrected; less is the rounding of time stamps."""
+
+SLIP_WEIGHT = 1 / 8
+"""Weight of the newest piece in the running mean of that difference."""
+
+CANCEL_RATIO = 0.1
+"""Share of the channels' mean power below which their sum counts as cancelled out."""
+
+MAX_MIX_CHANNELS = 8
+"""Up to here layouts are known and ffmpeg mixes to stereo; beyond, channels are averaged."""
+
+
+def to_mono(channels: np.ndarray) -> np.ndarray:
+    """Mix (n, C) float32 down to (n,) without losing sound that is in opposite phase.
+
+    The mean of the channels, unless they cancel (a phase-inverted stereo pair): then the loudest
+    channel alone.
+    """
+    if channels.shape[1] == 1:
+        return channels[:, 0]
+    mixed: np.ndarray = channels.mean(axis=1, dtype=np.float32)
+    powers = np.mean(np.square(channels, dtype=np.float32), axis=0)
+    if float(np.mean(np.square(mixed))) < CANCEL_RATIO * float(powers.mean()):
+        loudest: np.ndarray = channels[:, int(powers.argmax())]
+        return loudest
+    return mixed
+
+
+class SoundReader:
+    """Timeline sound in order, from one ffmpeg process.
+
+    Args:
+        info: the file.
+        track: which of its audio tracks.
+        first_frame: timeline frame (1/25 s) to begin with.
+        end_frame: timeline frame to stop before, or None for the end of the track.
+        seek_s: where to jump to in the file, seconds from its zero, or None.
+    """
+
+    def __init__(
+        self,
+        info: MediaInfo,
+        track: AudioTrack,
+        *,
+        first_frame: int,
+        end_frame: int | None,
+        seek_s: float | None,
+    ) -> None:
+        self._path = info.path
+        self._channels = min(track.channels, 2)
+        if track.channels > MAX_MIX_CHANNELS:
+            self._channels = track.channels
+        self._zero = round(info.start_s * SAMPLE_RATE_HZ)
+        self._next = first_frame * SAMPLES_PER_FRAME
+        self._stamps = Stamps("sound")
+        self._bytes = bytearray()
+        self._piece: tuple[int, np.ndarray] | None = None
+        self._cursor: int | None = None
+        self._slip = 0.0
+        self._ended = False
+        self.samples_read = 0
+        self._stream = FfmpegStream(
+            self._compose(info, track, first_frame, end_frame, seek_s),
+            path=info.path,
+            block_bytes=16_384 * self._channels,
+            max_blocks=64,
+            on_line=self._stamps.take_line,
+        )
+
+    def _compose(
+        self,
+        info: MediaInfo,
+        track: AudioTrack,
+        first_frame: int,
+        end_frame: int | None,
+        seek_s: float | None,
+    ) -> list[str]:
+        options = dict(input_args(), copyts=None)
+        if seek_s is not None:
+            options.update(noaccurate_seek=None, ss=f"{seek_s:.6f}")
+        stream = ffmpeg_python.input(input_url(info.path), **options)[str(track.index)]
+        start = float(info.start_s)
+        bounds = {}
+        if first_frame > 0:
+            bounds["start"] = f"{start + first_frame / FPS - 0.1:.6f}"
+        if end_frame is not None:
+            bounds["end"] = f"{start + end_frame / FPS + 0.1:.6f}"
+        if bounds:
+            stream = stream.filter("atrim", **bounds)
+        wanted = {"sample_rates": str(SAMPLE_RATE_HZ), "sample_fmts": "flt"}
+        if track.channels <= MAX_MIX_CHANNELS:
+            wanted["channel_layouts"] = "mono" if track.channels == 1 else "stereo"
+        stream = stream.filter("aformat", **wanted).filter("asettb", f"1/{SAMPLE_RATE_HZ}")
+        stream = stream.filter("ashowinfo")
+        argv = ffmpeg_python.output(stream, "pipe:1", format="f32le").get_args()
+        return with_program(argv, find_ffmpeg(), "repeat+level+info")
+
+    def _read_piece(self) -> bool:
+        """Read the next decoded piece and place it; False at the end of the track."""
+        while True:
+            wait = bool(self._bytes)
+            if not wait:
+                block = self._stream.read_block()
+                if block is None:
+                    self._ended = True
+                    return False
+                self._bytes += block
+            stamp = self._stamps.pop(self._path)
+            assert stamp is not None
+            pts, samples = stamp
+            size = samples * self._channels * 4
+            while len(self._bytes) < size:
+                block = self._stream.read_block()
+                if block is None:
+                    self._ended = True
+                    return False
+                self._bytes += block
+            if samples == 0:
+                continue
+            raw = np.frombuffer(bytes(self._bytes[:size]), "<f4").reshape(samples, self._channels)
+            del self._bytes[:size]
+            self.samples_read += samples
+            sound = np.nan_to_num(to_mono(raw), nan=0.0, posinf=1.0, neginf=-1.0)
+            self._piece = (self._place(pts, samples), sound.clip(-1.0, 1.0))
+            return True
+
+    def _place(self, pts: int | None, samples: int) -> int:
+        """Where on the timeline (in samples) a piece begins; moves the cursor past it."""
+        at = self._cursor
+        if at is None:
+            at = 0 if pts is None else pts - self._zero
+        elif pts is not None:
+            off = pts - self._zero - at
+            if abs(off) > JUMP_SAMPLES:
+                at, self._slip = at + off, 0.0
+            else:
+                self._slip += SLIP_WEIGHT * (off - self._slip)
+                if abs(self._slip) > SLIP_SAMPLES:
+                    at, self._slip = at + round(self._slip), 0.0
+        self._cursor = at + samples
+        return at
+
+    def fill(self, sound: np.ndarray, valid: np.ndarray) -> int:
+        """Fill the next n frames' worth of sound.
+
+        Args:
+            sound: (n * 640,) float32, written; -1..1, silence where there is none.
+            valid: (n * 4,) bool, written, one per 10 ms; False where silence was filled in.
+
+        Returns:
+            How many of the n frames begin before the end of the track.
+        """
+        count = len(sound)
+        begin = self._next
+        sound[:] = 0.0
+        covered = np.zeros(count, bool)
+        while True:
+            if self._piece is None and (self._ended or not self._read_piece()):
+                break
+            assert self._piece is not None
+            at, piece = self._piece
+            low, high = max(at, begin), min(at + len(piece), begin + count)
+            if low < high:
+                sound[low - begin : high - begin] = piece[low - at : high - at]
+                covered[low - begin : high - begin] = True
+            if at + len(piece) > begin + count:
+                break  # the rest of it belongs to the next chunk
+            self._piece = None
+        valid[:] = covered.reshape(-1, HOP_SAMPLES).all(axis=1)
+        self._next += count
+        frames = count // SAMPLES_PER_FRAME
+        if not self._ended or self._piece is not None:
+            return frames
+        left = max(0, (self._cursor or 0) - begin)
+        return min(frames, -(-left // SAMPLES_PER_FRAME))
+
+    def check(self) -> None:
+        """Raise DecodeError if ffmpeg ended without giving a single sample."""
+        if self._ended and self.samples_read == 0:
+            self._stream.finish()
+            said = self._stream.last_error()
+            raise DecodeError(
+                f"no sound could be decoded{f' ({said})' if said else ''}: "
+                f"{display_name(self._path)}",
+                "the file may be damaged or its codec unknown to this ffmpeg",
+                os.fsdecode(self._path),
+            )
+
+    def close(self) -> None:
+        self._stream.close()
