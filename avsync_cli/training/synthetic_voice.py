@@ -1,0 +1,365 @@
+"""Speech-like sound and the mouth that makes it, both read off one score of phones.
+
+A random score of syllables is turned into smooth articulator curves (jaw, lips, tongue) and into
+the controls of a source-filter synthesiser. The picture samples the curves at exact frame times,
+the sound is filtered by vocal-tract resonances that follow the same curves, so the two are in
+sync by construction, to the millisecond of the control grid.
+
+Sources: the source-filter model and its second-order resonances, Klatt, "Software for a
+cascade/parallel formant synthesizer" (JASA 1980); coarticulation as targets blended by dominance,
+Cohen and Massaro, "Modeling coarticulation in synthetic visual speech" (1993).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from avsync_cli.timebase import SAMPLE_RATE_HZ
+from avsync_cli.training.synthetic_phones import (
+    CODA_ODDS,
+    CODAS,
+    INDEX,
+    NAMES,
+    ONSET_ODDS,
+    ONSETS,
+    SHUT,
+    TABLE,
+    VOWEL_ODDS,
+    VOWELS,
+)
+
+CONTROL_HZ = 1000
+"""Control curves a second: one point a millisecond, well below the 10 ms offset resolution."""
+
+_PAD_S = 0.8
+"""Speech made before and after the part that is kept, so that clips begin in mid-sentence."""
+
+_WINDOW = 256
+_FFT = 768
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A speaker's way of speaking.
+
+    Attributes:
+        pitch_hz: mean pitch, about 80..280.
+        tract: factor on all formants (shorter tract, higher formants), about 0.85..1.2.
+        breath: share of noise in the voiced source, 0..0.3.
+        bright: how much of the highs the voice has, 0.6..1.3.
+        rate_hz: mean syllables a second, 2..7.
+        effort: how far the mouth opens for the same sound, 0.45 (mumbling) .. 1.25.
+        rest: lip aperture when silent, 0 (shut) .. 0.15 (parted).
+        lead_s: how much earlier than its sound a gesture is steered, in seconds.
+        pause: mean length of a pause between phrases in seconds.
+    """
+
+    pitch_hz: float
+    tract: float
+    breath: float
+    bright: float
+    rate_hz: float
+    effort: float
+    rest: float
+    lead_s: float
+    pause: float
+
+
+def draw_voice(rng: np.random.Generator) -> Voice:
+    """A random speaker."""
+    high = rng.random() < 0.5
+    return Voice(
+        pitch_hz=float(rng.uniform(155, 270) if high else rng.uniform(82, 155)),
+        tract=float(rng.uniform(1.02, 1.2) if high else rng.uniform(0.88, 1.05)),
+        breath=float(rng.uniform(0.01, 0.15)),
+        bright=float(rng.uniform(0.6, 1.3)),
+        rate_hz=float(np.clip(rng.normal(4.3, 1.0), 2.0, 7.0)),
+        effort=float(np.clip(rng.normal(0.9, 0.2), 0.45, 1.25)),
+        rest=float(max(0.0, rng.uniform(-0.1, 0.15))),
+        lead_s=float(rng.uniform(0.01, 0.04)),
+        pause=float(rng.uniform(0.15, 0.6)),
+    )
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Sound and the mouth behind it.
+
+    Attributes:
+        sound: (samples,) float32 at 16 kHz, RMS about 0.1 where voiced, peaks below 1.
+        jaw, aperture, width, tongue, tuck, press: (points,) float32 at `CONTROL_HZ`, from time 0.
+            jaw and aperture 0 (shut) .. about 1.3; width -1 (rounded) .. 1 (spread); tongue (tip)
+            0 (down) .. 1 (up); tuck 0..1 (lower lip under the upper teeth); press 0..1 (lips
+            pressed together by a bilabial).
+    """
+
+    sound: np.ndarray
+    jaw: np.ndarray
+    aperture: np.ndarray
+    width: np.ndarray
+    tongue: np.ndarray
+    tuck: np.ndarray
+    press: np.ndarray
+
+    def mouth_at(self, times_s: np.ndarray) -> np.ndarray:
+        """The mouth at given moments.
+
+        Args:
+            times_s: (n,) seconds from the start of the sound.
+
+        Returns:
+            (6, n) float32: jaw, aperture, width, tongue, tuck, press.
+        """
+        grid = np.arange(len(self.jaw)) / CONTROL_HZ
+        curves = (self.jaw, self.aperture, self.width, self.tongue, self.tuck, self.press)
+        return np.stack([np.interp(times_s, grid, c) for c in curves]).astype(np.float32)
+
+
+def smooth_noise(rng: np.random.Generator, points: int, step: float) -> np.ndarray:
+    """(points,) wandering curve of about unit variance that changes over `step` points."""
+    knots = int(points / step) + 4
+    values = rng.standard_normal(knots)
+    where = np.arange(points) / step + rng.random()
+    left = where.astype(np.int64)
+    f = where - left
+    f = f * f * (3 - 2 * f)
+    mixed = values[left] * (1 - f) + values[left + 1] * f
+    return np.asarray(mixed / np.sqrt(0.75))
+
+
+def _hann_smooth(curve: np.ndarray, width: int) -> np.ndarray:
+    """Columns of (points, k) or (points,) smoothed by a symmetric Hann kernel; ends repeated."""
+    width = max(3, width | 1)
+    kernel = np.hanning(width + 2)[1:-1]
+    kernel /= kernel.sum()
+    half = width // 2
+    flat = curve.reshape(len(curve), -1)
+    out = np.empty_like(flat)
+    for k in range(flat.shape[1]):
+        out[:, k] = np.convolve(np.pad(flat[:, k], half, mode="edge"), kernel, mode="valid")
+    return np.asarray(out.reshape(curve.shape))
+
+
+def _draw_score(
+    rng: np.random.Generator, voice: Voice, total_ms: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Random phrases: (phones,) table rows, durations in ms, stress (1 is plain)."""
+    rows: list[int] = []
+    lengths: list[int] = []
+    stresses: list[float] = []
+    onset_p = ONSET_ODDS / ONSET_ODDS.sum()
+    coda_p = CODA_ODDS / CODA_ODDS.sum()
+    vowel_p = VOWEL_ODDS / VOWEL_ODDS.sum()
+    spent = 0
+
+    def add(name: str, length_ms: float, stress: float) -> None:
+        nonlocal spent
+        length = max(5, round(length_ms))
+        rows.append(INDEX[name])
+        lengths.append(length)
+        stresses.append(stress)
+        spent += length
+
+    if rng.random() < 0.3:
+        add("sil", rng.uniform(50, 900), 1.0)
+    while spent < total_ms:
+        syllables = int(rng.integers(2, 14))
+        rate = voice.rate_hz * rng.uniform(0.8, 1.25)
+        for k in range(syllables):
+            stress = float(np.clip(rng.normal(1.0, 0.22), 0.5, 1.5))
+            pace = 4.5 / rate * rng.uniform(0.85, 1.15)
+            squeeze = pace**0.5
+            onset = ONSETS[rng.choice(len(ONSETS), p=onset_p)]
+            coda = CODAS[rng.choice(len(CODAS), p=coda_p)] if rng.random() < 0.7 else ()
+            for name, length in onset:
+                scale = 1.0 if length < 25 else squeeze * rng.uniform(0.8, 1.25)
+                least = 45.0 if name in SHUT else 5.0
+                add(name, max(least, length * scale), stress)
+            vowel = VOWELS[rng.choice(len(VOWELS), p=vowel_p)]
+            length = max(55.0, (1000 / rate) * rng.uniform(0.75, 1.2) - 85 * squeeze)
+            if k == syllables - 1:
+                length *= rng.uniform(1.1, 1.7)
+            if rng.random() < 0.15:
+                add(vowel, length * 0.5, stress)
+                vowel = VOWELS[rng.choice(len(VOWELS), p=vowel_p)]
+                length *= 0.6
+            add(vowel, length, stress)
+            for name, length in coda:
+                scale = 1.0 if length < 25 else squeeze * rng.uniform(0.8, 1.25)
+                add(name, max(45.0 if name in SHUT else 5.0, length * scale), stress * 0.9)
+        add("sil", 1000 * voice.pause * rng.gamma(2.0, 0.5) + 60, 1.0)
+    return np.array(rows), np.array(lengths), np.array(stresses)
+
+
+def _shut_curve(rows: np.ndarray, lengths: np.ndarray, total: int, ramp: float) -> np.ndarray:
+    """(total,) 1 while a bilabial holds the lips shut, easing to 0 within `ramp` ms around it."""
+    curve = np.zeros(total)
+    ends = np.cumsum(lengths)
+    grid = np.arange(total)
+    for row, length, end in zip(rows, lengths, ends, strict=True):
+        if NAMES[row] not in SHUT or end - length >= total:
+            continue
+        lo, hi = max(0, int(end - length - ramp)), min(total, int(end + ramp) + 1)
+        t = grid[lo:hi]
+        gap = np.maximum(np.maximum(end - length - t, t - end), 0) / ramp
+        near = np.clip(1 - gap, 0, 1)
+        curve[lo:hi] = np.maximum(curve[lo:hi], near * near * (3 - 2 * near))
+    return curve
+
+
+def speak(rng: np.random.Generator, duration_s: float, voice: Voice) -> Speech:
+    """Random speech of `duration_s` seconds (> 0) and the mouth movement behind it.
+
+    The sound carries the voice alone: no room, no noise. Deterministic for a given `rng` state.
+    """
+    pad = round(_PAD_S * CONTROL_HZ)
+    points = round(duration_s * CONTROL_HZ) + 1
+    total = points + 2 * pad
+    rows, lengths, stresses = _draw_score(rng, voice, total)
+    which = np.repeat(np.arange(len(rows)), lengths)[:total]
+    target = TABLE[rows[which]]
+    stress = _hann_smooth(stresses[which], 121)
+
+    # The picture: targets blended by dominance over about a syllable, steered a little ahead.
+    lead = round(voice.lead_s * CONTROL_HZ)
+    ahead = np.minimum(np.arange(total) + lead, total - 1)
+    speed = np.clip(4.5 / voice.rate_hz, 0.7, 1.5)
+    reach = round(rng.uniform(95, 140) * speed**0.5)
+    seen = target[ahead]
+    silent = rows[which][ahead] == INDEX["sil"]
+    jaw_t = np.where(silent, 0.6 * voice.rest, seen[:, 0])
+    open_t = np.where(silent, voice.rest, seen[:, 1])
+    by_open, by_width = seen[:, 5], seen[:, 6]
+    blended = _hann_smooth(
+        np.stack(
+            [
+                jaw_t * by_open,
+                open_t * by_open,
+                seen[:, 3] * by_open,
+                by_open,
+                seen[:, 2] * by_width,
+                by_width,
+            ],
+            axis=1,
+        ),
+        reach,
+    )
+    push = voice.effort * (0.4 + 0.6 * stress)
+    jaw = blended[:, 0] / blended[:, 3] * push
+    aperture = blended[:, 1] / blended[:, 3] * push
+    tongue = blended[:, 2] / blended[:, 3]
+    width = blended[:, 4] / blended[:, 5] * (0.6 + 0.4 * voice.effort)
+    tuck = _hann_smooth(seen[:, 4], 71)
+    press = _shut_curve(rows, lengths, total, rng.uniform(50, 85) * speed**0.5)
+    drift = 0.02 * smooth_noise(rng, total, 400)
+    aperture = np.maximum(aperture + drift, 0) * (1 - press)
+    jaw = np.maximum(jaw, 0) * (1 - 0.45 * press)
+
+    sound = _synthesise(rng, voice, target, stress, aperture, points, pad)
+
+    def cut(curve: np.ndarray) -> np.ndarray:
+        return curve[pad : pad + points].astype(np.float32)
+
+    return Speech(sound, cut(jaw), cut(aperture), cut(width), cut(tongue), cut(tuck), cut(press))
+
+
+def _synthesise(
+    rng: np.random.Generator,
+    voice: Voice,
+    target: np.ndarray,
+    stress: np.ndarray,
+    aperture: np.ndarray,
+    points: int,
+    pad: int,
+) -> np.ndarray:
+    """Sound (samples,) float32 of the kept part, from the targets and the lips' real opening."""
+    guard = 100
+    first, last = pad - guard, pad + points + guard
+    per_point = SAMPLE_RATE_HZ // CONTROL_HZ
+    samples = (last - first) * per_point
+    at = np.arange(samples) / per_point
+    grid = np.arange(last - first)
+
+    def fine(curve: np.ndarray) -> np.ndarray:
+        return np.asarray(np.interp(at, grid, curve[first:last]))
+
+    # Amplitudes move within about 12 ms, resonances within about 45 ms.
+    loud = _hann_smooth(target[:, 7:10], 13)
+    tract = _hann_smooth(target[:, 10:16], 45)
+    # How far the lips got towards what the vowel asked for scales F1 and loudness: an undershot
+    # vowel is both smaller to the eye and duller to the ear.
+    wanted = _hann_smooth(target[:, 1], 45)
+    reached = np.clip((aperture + 0.1) / (wanted + 0.1), 0.5, 1.4)
+    stress_db = 9.0 * (stress - 1.0)
+    gain = 10 ** (stress_db / 20) * reached**0.6
+
+    # Pitch: falls along each phrase, rises with stress, wanders.
+    quiet = _hann_smooth((target[:, 7] + target[:, 8] < 0.01).astype(np.float64), 301)
+    pitch = voice.pitch_hz * (
+        1.0
+        + 0.25 * (stress - 1)
+        + 0.06 * smooth_noise(rng, len(target), 300)
+        + 0.12 * smooth_noise(rng, len(target), 1200)
+        - 0.08 * quiet
+    )
+    phase = np.cumsum(fine(np.maximum(pitch, 55))) / SAMPLE_RATE_HZ
+    phase *= 1 + 0.0005 * smooth_noise(rng, samples, 160)
+    cycle = phase - np.floor(phase)
+    # Derivative of a Rosenberg-like glottal flow: slow rise, sharp closing.
+    open_share, close_share = 0.45, 0.15
+    rise = np.sin(np.pi * cycle / open_share) * (cycle < open_share)
+    past = (cycle - open_share) / close_share
+    fall = (
+        -np.pi * open_share / close_share * np.sin(0.5 * np.pi * np.clip(past, 0, 1)) * (past < 1)
+    )
+    glottal = np.where(cycle < open_share, rise, fall)
+    glottal -= glottal.mean()
+
+    noise = rng.standard_normal(samples)
+    voiced = fine(loud[:, 0] * gain)
+    breathy = fine(loud[:, 2] * gain) + voice.breath * voiced * (0.5 + 0.5 * (cycle < 0.6))
+    through_tract = voiced * glottal * 0.5 + breathy * noise * 0.5
+    at_teeth = fine(loud[:, 1]) * noise * (0.85 + 0.15 * rng.random())
+
+    hop = _WINDOW // 2
+    count = -(-samples // hop) + 1
+    window = np.hanning(_WINDOW + 1)[:_WINDOW]
+
+    def spectra(wave: np.ndarray) -> np.ndarray:
+        padded = np.zeros((count + 1) * hop)
+        padded[hop : hop + samples] = wave
+        cuts = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::hop][:count]
+        return np.asarray(np.fft.rfft(cuts * window, _FFT), dtype=np.complex64)
+
+    # Window k is centred on sample k * hop.
+    centre = np.minimum(first + np.arange(count) * hop // per_point, len(target) - 1)
+    now, opened = tract[centre], reached[centre]
+    f = (np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE_HZ)).astype(np.float32)[None, :]
+    f1 = 220 + (np.maximum(now[:, 0] - 220, 0)) * np.clip(opened, 0.6, 1.25)
+    formants = (f1, now[:, 1], now[:, 2], np.full(count, 3450.0), np.full(count, 4400.0))
+    widths = (70.0, 95.0, 140.0, 250.0, 320.0)
+    response = np.ones((count, f.shape[1]), dtype=np.complex64)
+    for hz, width_hz in zip(formants, widths, strict=True):
+        hz = (hz * voice.tract).astype(np.float32)[:, None]
+        bw = (width_hz * now[:, 3]).astype(np.float32)[:, None]
+        response *= (hz * hz) / ((hz * hz - f * f) + 1j * (f * bw))
+    # Poles above the five that are modelled, and the speaker's own tilt, lift the highs again.
+    response *= (1 + (f / 3000) ** 2) ** np.float32(voice.bright)
+    colour = np.exp(-0.5 * ((f - now[:, 4:5]) / np.maximum(now[:, 5:6], 300)) ** 2)
+    mixed = spectra(through_tract) * response
+    mixed += spectra(at_teeth) * (colour * 1.6).astype(np.float32)
+    pieces = np.fft.irfft(mixed, _FFT)
+
+    out = np.zeros(count * hop + _FFT)
+    # Every sixth piece: pieces of one lane lie end to end, so that a lane is a single addition.
+    stride = _FFT // hop
+    for lane in range(stride):
+        lane_rows = pieces[lane::stride]
+        begin = lane * hop
+        out[begin : begin + lane_rows.size] += lane_rows.reshape(-1)[: len(out) - begin]
+    keep = hop + guard * per_point
+    length = (points - 1) * per_point
+    kept = out[keep : keep + length]
+    return np.asarray(kept / 12.0, dtype=np.float32)
