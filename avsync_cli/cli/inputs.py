@@ -1,0 +1,113 @@
+"""From what was typed to the list of files to judge.
+
+Names keep every byte they have: they are `str` with lone surrogates for bytes that are not UTF-8
+(PEP 383), as Python gives and takes them everywhere.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from avsync_cli.errors import UsageError
+
+MEDIA_SUFFIXES = frozenset(
+    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gxf .m2t .m2ts .m4v .mj2 .mkv .mov .mp4 .mpeg .mpg "
+    ".mts .mxf .nut .ogm .ogv .qt .rm .ts .vob .webm .wmv .wtv".split()
+)
+"""What counts as a video in a folder. A file that is named itself may have any suffix."""
+
+_GLOB_MARKS = frozenset("*?[")
+_LIST_LIMIT = 64 << 20
+"""Bytes of a list of names: far beyond any real one, so that a film given as a list is refused."""
+
+
+def expand_inputs(
+    names: Sequence[str], files_from: str | None = None, recursive: bool = False
+) -> list[str]:
+    """All files to judge, in the order given; within a folder by name; nothing twice.
+
+    A name that does not exist is kept, so that it becomes one error among the others' answers.
+
+    Args:
+        names: files, folders and globs.
+        files_from: a file with names, or "-" for stdin.
+        recursive: whether folders are searched to their depth.
+
+    Raises:
+        UsageError: nothing was named, or a folder or glob holds nothing to judge.
+    """
+    listed = _read_list(files_from) if files_from is not None else []
+    if not names and not listed:
+        if files_from is not None:
+            raise UsageError(f"no names in {_shown(files_from)}", "write one name a line")
+        raise UsageError("no file named", "name files, folders or globs, or use --files-from")
+    found: dict[str, None] = {}
+    for name in names:
+        found.update(dict.fromkeys(_expand(name, recursive)))
+    for name in listed:  # a list is taken at its word: its names are not globs
+        is_folder = os.path.isdir(name)
+        found.update(dict.fromkeys(_folder(name, recursive) if is_folder else [name]))
+    return list(found)
+
+
+def _expand(name: str, recursive: bool) -> list[str]:
+    if os.path.isdir(name):
+        return _folder(name, recursive)
+    if os.path.lexists(name) or not _GLOB_MARKS.intersection(name):
+        return [name]
+    matches = sorted(glob.glob(name, recursive=True))
+    files = [path for path in matches if not os.path.isdir(path)]
+    if not files:
+        raise UsageError(f"nothing matches {_shown(name)}", "check the pattern, or quote the name")
+    return files
+
+
+def _folder(name: str, recursive: bool) -> list[str]:
+    files = [path for path in _walk(name, recursive) if _is_media(path)]
+    if not files:
+        where = "in or below" if recursive else "directly in"
+        hint = "name the files, or check the folder" if recursive else "try --recursive"
+        raise UsageError(f"no media files {where} {_shown(name)}", hint)
+    return files
+
+
+def _walk(folder: str, recursive: bool) -> Iterator[str]:
+    for parent, folders, files in os.walk(folder):
+        # Hidden folders hold thumbnails and trash; links could lead in circles and are not
+        # followed by os.walk.
+        folders[:] = sorted(f for f in folders if not f.startswith(".")) if recursive else []
+        for file in sorted(files):
+            yield os.path.join(parent, file)
+
+
+def _is_media(path: str) -> bool:
+    name = Path(path).name
+    return not name.startswith(".") and Path(name).suffix.lower() in MEDIA_SUFFIXES
+
+
+def _read_list(source: str) -> list[str]:
+    try:
+        if source == "-":
+            data = sys.stdin.buffer.read(_LIST_LIMIT + 1)
+        else:
+            with open(source, "rb") as stream:
+                data = stream.read(_LIST_LIMIT + 1)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"cannot read {_shown(source)}: {reason}", "check --files-from") from None
+    if len(data) > _LIST_LIMIT:
+        raise UsageError(
+            f"{_shown(source)} is too large for a list of names", "name the file itself"
+        )
+    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
+    return [os.fsdecode(line) for line in lines if line.strip()]
+
+
+def _shown(name: str) -> str:
+    from avsync_cli.report.words import safe_text
+
+    return "stdin" if name == "-" else safe_text(name)

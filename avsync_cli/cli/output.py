@@ -1,0 +1,146 @@
+"""Where the answer and the messages go: stdout or a file written whole, and stderr."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from avsync_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_PLAIN_WIDTH = 80
+"""Columns of a table that goes to a file or a pipe."""
+
+
+class OutputClosed(Exception):
+    """The reader of stdout went away. No OSError, so that nobody takes it for a file's fault."""
+
+
+class Sink:
+    """The answer's way out; a context manager.
+
+    With a path, everything goes to a neighbour of it that takes its place when the block ends
+    without an exception: a reader sees the old file or the whole new one.
+
+    Args:
+        path: `--output`, or None for stdout.
+        machine: whether scripts read it: UTF-8 then, with the bytes of undecodable names.
+        color: whether colours are wanted at all; a terminal gets them, a pipe or file does not.
+    """
+
+    def __init__(self, path: Path | None, *, machine: bool, color: bool) -> None:
+        self._path = path
+        self._part: Path | None = None
+        if path is None:
+            self._stream: TextIO = sys.stdout
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                _prepare(sys.stdout, machine)
+        else:
+            self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
+            errors = "surrogateescape" if machine else "backslashreplace"
+            try:
+                self._stream = self._part.open("x", encoding="utf-8", errors=errors)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise UsageError(f"cannot write {path}: {reason}", "check --output") from None
+        self._color = color
+        self.width = _PLAIN_WIDTH
+        if path is None and self._stream.isatty():
+            self.width = max(40, os.get_terminal_size(self._stream.fileno()).columns)
+        self.unicode = _can_show(self._stream, "▁█│┼▲±–")
+
+    def __enter__(self) -> Sink:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: object, __: TracebackType | None
+    ) -> None:
+        if self._part is None or self._path is None:
+            return
+        self._stream.close()
+        if kind is None:
+            self._part.replace(self._path)
+        else:
+            self._part.unlink(missing_ok=True)
+
+    def write(self, text: str) -> None:
+        """Write `text` as it is, at once.
+
+        Raises:
+            OutputClosed: nobody reads stdout any more.
+        """
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            raise OutputClosed from None
+
+    def write_lines(self, lines: Iterable[Text]) -> None:
+        """Write styled lines, each on a line of its own however long.
+
+        Raises:
+            OutputClosed: nobody reads stdout any more.
+        """
+        from rich.console import Console
+
+        buffer = io.StringIO()
+        terminal = self._path is None and self._stream.isatty()
+        console = Console(
+            file=buffer,
+            force_terminal=terminal,
+            no_color=None if self._color else True,
+            width=self.width,
+            markup=False,
+            highlight=False,
+            emoji=False,
+        )
+        for line in lines:
+            console.print(line, soft_wrap=True)
+        self.write(buffer.getvalue())
+
+
+def _prepare(stream: io.TextIOWrapper, machine: bool) -> None:
+    if machine:
+        stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+    else:
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _can_show(stream: TextIO, characters: str) -> bool:
+    try:
+        characters.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def say(text: str) -> None:
+    """One line to stderr, made safe for a terminal."""
+    from avsync_cli.report.words import safe_text
+
+    sys.stderr.write(f"{safe_text(text)}\n")
+
+
+def say_error(message: str, hint: str = "") -> None:
+    """An error and what to do about it, a line each."""
+    say(f"error: {message}")
+    if hint:
+        say(f"hint: {hint}")
+
+
+def say_internal(error: Exception, trace: bool) -> None:
+    """An error nobody foresaw: one line, or the whole trace."""
+    if trace:
+        sys.stderr.write("".join(traceback.format_exception(error)))
+    first = (str(error).strip().splitlines() or [""])[0]
+    detail = f": {first}" if first else ""
+    hint = "" if trace else "run again with -vv for the whole trace, and report it"
+    say_error(f"internal error: {type(error).__name__}{detail}", hint)

@@ -1,0 +1,1 @@
+"""Answers written down: for people (`terminal`), for scripts (`machine`), in words (`words`)."""

@@ -1,0 +1,222 @@
+"""The answer for a script: one JSON document, JSON lines, or CSV. Keys are a contract: add only.
+
+File names are written as Python holds them: bytes that are not UTF-8 are lone surrogates, which
+JSON carries as `\\udcff` escapes and CSV as the bytes they were, so `os.fsencode` gets the name
+back.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from avsync_cli.inference.evidence import BlockResult, FileReport, Segment, Tolerance
+
+SCHEMA_VERSION = 1
+
+CSV_COLUMNS = (
+    "path",
+    "status",
+    "offset_ms",
+    "offset_ci_low_ms",
+    "offset_ci_high_ms",
+    "direction",
+    "confidence",
+    "p_sync",
+    "drift_ms_per_min",
+    "duration_s",
+    "fps",
+    "vfr",
+    "width",
+    "height",
+    "audio_hz",
+    "audio_track",
+    "reasons",
+    "error",
+)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What judged: version of avsync, name of the model, backend that ran it."""
+
+    version: str
+    model: str
+    backend: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be judged."""
+
+    path: str
+    message: str
+    hint: str = ""
+
+
+def document(
+    reports: Iterable[FileReport],
+    failures: Iterable[Failure],
+    tool: Tool,
+    tolerance: Mapping[str, Any],
+    *,
+    curve: bool,
+) -> dict[str, Any]:
+    """The JSON document of a run.
+
+    Args:
+        reports: in order of input.
+        failures: likewise.
+        tool: who judged.
+        tolerance: `tolerance_entry` of the run.
+        curve: whether the files' entries hold their offset curves.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"version": tool.version, "model": tool.model, "backend": tool.backend},
+        "tolerance": dict(tolerance),
+        "files": [file_entry(report, curve=curve) for report in reports],
+        "errors": [failure_entry(failure) for failure in failures],
+    }
+
+
+def tolerance_entry(name: str, early_ms: float | None, late_ms: float | None) -> dict[str, Any]:
+    """The run's tolerance; limits are None where each file has its own (profile "frame")."""
+    return {"name": name, "early_ms": _number(early_ms), "late_ms": _number(late_ms)}
+
+
+def file_entry(report: FileReport, *, curve: bool) -> dict[str, Any]:
+    """One file's entry in the document."""
+    verdict, evidence, media = report.verdict, report.evidence, report.evidence.media
+    entry: dict[str, Any] = {
+        "path": report.path,
+        "status": verdict.status,
+        "offset_ms": _number(verdict.offset_ms),
+        "offset_ci_ms": _pair(verdict.offset_ci_ms),
+        "direction": verdict.direction,
+        "confidence": _number(verdict.confidence),
+        "p_sync": _number(verdict.p_sync),
+        "drift_ms_per_min": _number(verdict.drift_ms_per_min),
+        "reasons": list(verdict.reasons),
+        "tolerance": _own_tolerance(report.tolerance),
+        "media": {
+            "duration_s": _number(media.duration_s),
+            "fps": _number(media.fps),
+            "vfr": media.vfr,
+            "width": media.width,
+            "height": media.height,
+            "audio_hz": media.audio_hz,
+            "audio_track": media.audio_track,
+        },
+        "segments": [_segment(segment) for segment in verdict.segments],
+        "blocks": [_block(block) for block in evidence.blocks],
+    }
+    if curve:
+        entry["curve"] = [
+            {"offset_ms": int(offset), "score": _number(score), "p": _number(p)}
+            for offset, score, p in zip(
+                evidence.offsets_ms, verdict.curve_score, verdict.curve, strict=True
+            )
+        ]
+    return entry
+
+
+def failure_entry(failure: Failure) -> dict[str, Any]:
+    """One file's entry among the errors."""
+    return {"path": failure.path, "message": failure.message, "hint": failure.hint}
+
+
+def to_json(value: Mapping[str, Any]) -> str:
+    """The document as text, indented, ASCII only, with a newline at its end."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def json_line(
+    outcome: FileReport | Failure, tool: Tool, tolerance: Mapping[str, Any], *, curve: bool
+) -> str:
+    """One file as one line; complete in itself, with `"status": "error"` for a failure."""
+    head = {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"version": tool.version, "model": tool.model, "backend": tool.backend},
+    }
+    body: dict[str, Any]
+    if isinstance(outcome, Failure):
+        error = {"message": outcome.message, "hint": outcome.hint}
+        body = {"path": outcome.path, "status": "error", "tolerance": dict(tolerance)}
+        body["error"] = error
+    else:
+        body = file_entry(outcome, curve=curve)
+    return json.dumps({**head, **body}, allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def csv_header() -> str:
+    """The first line of the CSV."""
+    return _csv_line(CSV_COLUMNS)
+
+
+def csv_row(outcome: FileReport | Failure) -> str:
+    """One file as one line of CSV; empty cells where there is no value."""
+    if isinstance(outcome, Failure):
+        cells: dict[str, Any] = {"path": outcome.path, "status": "error", "error": outcome.message}
+    else:
+        entry = file_entry(outcome, curve=False)
+        low, high = entry["offset_ci_ms"] or (None, None)
+        cells = {**entry, **entry["media"], "offset_ci_low_ms": low, "offset_ci_high_ms": high}
+        cells["reasons"] = "; ".join(entry["reasons"])
+    return _csv_line([cells.get(column) for column in CSV_COLUMNS])
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    out = io.StringIO()
+    plain = [str(cell).lower() if isinstance(cell, bool) else cell for cell in cells]
+    csv.writer(out, lineterminator="\n").writerow(plain)
+    return out.getvalue()
+
+
+def _block(block: BlockResult) -> dict[str, Any]:
+    region = block.region
+    return {
+        "start_s": _number(block.start_s),
+        "end_s": _number(block.end_s),
+        "region": {
+            "kind": region.kind,
+            "track": region.track,
+            "box": [_number(side) for side in region.box],
+        },
+        "confidence": _number(block.confidence),
+        "weight": _number(block.weight),
+        "p_sync": _number(block.p_sync),
+        "used": block.used,
+        "reason": block.reason,
+    }
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    return {
+        "start_s": _number(segment.start_s),
+        "end_s": _number(segment.end_s),
+        "offset_ms": _number(segment.offset_ms),
+        "offset_ci_ms": _pair(segment.offset_ci_ms),
+        "confidence": _number(segment.confidence),
+        "status": segment.status,
+    }
+
+
+def _own_tolerance(tolerance: Tolerance) -> dict[str, Any]:
+    return tolerance_entry(tolerance.name, tolerance.early_ms, tolerance.late_ms)
+
+
+def _pair(pair: tuple[float, float] | None) -> list[float | None] | None:
+    return None if pair is None else [_number(pair[0]), _number(pair[1])]
+
+
+def _number(value: Any) -> float | None:
+    """A plain float of at most six decimals; None for what JSON cannot say."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), 6)

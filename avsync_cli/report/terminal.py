@@ -1,0 +1,306 @@
+"""The answer for a person: a table of blocks, the offset curve, one sentence and the way to fix it.
+
+Everything is put together as `rich.text.Text`, never as markup, so that a file name cannot be taken
+for formatting; the caller's console decides on colour and width. Where the terminal's encoding has
+no block characters, plain ASCII stands in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.text import Text
+
+from avsync_cli.inference.evidence import BlockResult, FileReport, Segment, Verdict
+from avsync_cli.report.plot import curve_plot
+from avsync_cli.report.words import (
+    clock,
+    fix_command,
+    offset_words,
+    percent,
+    safe_text,
+    sure_words,
+    tolerance_name,
+)
+
+MAX_ROWS = 40
+"""Rows of the block table before neighbours are merged: about what a screen holds."""
+
+MAX_SEGMENTS = 12
+"""Stretches listed below the sentence."""
+
+STATUS_STYLE = {"in_sync": "green", "out_of_sync": "bold red", "undecided": "yellow"}
+
+_BAR_CELLS = 10
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How to write: at most `width` columns, block characters or ASCII, every block or merged."""
+
+    width: int = 80
+    unicode: bool = True
+    all_blocks: bool = False
+
+
+# --- Sentence -------------------------------------------------------------------------------------
+
+
+def sentence(report: FileReport) -> Text:
+    """One line that answers: file, verdict, offset in words, how sure, where, by which standard."""
+    verdict = report.verdict
+    text = Text(f"{safe_text(report.path)}: ")
+    text.append(_verdict_words(report), style=STATUS_STYLE[verdict.status])
+    return text
+
+
+def _verdict_words(report: FileReport) -> str:
+    verdict = report.verdict
+    if verdict.status == "undecided" or verdict.offset_ms is None:
+        why = ", ".join(safe_text(reason) for reason in verdict.reasons) or "too little evidence"
+        return f"undecided: {why} (best candidate {percent(verdict.confidence)} sure)"
+
+    inside = verdict.status == "in_sync"
+    words = offset_words(verdict.offset_ms)
+    parts = [f"in sync, {words}" if inside else words, f" ({sure_words(verdict)})"]
+    span = _judged_span(report)
+    if span is not None:
+        parts.append(f", from {clock(span[0])} to {clock(span[1])}")
+    parts.append(f"; {'within' if inside else 'outside'} {tolerance_name(report.tolerance)}")
+    if verdict.drift_ms_per_min is not None:
+        parts.append(f"; drifting by {verdict.drift_ms_per_min:+.1f} ms a minute")
+    return "".join(parts)
+
+
+def _judged_span(report: FileReport) -> tuple[float, float] | None:
+    """First and last second that the answer rests on."""
+    segments = [s for s in report.verdict.segments if s.offset_ms is not None]
+    used: Sequence[Segment | BlockResult] = segments or [
+        b for b in report.evidence.blocks if b.used
+    ]
+    if not used:
+        return None
+    return min(part.start_s for part in used), max(part.end_s for part in used)
+
+
+def details(report: FileReport) -> list[Text]:
+    """Lines below the sentence: segments that differ, limits of the answer, the fix."""
+    verdict = report.verdict
+    lines: list[Text] = []
+    if len(verdict.segments) > 1:
+        for segment in verdict.segments[:MAX_SEGMENTS]:
+            lines.append(_segment_line(segment))
+        left = len(verdict.segments) - MAX_SEGMENTS
+        if left > 0:
+            lines.append(Text(f"  … and {left} more stretches; --json lists them", style="dim"))
+    if verdict.status != "undecided" and verdict.reasons:
+        reasons = ", ".join(safe_text(reason) for reason in verdict.reasons)
+        lines.append(Text(f"  note: {reasons}", style="dim"))
+    if verdict.status == "out_of_sync" and verdict.offset_ms is not None:
+        lines.extend(_fix_lines(report, verdict))
+    return lines
+
+
+def _segment_line(segment: Segment) -> Text:
+    text = Text(f"  {clock(segment.start_s)} to {clock(segment.end_s)}  ")
+    if segment.offset_ms is None:
+        words = "undecided"
+    else:
+        words = f"{offset_words(segment.offset_ms)} ({percent(segment.confidence)} sure)"
+    text.append(words, style=STATUS_STYLE[segment.status])
+    return text
+
+
+def _fix_lines(report: FileReport, verdict: Verdict) -> list[Text]:
+    assert verdict.offset_ms is not None
+    where = {segment.offset_ms for segment in verdict.segments if segment.offset_ms is not None}
+    if verdict.drift_ms_per_min is not None or (where and max(where) - min(where) > 80.0):
+        return [Text("  no single move of the sound fixes this: the offset changes", style="dim")]
+    way = "earlier" if verdict.offset_ms > 0 else "later"
+    command = fix_command(report.path, verdict.offset_ms)
+    return [
+        Text(f"  fix: move the sound {round(abs(verdict.offset_ms))} ms {way}:", style="dim"),
+        Text(f"  {command}", no_wrap=True, overflow="ignore"),
+    ]
+
+
+# --- Table of blocks ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line of the table: a block, or neighbours merged."""
+
+    start_s: float
+    end_s: float
+    region: str
+    confidence: float | None
+    weight: float
+    p_sync: float | None
+    note: str
+
+
+def block_table(blocks: Sequence[BlockResult], layout: Layout) -> list[Text]:
+    """The table of blocks: time, region, attention confidence as number and bar, weight, p(sync).
+
+    The bar runs from the lowest to the highest confidence among the used blocks of the file.
+    """
+    if not blocks:
+        return []
+    merged = not layout.all_blocks and len(blocks) > MAX_ROWS
+    rows = _merge(blocks, MAX_ROWS) if merged else [_row(block) for block in blocks]
+    known = [row.confidence for row in rows if row.confidence is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 0.0)
+
+    tenths = not merged
+    times = [f"{clock(row.start_s, tenths)}–{clock(row.end_s, tenths)}" for row in rows]
+    if not layout.unicode:
+        times = [time.replace("–", "-") for time in times]
+    time_width = max(len("time"), *map(len, times))
+    region_width = max(len("region"), *(len(row.region) for row in rows))
+
+    bars = layout.width >= 60
+    bar_head = "" if not bars else " " * (_BAR_CELLS + 1)
+    head = (
+        f"{'time':<{time_width}}  {'region':<{region_width}}  confidence{bar_head}  weight  p(sync)"
+    )
+    lines = [Text(head[: layout.width], style="bold")]
+    for time, row in zip(times, rows, strict=True):
+        line = Text(f"{time:<{time_width}}  {row.region:<{region_width}}  ")
+        if row.confidence is None:
+            line.append(f"{'–' if layout.unicode else '-':>10}{bar_head}", style="dim")
+        else:
+            line.append(f"{row.confidence:>10.2f}")
+            if bars:
+                line.append(" ")
+                line.append(_bar(row.confidence, low, high, layout.unicode), style="cyan")
+        line.append(f"  {_share(row.weight):>6}  ")
+        if row.p_sync is not None:
+            line.append(f"{row.p_sync:>7.2f}")
+        if row.note:
+            line.append(f"  {row.note}", style="dim")
+        line.truncate(layout.width, overflow="ellipsis" if layout.unicode else "crop")
+        lines.append(line)
+    if merged:
+        note = f"{len(blocks)} blocks in {len(rows)} rows; --all-blocks shows each"
+        lines.append(Text(note, style="dim"))
+    return lines
+
+
+def _share(weight: float) -> str:
+    """A softmax weight in per cent with a digit that matters."""
+    value = 100.0 * weight
+    return f"{value:.1f} %" if value >= 0.05 or value == 0.0 else "<0.1 %"
+
+
+def _region(block: BlockResult) -> str:
+    return f"face {block.region.track}" if block.region.kind == "face" else "frame"
+
+
+def _row(block: BlockResult) -> _Row:
+    return _Row(
+        block.start_s,
+        block.end_s,
+        _region(block),
+        block.confidence if block.used else None,
+        block.weight,
+        block.p_sync if block.used else None,
+        "" if block.used else safe_text(block.reason or "left out"),
+    )
+
+
+def _merge(blocks: Sequence[BlockResult], rows: int) -> list[_Row]:
+    """At most `rows` rows of equal spans of time; weights add up, the rest is their mean."""
+    start = min(block.start_s for block in blocks)
+    end = max(block.end_s for block in blocks)
+    # Whole seconds a row, so that the times read well.
+    span = max(1.0, float(np.ceil((end - start) / rows)))
+    groups: dict[int, list[BlockResult]] = {}
+    for block in blocks:
+        groups.setdefault(int((block.start_s - start) // span), []).append(block)
+    return [_merged_row(groups[index]) for index in sorted(groups)]
+
+
+def _merged_row(group: list[BlockResult]) -> _Row:
+    used = [block for block in group if block.used]
+    names = sorted({_region(block) for block in used or group})
+    region = names[0] if len(names) == 1 else f"{len(names)} regions"
+    weight = sum(block.weight for block in used)
+    note = ""
+    if len(used) < len(group):
+        reasons = [block.reason for block in group if not block.used and block.reason]
+        usual = max(set(reasons), key=reasons.count) if reasons else "left out"
+        note = safe_text(usual) if not used else f"{len(used)} of {len(group)} used"
+    mean = None if not used else float(np.mean([block.confidence for block in used]))
+    shares = [block.weight for block in used]
+    p_sync = None
+    if used:
+        values = [block.p_sync for block in used]
+        p_sync = float(np.average(values, weights=shares if sum(shares) > 0 else None))
+    first = min(block.start_s for block in group)
+    last = max(block.end_s for block in group)
+    return _Row(first, last, region, mean, weight, p_sync, note)
+
+
+def _bar(value: float, low: float, high: float, unicode: bool) -> str:
+    """A bar of ten cells; full for `high` and for a file whose blocks are all alike."""
+    share = 1.0 if high <= low else (value - low) / (high - low)
+    if not unicode:
+        return ("#" * round(share * _BAR_CELLS)).ljust(_BAR_CELLS)
+    eighths = max(1, round(share * _BAR_CELLS * 8))
+    full, rest = divmod(eighths, 8)
+    bar = "█" * full + (_EIGHTHS[rest] if rest else "")
+    return bar.ljust(_BAR_CELLS)
+
+
+# --- Whole answer ---------------------------------------------------------------------------------
+
+
+def render(report: FileReport, layout: Layout, *, table: bool, curve: bool) -> list[Text]:
+    """All lines of the answer for one file, in order; every line at most `layout.width` columns
+    wide but the sentence and the command, which are not broken.
+
+    Args:
+        report: the file's evidence and verdict.
+        layout: columns and characters.
+        table: with the blocks.
+        curve: with the offset curve.
+    """
+    lines: list[Text] = []
+    if table:
+        lines += [*block_table(report.evidence.blocks, layout), Text("")]
+    if curve:
+        offset = report.verdict.offset_ms
+        plot = curve_plot(
+            report.evidence.offsets_ms,
+            report.verdict.curve_score,
+            offset,
+            layout.width,
+            unicode=layout.unicode,
+        )
+        lines += [*(Text(line) for line in plot), Text("")] if plot else []
+    answer = [sentence(report), *details(report)]
+    return lines + ([_ascii(line) for line in answer] if not layout.unicode else answer)
+
+
+_ASCII = str.maketrans({"±": "+/-", "–": "-", "…": "...", "’": "'"})
+
+
+def _ascii(line: Text) -> Text:
+    """The same line with our own typography in ASCII (a file name keeps its letters)."""
+    out = line.copy()
+    out.plain = line.plain.translate(_ASCII)
+    return out
+
+
+def summary(counts: dict[str, int]) -> str:
+    """The last line of a batch: "12 files: 9 in sync, 2 out of sync, 1 undecided"."""
+    names = ("in_sync", "in sync"), ("out_of_sync", "out of sync"), ("undecided", "undecided")
+    parts = [f"{counts[key]} {name}" for key, name in names if counts.get(key)]
+    if counts.get("error"):
+        parts.append(f"{counts['error']} could not be judged")
+    total = sum(counts.values())
+    return f"{total} {'file' if total == 1 else 'files'}: {', '.join(parts)}"

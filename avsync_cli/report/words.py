@@ -1,0 +1,159 @@
+"""Small pieces of text that every report shares: times, offsets, names, commands."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from avsync_cli.config import TOLERANCES
+from avsync_cli.inference.evidence import Tolerance, Verdict
+
+_KEEPS_TIMES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".mts"}
+"""Containers that store when a packet is shown; AVI and its like cannot hold a moved start."""
+
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def safe_text(text: str) -> str:
+    """`text` with everything that a terminal could act on, or not show, written as an escape.
+
+    Control and format characters (ESC, newline, right-to-left overrides) become `\\x1b`, `\\u202e`;
+    bytes of a file name that are not UTF-8, which Python carries as lone surrogates, become the
+    `\\xff` they were.
+
+    >>> safe_text("a\\x1b[31mb")
+    'a\\\\x1b[31mb'
+    """
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # PEP 383: byte 0x80..0xff of an undecodable name
+        return f"\\x{code - 0xDC00:02x}"
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def clock(seconds: float, tenths: bool = False) -> str:
+    """A time as m:ss, or h:mm:ss from an hour on; with `tenths`, one decimal.
+
+    >>> clock(65), clock(3661), clock(0.25, tenths=True)
+    ('1:05', '1:01:01', '0:00.2')
+    """
+    scale = 10 if tenths else 1
+    units = round(max(seconds, 0.0) * scale)
+    whole, rest = divmod(units, scale)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+    return f"{text}.{rest}" if tenths else text
+
+
+def percent(share: float) -> str:
+    """A probability in whole per cent; never 100 or 0 for one that is not.
+
+    >>> percent(0.976), percent(0.9999), percent(1.0)
+    ('98 %', '>99 %', '100 %')
+    """
+    value = 100.0 * share
+    if 99.5 <= value < 100.0:
+        return ">99 %"
+    if 0.0 < value < 0.5:
+        return "<1 %"
+    return f"{value:.0f} %"
+
+
+def offset_words(offset_ms: float) -> str:
+    """An offset in words: who comes after whom, and by how much.
+
+    >>> offset_words(120), offset_words(-40), offset_words(0)
+    ('audio is 120 ms late', 'audio is 40 ms early', 'audio is neither late nor early')
+    """
+    amount = round(abs(offset_ms))
+    if amount == 0:
+        return "audio is neither late nor early"
+    return f"audio is {amount} ms {'late' if offset_ms > 0 else 'early'}"
+
+
+def interval_words(offset_ms: float, interval_ms: tuple[float, float] | None) -> str:
+    """The 95 % interval: "±10 ms" when the offset is in its middle, else its two ends."""
+    if interval_ms is None:
+        return ""
+    low, high = interval_ms
+    below, above = offset_ms - low, high - offset_ms
+    if abs(below - above) <= 10.0 and min(below, above) >= 0.0:
+        return f"±{round(max(below, above))} ms"
+    return f"{round(low):+d} to {round(high):+d} ms"
+
+
+def sure_words(verdict: Verdict) -> str:
+    """The parenthesis after an offset: "±10 ms, 98 % sure"."""
+    parts = [f"{percent(verdict.confidence)} sure"]
+    if verdict.offset_ms is not None and verdict.offset_ci_ms is not None:
+        parts.insert(0, interval_words(verdict.offset_ms, verdict.offset_ci_ms))
+    return ", ".join(parts)
+
+
+def tolerance_words(tolerance: Tolerance) -> str:
+    """The standard behind a tolerance, with its limits."""
+    profile = TOLERANCES.get(tolerance.name)
+    limits = f"{tolerance.early_ms:.4g} ms early to {tolerance.late_ms:.4g} ms late"
+    if profile is None:
+        return limits
+    return f"{profile.source}: {limits}"
+
+
+def tolerance_name(tolerance: Tolerance) -> str:
+    """The standard behind a tolerance, short enough for a sentence."""
+    profile = TOLERANCES.get(tolerance.name)
+    return tolerance_words(tolerance) if profile is None else profile.source
+
+
+def shell_quote(text: str) -> str:
+    """`text` as one word of a POSIX shell; unprintable characters in bash's `$'...'` form.
+
+    The plain form of `shlex.quote` would carry an escape sequence in a file name to the terminal
+    that the command is printed on.
+    """
+    if text.isprintable():
+        return shlex.quote(text)
+    quoted = []
+    for byte in os.fsencode(text):
+        char = chr(byte)
+        if char in "'\\":
+            quoted.append("\\" + char)
+        else:
+            quoted.append(char if 0x20 <= byte < 0x7F else f"\\x{byte:02x}")
+    # "\x41b" would read on into the "b", so a hexadecimal digit after an escape is escaped too.
+    for index in range(1, len(quoted)):
+        if quoted[index - 1].startswith("\\x") and quoted[index] in "0123456789abcdefABCDEF":
+            quoted[index] = f"\\x{ord(quoted[index]):02x}"
+    return "$'" + "".join(quoted) + "'"
+
+
+def fix_command(path: str, offset_ms: float) -> str:
+    """An ffmpeg command that writes a copy of `path` with the sound moved by -`offset_ms`.
+
+    The file is opened twice, its sound with all times moved; nothing is encoded again. All sound
+    tracks move together, as they were late together in the usual case. Measured on a flash and
+    click clip: exact to 1 ms in mp4, mov and mkv, 8 ms in webm (Opus), 21 ms in ts (one AAC frame).
+
+    Args:
+        path: the file as the person named it.
+        offset_ms: measured offset; > 0 means the sound is late and is moved earlier.
+    """
+    source = Path(path)
+    suffix = source.suffix if source.suffix.lower() in _KEEPS_TIMES else ".mkv"
+    target = str(source.with_name(f"{source.stem}.synced{suffix}"))
+    # A name with a colon or a leading dash would read as a protocol or an option.
+    name = f"file:{path}" if ":" in path or path.startswith("-") else path
+    out = f"file:{target}" if ":" in target or target.startswith("-") else target
+    seconds = f"{-offset_ms / 1000.0:.3f}"
+    words = ["ffmpeg", "-i", name, "-itsoffset", seconds, "-i", name]
+    words += ["-map", "0:v", "-map", "1:a", "-map", "0:s?", "-c", "copy", out]
+    return " ".join(shell_quote(word) for word in words)
