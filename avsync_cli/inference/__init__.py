@@ -1,0 +1,1 @@
+"""Deciding: evidence from the model, windows, scans and verdicts."""

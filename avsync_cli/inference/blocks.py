@@ -1,0 +1,262 @@
+"""From region tracks to blocks: 25 frames of one region, encoded, and fit to be judged or not.
+
+Blocks lie on the file's absolute grid (block b is the frames 25 b .. 25 b + 24), so that regions
+seen at the same time are cut alike and compete as equals. A region that covers 20 of the 25 frames
+is held still for the missing ones. Where the grid would waste the start or the end of a track, a
+block aligned to that end is added; it may overlap its neighbour, and only the time that is new
+counts as evidence (see `scan`).
+
+The visual encoder is run over stretches of four blocks, since every run uses up r frames of
+context on either side; the context is the track's own picture where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from avsync_cli.inference.engine import Engine
+from avsync_cli.inference.evidence import Region
+from avsync_cli.model.features import edge_pad
+from avsync_cli.timebase import BLOCK_FRAMES
+
+if TYPE_CHECKING:
+    from avsync_cli.regions.stream import RegionPiece
+
+MIN_VALID_FRAMES = 20
+"""Frames of a block that must show the region: four fifths, so that at most 200 ms are held."""
+
+MIN_NEW_FRAMES = 8
+"""Frames a grid block must lack for an overlapping one to be worth its cost (a third)."""
+
+PIECE_FRAMES = 4 * BLOCK_FRAMES
+"""Frames encoded at a time; with r = 4 the context then costs 8 %, instead of 32 % by block."""
+
+STILL_LEVELS = 1.0
+"""A picture in which no 8x8 px patch changes by more than this many grey levels between any two
+frames (mean over the patch) is a still: noise of the mildest camera moves more."""
+
+_PATCH_PX = 8
+
+NO_PICTURE = "no picture"
+FROZEN = "frozen picture"
+SILENCE = "silence"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of one region.
+
+    Attributes:
+        first_frame: on the timeline.
+        track: number of the region's track among all tracks, faces and frames alike.
+        region: as the report shows it.
+        features: (25, C, h, w) float32.
+        reason: why it cannot be judged by its picture, or "".
+    """
+
+    first_frame: int
+    track: int
+    region: Region
+    features: np.ndarray
+    reason: str
+
+
+class BlockBuilder:
+    """Turns region pieces, in the order a region stream gives them, into blocks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tracks: dict[int, _Track] = {}
+        self._faces: dict[int, int] = {}
+
+    @property
+    def delay_frames(self) -> int:
+        """Once all pieces up to frame f have been pushed, every block that starts and ends before
+        f - `delay_frames` has been given."""
+        return PIECE_FRAMES + self._engine.config.visual_context
+
+    def push(self, piece: RegionPiece) -> list[Block]:
+        """Take the next piece of a track; returns the blocks it completed, in order of time.
+
+        Raises:
+            ValueError: the piece does not continue its track.
+        """
+        track = self._tracks.get(piece.track)
+        if track is None:
+            number = None
+            if piece.kind == "face":
+                number = self._faces.setdefault(piece.track, len(self._faces))
+            track = _Track(self._engine, piece.kind, piece.track, number, piece.first_frame)
+            self._tracks[piece.track] = track
+        blocks = list(track.push(piece))
+        if piece.last:
+            del self._tracks[piece.track]
+        return blocks
+
+
+class _Track:
+    """One region while it lasts.
+
+    Frame numbers here are the timeline's; `start` may lie before the first frame shown, where a
+    block was completed by holding the picture.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        kind: Literal["face", "frame"],
+        track: int,
+        number: int | None,
+        first: int,
+    ) -> None:
+        self._engine = engine
+        self._kind = kind
+        self._track = track
+        self._number = number
+        self._context = engine.config.visual_context
+        into = first % BLOCK_FRAMES
+        held = into if BLOCK_FRAMES - into >= MIN_VALID_FRAMES else 0
+        self._held = held
+        self._start = first - held
+        self._next = self._start
+        if self._start % BLOCK_FRAMES and BLOCK_FRAMES - into < MIN_NEW_FRAMES:
+            self._next = _grid_after(self._start)
+        self._covered = self._start
+        self._real_end = first
+        self._real_frames = 0
+        # Crops from `_crops_first` on, context included; features and marks from `_marks_first`
+        # and `_features_first` on.
+        self._crops: np.ndarray | None = None
+        self._crops_first = self._start - self._context
+        self._marks_first = self._start
+        self._valid = np.zeros(0, bool)
+        self._motion = np.zeros(0, np.float32)
+        self._boxes = np.zeros((0, 4), np.float32)
+        self._features: np.ndarray | None = None
+        self._features_first = self._start
+        self._encoded = self._start
+
+    def push(self, piece: RegionPiece) -> Iterator[Block]:
+        if len(piece.crops) and piece.first_frame != self._real_end:
+            raise ValueError(
+                f"track {piece.track} goes on at frame {piece.first_frame}, not {self._real_end}"
+            )
+        if len(piece.crops):
+            self._append(piece)
+        if self._crops is None:
+            return
+        end = self._real_end
+        if piece.last:
+            end += self._hold_end()
+        while self._encoded < end:
+            goal = min((self._encoded // PIECE_FRAMES + 1) * PIECE_FRAMES, end)
+            if goal + self._context > self._crops_first + len(self._crops):
+                break
+            self._encode(goal)
+            while self._next + BLOCK_FRAMES <= self._encoded:
+                yield self._block(self._next)
+                self._next = _grid_after(self._next)
+            self._trim()
+        wasted = end - self._covered
+        if piece.last and wasted >= MIN_NEW_FRAMES and end - BLOCK_FRAMES >= self._start:
+            yield self._block(end - BLOCK_FRAMES)
+
+    def _append(self, piece: RegionPiece) -> None:
+        crops, before = piece.crops, self._crops
+        valid, boxes = np.asarray(piece.valid, bool), np.asarray(piece.boxes, np.float32)
+        if before is None:
+            motion = _motion(crops[:1], crops)
+            self._crops = edge_pad(crops, self._held + self._context, 0)
+            valid = np.pad(valid, (self._held, 0))
+            motion = np.pad(motion, (self._held, 0))
+            boxes = edge_pad(boxes, self._held, 0)
+        else:
+            motion = _motion(before[-1:], crops)
+            self._crops = np.concatenate([before, crops])
+        self._valid = np.concatenate([self._valid, valid])
+        self._motion = np.concatenate([self._motion, motion])
+        self._boxes = np.concatenate([self._boxes, boxes])
+        self._real_end += len(crops)
+        self._real_frames += len(crops)
+
+    def _hold_end(self) -> int:
+        """Hold the last picture where that completes a block; returns by how many frames."""
+        over = self._real_end % BLOCK_FRAMES
+        held = BLOCK_FRAMES - over if over >= MIN_VALID_FRAMES else 0
+        length = self._real_end - self._start
+        if self._real_frames >= MIN_VALID_FRAMES and length + held < BLOCK_FRAMES:
+            held = BLOCK_FRAMES - length
+        assert self._crops is not None
+        self._crops = edge_pad(self._crops, 0, held + self._context)
+        self._valid = np.pad(self._valid, (0, held))
+        self._motion = np.pad(self._motion, (0, held))
+        self._boxes = edge_pad(self._boxes, 0, held)
+        return held
+
+    def _encode(self, goal: int) -> None:
+        assert self._crops is not None
+        low = self._encoded - self._context - self._crops_first
+        high = goal + self._context - self._crops_first
+        new = self._engine.encode_visual(self._crops[low:high])
+        if self._features is None:
+            self._features, self._features_first = new, self._encoded
+        else:
+            self._features = np.concatenate([self._features, new])
+        self._encoded = goal
+
+    def _block(self, first: int) -> Block:
+        assert self._features is not None
+        low = first - self._features_first
+        marks = slice(first - self._marks_first, first + BLOCK_FRAMES - self._marks_first)
+        reason = ""
+        if int(self._valid[marks].sum()) < MIN_VALID_FRAMES:
+            reason = NO_PICTURE
+        elif float(self._motion[marks][1:].max()) < STILL_LEVELS:
+            reason = FROZEN
+        box = [float(x) for x in self._boxes[marks][BLOCK_FRAMES // 2]]
+        region = Region(self._kind, self._number, (box[0], box[1], box[2], box[3]))
+        self._covered = max(self._covered, first + BLOCK_FRAMES)
+        return Block(
+            first,
+            self._track,
+            region,
+            self._features[low : low + BLOCK_FRAMES].copy(),
+            reason,
+        )
+
+    def _trim(self) -> None:
+        """Forget what neither the next block nor one aligned to the track's end can want."""
+        keep = min(self._next, self._encoded - BLOCK_FRAMES)
+        if self._features is not None and keep > self._features_first:
+            self._features = self._features[keep - self._features_first :].copy()
+            self._features_first = keep
+        if keep > self._marks_first:
+            cut = keep - self._marks_first
+            self._valid, self._motion = self._valid[cut:], self._motion[cut:]
+            self._boxes = self._boxes[cut:]
+            self._marks_first = keep
+        context = self._encoded - self._context - self._crops_first
+        if self._crops is not None and context > 0:
+            self._crops = self._crops[context:].copy()
+            self._crops_first += context
+
+
+def _grid_after(frame: int) -> int:
+    """First frame of the first grid block that starts after `frame`."""
+    return (frame // BLOCK_FRAMES + 1) * BLOCK_FRAMES
+
+
+def _motion(before: np.ndarray, crops: np.ndarray) -> np.ndarray:
+    """(n,) largest mean change of a patch, in grey levels, from each crop's predecessor."""
+    earlier = np.concatenate([before, crops[:-1]]).astype(np.int16)
+    change = np.abs(crops.astype(np.int16) - earlier)
+    height, width = (side - side % _PATCH_PX for side in change.shape[1:])
+    patches = change[:, :height, :width].reshape(
+        len(crops), height // _PATCH_PX, _PATCH_PX, width // _PATCH_PX, _PATCH_PX
+    )
+    largest: np.ndarray = patches.mean(axis=(2, 4), dtype=np.float32).max(axis=(1, 2))
+    return largest

@@ -1,0 +1,265 @@
+"""One pass over a file: decode, look, listen, judge.
+
+`analyse` is what the command line and the public functions call for a file; `analyse_tracks` is
+the same without the decode, for evaluation and tests that have crops and sound at hand. Both feed
+one `Analysis`, piece by piece, and it keeps only what a window of blocks and the range of the scan
+need: memory does not grow with the film, but for some hundred bytes a block.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from avsync_cli.errors import TooShortError, UsageError
+from avsync_cli.inference.blocks import BlockBuilder
+from avsync_cli.inference.engine import Engine
+from avsync_cli.inference.evidence import Evidence, FileReport, MediaSummary, Tolerance
+from avsync_cli.inference.scan import WindowScanner, finish_blocks, offset_grid
+from avsync_cli.inference.sound import SoundStream
+from avsync_cli.inference.verdict import decide_verdict
+from avsync_cli.timebase import BLOCK_FRAMES, FPS, HOP_MS, HOPS_PER_FRAME, SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    from avsync_cli.media.decode import Timeline
+    from avsync_cli.regions.stream import RegionPiece
+
+ITU = Tolerance("itu", 45.0, 125.0)
+"""ITU-R BT.1359, where viewers begin to notice: the default everywhere."""
+
+NO_FACE = "no face found: the whole picture was judged"
+NO_REGION = "no picture to judge"
+
+Progress = Callable[[float, float], None]
+"""Called with the seconds done and the seconds there are, of the file's timeline."""
+
+
+@dataclass(frozen=True)
+class AnalyseOptions:
+    """How to judge a file.
+
+    Attributes:
+        range_ms: offsets from -range to +range are tried.
+        step_ms: distance between two of them, a multiple of 10; 40 is a quarter of the work and
+            still resolves less than a frame, by interpolation.
+        tolerance: what counts as in sync.
+        video_track, audio_track: which of the file's tracks, from 0; None is the first.
+        start_s: where to begin.
+        duration_s: how much to judge; None for all.
+        threads: threads for decoder and face detector; 0 lets them choose.
+    """
+
+    range_ms: float = 1_000
+    step_ms: int = 10
+    tolerance: Tolerance = field(default=ITU)
+    video_track: int | None = 0
+    audio_track: int | None = 0
+    start_s: float = 0.0
+    duration_s: float | None = None
+    threads: int = 0
+
+
+class Analysis:
+    """Evidence in the making: sound and region pieces in, `Evidence` out.
+
+    Args:
+        engine: the model.
+        options: range and step of the scan.
+        first_frame: timeline frame at which the sound begins.
+
+    Raises:
+        UsageError: a range or step that cannot be scanned.
+    """
+
+    def __init__(self, engine: Engine, options: AnalyseOptions, first_frame: int = 0) -> None:
+        try:
+            offsets = offset_grid(options.range_ms, options.step_ms)
+        except ValueError as error:
+            raise UsageError(str(error), "see --range and --step") from error
+        self._engine = engine
+        self._options = options
+        self._sound = SoundStream(engine, first_frame * HOPS_PER_FRAME)
+        self._builder = BlockBuilder(engine)
+        self._scanner = WindowScanner(engine, self._sound, offsets)
+        self._kinds: set[str] = set()
+
+    @property
+    def sound_s(self) -> float:
+        """Seconds of real sound taken so far."""
+        return self._sound.valid_steps * HOP_MS / 1000.0
+
+    def push_sound(self, sound: np.ndarray, valid: np.ndarray | None = None) -> None:
+        """Take the next sound: (160 n,) float32 at 16 kHz, and (n,) bool or None."""
+        self._sound.push(sound, valid)
+
+    def push_pieces(self, pieces: Iterable[RegionPiece], settled: int) -> None:
+        """Take region pieces; all pieces before the frame `settled` are among those taken."""
+        for piece in pieces:
+            if len(piece.crops):
+                self._kinds.add(piece.kind)
+            self._scanner.add(self._builder.push(piece))
+        self._scanner.advance(settled - self._builder.delay_frames)
+
+    def finish(self, media: MediaSummary) -> Evidence:
+        """The evidence, once all sound and all last pieces have been taken."""
+        self._sound.finish()
+        self._scanner.finish()
+        scanner = self._scanner
+        evidence = Evidence(
+            offsets_ms=scanner.offsets_ms,
+            windows=scanner.windows,
+            blocks=[],
+            media=media,
+            reasons=self._reasons(),
+            judged_s=scanner.judged_frames / FPS,
+            calibration=dict(self._engine.calibration),
+        )
+        evidence.blocks = finish_blocks(
+            scanner.traces,
+            self._attention_offsets(evidence),
+            evidence.calibration,
+            self._engine.config.grid,
+        )
+        return evidence
+
+    def _attention_offsets(self, evidence: Evidence) -> list[float]:
+        """For every trace the offset at which its attention is shown: that of its stretch of the
+        file, or the likeliest where none is sure."""
+        verdict = decide_verdict(evidence, self._options.tolerance)
+        likeliest = float(evidence.offsets_ms[int(np.argmax(verdict.curve))])
+        known = [s for s in verdict.segments if s.offset_ms is not None]
+        offsets = []
+        for trace in self._scanner.traces:
+            at_s = trace.first_frame / FPS
+            own = [s.offset_ms for s in known if s.start_s <= at_s < s.end_s]
+            offsets.append(likeliest if not own or own[0] is None else own[0])
+        return offsets
+
+    def _reasons(self) -> list[str]:
+        if not self._scanner.traces:
+            return [NO_REGION]
+        reasons = [] if "face" in self._kinds else [NO_FACE]
+        left_out: dict[str, int] = {}
+        for trace in self._scanner.traces:
+            if trace.reason:
+                left_out[trace.reason] = left_out.get(trace.reason, 0) + 1
+        total = len(self._scanner.traces)
+        for reason, count in sorted(left_out.items(), key=lambda item: -item[1]):
+            if count == total:
+                reasons.insert(0, reason)
+            elif 2 * count > total:
+                reasons.append(f"{reason} in {count} of {total} blocks")
+        return reasons
+
+
+def analyse_tracks(
+    pieces: Iterable[RegionPiece],
+    sound: np.ndarray,
+    options: AnalyseOptions,
+    engine: Engine,
+    *,
+    sound_valid: np.ndarray | None = None,
+    first_frame: int = 0,
+    media: MediaSummary | None = None,
+) -> Evidence:
+    """Evidence from crops and sound that are at hand.
+
+    Args:
+        pieces: region pieces; those of a track in order and contiguous, the last marked `last`.
+        sound: (S,) float32 in -1..1 at 16 kHz, beginning at `first_frame`; an incomplete last
+            10 ms are cut off.
+        options: range and step are used.
+        engine: the model.
+        sound_valid: (S // 160,) bool, or None for all True.
+        first_frame: timeline frame of the first sample.
+        media: facts for the report; made up from the lengths when None.
+    """
+    analysis = Analysis(engine, options, first_frame)
+    whole = len(sound) - len(sound) % (SAMPLE_RATE_HZ * HOP_MS // 1000)
+    analysis.push_sound(sound[:whole], sound_valid)
+    # Nothing says which piece comes last for a stretch of time, so no window closes before the end.
+    analysis.push_pieces(pieces, 0)
+    if media is None:
+        duration_s = first_frame / FPS + len(sound) / SAMPLE_RATE_HZ
+        media = MediaSummary(duration_s, float(FPS), False, 0, 0, SAMPLE_RATE_HZ, 0)
+    return analysis.finish(media)
+
+
+def analyse(
+    path: str | os.PathLike[str],
+    options: AnalyseOptions,
+    engine: Engine,
+    progress: Progress | None = None,
+) -> FileReport:
+    """Judge one file in one pass.
+
+    Args:
+        path: the file.
+        options: what to look at and how.
+        engine: the model, as of `load_engine`.
+        progress: called after every chunk; an exception it raises ends the work.
+
+    Raises:
+        TooShortError: less than one block (25 frames) of picture, or 1 s of sound.
+        MediaError: the file cannot be judged.
+        UsageError: an option out of range.
+    """
+    from avsync_cli.media.decode import Timeline
+    from avsync_cli.regions.stream import RegionStream
+
+    with Timeline(
+        path,
+        video_track=options.video_track or 0,
+        audio_track=options.audio_track or 0,
+        start_s=options.start_s,
+        duration_s=options.duration_s,
+        threads=options.threads,
+    ) as timeline:
+        total_s = max(0.0, timeline.info.duration_s - options.start_s)
+        if options.duration_s is not None:
+            total_s = min(total_s, options.duration_s)
+        regions = RegionStream(timeline.frame_size, threads=options.threads)
+        analysis: Analysis | None = None
+        first_frame, frames, end_frame = 0, 0, 0
+        for chunk in timeline:
+            if analysis is None:
+                first_frame = chunk.first_frame
+                analysis = Analysis(engine, options, first_frame)
+            analysis.push_sound(chunk.sound, chunk.sound_valid)
+            pieces = regions.push(chunk.first_frame, chunk.frames, chunk.frame_valid)
+            analysis.push_pieces(pieces, regions.settled)
+            frames += int(chunk.frame_valid.sum())
+            end_frame = chunk.first_frame + len(chunk.frames)
+            if progress is not None:
+                progress((end_frame - first_frame) / FPS, total_s)
+        if analysis is None or frames < BLOCK_FRAMES or analysis.sound_s < 1.0:
+            sound_s = 0.0 if analysis is None else analysis.sound_s
+            raise TooShortError(
+                f"too short to judge: {frames / FPS:.2f} s of picture and {sound_s:.2f} s of "
+                f"sound: {os.fspath(path)}",
+                "one second of both is the least",
+                os.fspath(path),
+            )
+        analysis.push_pieces(regions.finish(), end_frame)
+        evidence = analysis.finish(_summary(timeline, end_frame / FPS))
+    verdict = decide_verdict(evidence, options.tolerance)
+    return FileReport(os.fspath(path), evidence, verdict, options.tolerance)
+
+
+def _summary(timeline: Timeline, decoded_to_s: float) -> MediaSummary:
+    info, video, audio = timeline.info, timeline.video, timeline.audio
+    return MediaSummary(
+        duration_s=info.duration_s if info.duration_s > 0 else decoded_to_s,
+        fps=float(video.fps),
+        vfr=video.vfr,
+        width=video.width,
+        height=video.height,
+        audio_hz=audio.rate_hz,
+        audio_track=audio.position,
+        audio_channels=audio.channels,
+        container=info.container,
+    )

@@ -1,0 +1,178 @@
+"""The sound of a stream as features at 100 Hz, kept no longer than a scan needs them.
+
+Everything is computed in pieces on an absolute grid, so that what comes out does not depend, not
+even in the last bit, on how the stream was cut into chunks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avsync_cli.inference.engine import Engine
+from avsync_cli.model.features import log_mel
+from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME
+
+PIECE_STEPS = 400
+"""Steps computed at a time (4 s): large enough for the encoder to be efficient."""
+
+_EDGE_STEPS = 2
+"""Steps of sound beyond either end of a piece whose samples reach into its log-mel windows."""
+
+
+class SoundStream:
+    """Takes sound as it comes, gives features, validity and power by timeline step.
+
+    Step j is the time 10 ms x j. Sound before the first sample pushed and after the last one is
+    silence, and not valid.
+
+    Args:
+        engine: encodes the log-mel.
+        first_step: step of the first sample pushed.
+    """
+
+    def __init__(self, engine: Engine, first_step: int = 0) -> None:
+        self._engine = engine
+        self._before, after = engine.config.sound_context
+        self._after = after + HOPS_PER_FRAME - 1
+        if max(self._before, self._after) + _EDGE_STEPS > PIECE_STEPS:
+            raise ValueError("the model's sound context is longer than a piece of sound")
+        self._silence: np.ndarray | None = None
+        self._finished = False
+        # A piece before the first sample is computed too: the features pass from silence to sound.
+        self._first = first_step - PIECE_STEPS
+        self._features = np.zeros((0, engine.config.channels), np.float32)
+        self._mel_first = self._first - PIECE_STEPS
+        self._mel = np.zeros((0, engine.config.mel_bands), np.float32)
+        self._samples_first = (self._mel_first - _EDGE_STEPS) * HOP_SAMPLES
+        lead = first_step * HOP_SAMPLES - self._samples_first
+        self._samples = np.zeros(lead, np.float32)
+        self._hops_first = first_step
+        self._valid = np.zeros(0, bool)
+        self._power = np.zeros(0, np.float32)
+        self._end = first_step
+        self._first_step = first_step
+        self._valid_steps = 0
+
+    @property
+    def ready(self) -> int:
+        """First step whose feature is not known yet; after `finish` there is none."""
+        return np.iinfo(np.int64).max if self._finished else self._first + len(self._features)
+
+    @property
+    def valid_steps(self) -> int:
+        """Steps of valid sound pushed so far."""
+        return self._valid_steps
+
+    def push(self, sound: np.ndarray, valid: np.ndarray | None = None) -> None:
+        """Take the next stretch of sound.
+
+        Args:
+            sound: (160 n,) float32 in -1..1 at 16 kHz.
+            valid: (n,) bool, False where there was none and silence stands in; None for all True.
+
+        Raises:
+            ValueError: lengths that do not belong together.
+        """
+        sound = np.asarray(sound, np.float32)
+        steps, rest = divmod(len(sound), HOP_SAMPLES)
+        if rest or (valid is not None and len(valid) != steps):
+            raise ValueError(f"{len(sound)} samples are not {HOP_SAMPLES} a step")
+        known = np.ones(steps, bool) if valid is None else np.asarray(valid, bool)
+        power = np.square(sound.reshape(steps, HOP_SAMPLES)).mean(axis=1) if steps else sound
+        self._valid = np.concatenate([self._valid, known])
+        self._power = np.concatenate([self._power, np.where(known, power, 0).astype(np.float32)])
+        self._valid_steps += int(known.sum())
+        self._samples = np.concatenate([self._samples, sound])
+        self._end += steps
+        self._compute()
+
+    def finish(self) -> None:
+        """Say that no more sound comes."""
+        if self._finished:
+            return
+        # Enough silence to compute the features that still hear the end of the sound.
+        wanted = self._end - self._first_step + self._before + PIECE_STEPS
+        wanted += -wanted % PIECE_STEPS + self._after + PIECE_STEPS + _EDGE_STEPS
+        wanted += self._first_step
+        lacking = wanted * HOP_SAMPLES - (self._samples_first + len(self._samples))
+        self._samples = np.concatenate([self._samples, np.zeros(lacking, np.float32)])
+        self._compute()
+        self._finished = True
+        self._samples = self._samples[:0]
+
+    def features(self, first: int, end: int) -> np.ndarray:
+        """(end - first, C) float32 features of the steps `first` .. `end - 1`.
+
+        Raises:
+            ValueError: steps that were dropped, or that are not ready.
+        """
+        if end > self.ready:
+            raise ValueError(f"sound step {end} asked for, {self.ready} known")
+        return self._cut(self._features, self._first, first, end, self._silent_feature())
+
+    def valid(self, first: int, end: int) -> np.ndarray:
+        """(end - first,) bool, False where there is no sound in the file."""
+        return self._cut(self._valid, self._hops_first, first, end, np.zeros((), bool))
+
+    def power(self, first: int, end: int) -> np.ndarray:
+        """(end - first,) float32 mean square of each 10 ms, 0 where there is no sound."""
+        return self._cut(self._power, self._hops_first, first, end, np.zeros((), np.float32))
+
+    def drop_before(self, step: int) -> None:
+        """Forget everything before `step`."""
+        cut = min(max(0, step - self._first), len(self._features))
+        if cut >= PIECE_STEPS:
+            self._features = self._features[cut:].copy()
+            self._first += cut
+        cut = min(max(0, step - self._hops_first), len(self._valid))
+        if cut >= PIECE_STEPS:
+            self._valid, self._power = self._valid[cut:].copy(), self._power[cut:].copy()
+            self._hops_first += cut
+
+    def _cut(
+        self, values: np.ndarray, start: int, first: int, end: int, filler: np.ndarray
+    ) -> np.ndarray:
+        out = np.empty((end - first, *values.shape[1:]), values.dtype)
+        out[...] = filler
+        low, high = max(first, start), min(end, start + len(values))
+        if low < high:
+            out[low - first : high - first] = values[low - start : high - start]
+        return out
+
+    def _silent_feature(self) -> np.ndarray:
+        """(C,) feature of endless silence."""
+        if self._silence is None:
+            config = self._engine.config
+            steps = self._before + self._after + 1
+            mel = log_mel(np.zeros(steps * HOP_SAMPLES, np.float32), config.mel_bands)
+            self._silence = self._engine.encode_sound(mel)[0]
+        return self._silence
+
+    def _compute(self) -> None:
+        bands = self._engine.config.mel_bands
+        around = _EDGE_STEPS * HOP_SAMPLES
+        piece = PIECE_STEPS * HOP_SAMPLES
+        made = [self._mel]
+        used = 0
+        while len(self._samples) - used >= piece + 2 * around:
+            stretch = self._samples[used : used + piece + 2 * around]
+            made.append(log_mel(stretch, bands)[_EDGE_STEPS:-_EDGE_STEPS])
+            used += piece
+        if used == 0:
+            return
+        self._samples = self._samples[used:].copy()
+        self._samples_first += used
+        self._mel = np.concatenate(made)
+        encoded = [self._features]
+        next_step = self._first + len(self._features)
+        span = self._before + PIECE_STEPS + self._after
+        while True:
+            low = next_step - self._before - self._mel_first
+            if low + span > len(self._mel):
+                break
+            encoded.append(self._engine.encode_sound(self._mel[low : low + span]))
+            next_step += PIECE_STEPS
+        self._features = np.concatenate(encoded)
+        cut = max(0, next_step - self._before - self._mel_first)
+        self._mel = self._mel[cut:].copy()
+        self._mel_first += cut
