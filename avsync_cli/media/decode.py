@@ -11,11 +11,13 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from types import TracebackType
 
 import numpy as np
 
 from avsync_cli.errors import NoPictureError, NoSoundError, UsageError
+from avsync_cli.media.clock import Epochs
 from avsync_cli.media.ffmpeg import display_name
 from avsync_cli.media.picture import PictureReader, frame_size
 from avsync_cli.media.probe import AudioTrack, MediaInfo, VideoTrack, probe
@@ -71,6 +73,7 @@ class Timeline:
         info: the file's facts.
         video, audio: the tracks used.
         frame_size: (height, width) of the frames.
+        zero_s: where the timeline begins, on the file's own clock; see `timeline_zero`.
 
     Raises:
         FileMissingError, NotMediaError: as `probe`.
@@ -102,8 +105,8 @@ class Timeline:
         if max_height < 2 or chunk_frames < 1:
             raise UsageError("max_height must be at least 2, chunk_frames at least 1")
         self.info = probe(path) if info is None else info
-        self.video = _pick_video(self.info, video_track)
-        self.audio = _pick_audio(self.info, audio_track)
+        self.video = pick_video(self.info, video_track)
+        self.audio = pick_audio(self.info, audio_track)
         self.frame_size = frame_size(self.video.width, self.video.height, max_height)
         self._chunk_frames = chunk_frames
         self._next_frame = round(start_s * FPS)
@@ -111,11 +114,15 @@ class Timeline:
         if duration_s is not None:
             self._end_frame = self._next_frame + max(1, round(duration_s * FPS))
         seek_s = _seek_target(self.info, self._next_frame / FPS)
+        self.zero_s = timeline_zero(self.info, self.video)
+        epochs = Epochs(self.info.container)
         try:
             self._picture = PictureReader(
                 self.info,
                 self.video,
                 self.frame_size,
+                epochs,
+                zero_s=self.zero_s,
                 first_frame=self._next_frame,
                 end_frame=self._end_frame,
                 seek_s=seek_s,
@@ -124,6 +131,8 @@ class Timeline:
             self._sound = SoundReader(
                 self.info,
                 self.audio,
+                epochs,
+                zero_s=self.zero_s,
                 first_frame=self._next_frame,
                 end_frame=self._end_frame,
                 seek_s=seek_s,
@@ -242,7 +251,23 @@ def read_all(
     )
 
 
-def _pick_video(info: MediaInfo, wanted: int) -> VideoTrack:
+def timeline_zero(info: MediaInfo, video: VideoTrack) -> Fraction:
+    """The timeline's zero on the file's clock: the player's zero, moved by at most 20 ms.
+
+    At 25 fps every source frame misses the nearest step by the same amount, up to 20 ms, and so
+    would the whole picture against the sound. Moving the zero of both by that amount makes the
+    steps hit the frames. At other rates the misses spread evenly and cancel, and nothing is moved;
+    at multiples and whole parts of 25 fps they do not.
+    """
+    ratio = video.fps / FPS
+    if video.vfr or video.start_s is None or 1 not in (ratio.numerator, ratio.denominator):
+        return info.start_s
+    step = min(Fraction(1, FPS), 1 / video.fps)
+    phase = (video.start_s - info.start_s) % step
+    return info.start_s + (phase if phase <= step / 2 else phase - step)
+
+
+def pick_video(info: MediaInfo, wanted: int) -> VideoTrack:
     name = display_name(info.path)
     tracks = [track for track in info.video if not track.is_cover and track.width and track.height]
     if not tracks:
@@ -259,7 +284,7 @@ def _pick_video(info: MediaInfo, wanted: int) -> VideoTrack:
     return tracks[wanted]
 
 
-def _pick_audio(info: MediaInfo, wanted: int) -> AudioTrack:
+def pick_audio(info: MediaInfo, wanted: int) -> AudioTrack:
     name = display_name(info.path)
     tracks = [track for track in info.audio if track.channels and track.rate_hz]
     if not tracks:

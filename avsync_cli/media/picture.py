@@ -14,6 +14,7 @@ import ffmpeg as ffmpeg_python
 import numpy as np
 
 from avsync_cli.errors import DecodeError
+from avsync_cli.media.clock import Epochs
 from avsync_cli.media.ffmpeg import (
     FfmpegStream,
     display_name,
@@ -60,7 +61,9 @@ class PictureReader:
     Args:
         info: the file.
         track: which of its video tracks.
+        epochs: corrections shared with the sound.
         size: (height, width) to scale to.
+        zero_s: the timeline's zero on the file's own clock.
         first_frame: timeline frame to begin with.
         end_frame: timeline frame to stop before, or None for the end of the track.
         seek_s: where to jump to in the file, seconds from its zero, or None.
@@ -72,16 +75,22 @@ class PictureReader:
         info: MediaInfo,
         track: VideoTrack,
         size: tuple[int, int],
+        epochs: Epochs,
         *,
+        zero_s: Fraction,
         first_frame: int,
         end_frame: int | None,
         seek_s: float | None,
         threads: int,
     ) -> None:
         self._path = info.path
+        self._zero_s = zero_s
         self._size = size
+        self._epochs = epochs
+        self._correction_s = 0.0
+        self._expected_s = first_frame / FPS
         self._next_k = first_frame
-        self._start_ticks = round(info.start_s * _TICKS)
+        self._start_ticks = round(zero_s * _TICKS)
         self._period_s = float(1 / track.fps)
         self._reach_s = max(MIN_REACH_S, 1.5 * self._period_s)
         self._stamps = Stamps("picture")
@@ -114,7 +123,7 @@ class PictureReader:
         if seek_s is not None:
             options.update(noaccurate_seek=None, ss=f"{seek_s:.6f}")
         stream = ffmpeg_python.input(input_url(info.path), **options)[str(track.index)]
-        start = float(info.start_s)
+        start = float(self._zero_s)
         margin = 0.5 + 2 * self._period_s
         bounds = {}
         if first_frame > 0:
@@ -149,17 +158,24 @@ class PictureReader:
             stamp = self._stamps.pop(self._path)
             assert stamp is not None
             self.frames_read += 1
-            if stamp[0] is None:
-                time_s = 0.0 if self._last_s is None else self._last_s + self._period_s
-            else:
-                time_s = (stamp[0] - self._start_ticks) / _TICKS
+            time_s = self._time_of(stamp[0])
             if self._last_s is not None and time_s <= self._last_s:
                 continue  # a player has shown a later frame by then
             self._last_s = time_s
+            self._expected_s = time_s + self._period_s
             self._held = self._coming
             frame = np.frombuffer(block, np.uint8).reshape(*self._size, 3)
             self._coming = (time_s, frame)
             return
+
+    def _time_of(self, pts: int | None) -> float:
+        """Seconds on the timeline for a time stamp; a frame without one follows the last."""
+        if pts is None:
+            return self._expected_s
+        raw_s = (pts - self._start_ticks) / _TICKS
+        if self._epochs.is_jump(raw_s + self._correction_s - self._expected_s):
+            self._correction_s = self._epochs.correction(self._expected_s - raw_s)
+        return raw_s + self._correction_s
 
     def fill(self, frames: np.ndarray, valid: np.ndarray) -> int:
         """Fill the next n timeline frames.

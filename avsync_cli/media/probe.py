@@ -1,38 +1,35 @@
 """What is in a file: container, tracks, sizes, rates, start times. No picture is decoded.
 
-Two sources, put together. The list of tracks comes from ffprobe where there is one, else from what
-`ffmpeg -i` prints; both say the same (a test holds that). The clock of each track comes from
-the time stamps of its first packets, copied without decoding, the same way in both cases: printed
-rates are rounded to two decimals, and whether a rate is constant is not printed at all.
+One ffmpeg tells both halves, so no ffprobe is needed (a test holds that ffprobe would say the
+same). The list of tracks is what ffmpeg prints about its input. The clock of each track comes from
+the time stamps of its first packets, copied without decoding: printed rates are rounded to two
+decimals, and whether a rate is constant is not printed at all.
 """
 
 from __future__ import annotations
 
 import errno
 import itertools
-import json
 import os
 import re
 import stat
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import ffmpeg as ffmpeg_python
 
-from avsync_cli.errors import FileMissingError, NotMediaError
+from avsync_cli.errors import DecodeError, FileMissingError, NotMediaError
 from avsync_cli.media.ffmpeg import (
     FfmpegStream,
     clean_line,
     display_name,
     find_ffmpeg,
-    find_ffprobe,
     input_args,
     input_url,
-    run_text,
     with_program,
 )
 
@@ -41,6 +38,7 @@ PROBE_TIMEOUT_S = 60.0
 _LOOK_PACKETS = 100
 _LOOK_TOTAL_PACKETS = 3000
 _LOOK_S = 5.0
+_LOG_LINES = 5000
 
 _NOT_MEDIA_HINT = "give a video file such as mp4, mov, mkv, webm or ts (not a playlist)"
 
@@ -161,12 +159,21 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         FfmpegMissingError: there is no ffmpeg.
     """
     check_file(path)
-    ffprobe = find_ffprobe()
-    with _open_packets(path) as packets:
-        listing = _list_with_ffprobe(path, ffprobe) if ffprobe else _list_with_ffmpeg(path)
+    log = _Log()
+    with _open_packets(path, log) as packets:
+        first = packets.read_block()
+        if first is None:
+            packets.finish()
+        elif not log.complete.wait(PROBE_TIMEOUT_S):
+            raise DecodeError(
+                f"ffmpeg says nothing about the file: {display_name(path)}",
+                "try another release of ffmpeg",
+                os.fsdecode(path),
+            )
+        listing = parse_listing(log.lines, path)
         order = [t for kind in ("video", "audio") for t in listing.tracks if t.kind == kind]
         steady = [n for n, t in enumerate(order) if t.kind == "video" and not t.is_cover]
-        clocks = _read_clocks(packets, len(order), steady)
+        clocks = _read_clocks(packets, first or b"", len(order), steady)
     video: list[VideoTrack] = []
     audio: list[AudioTrack] = []
     for track, clock in zip(order, clocks, strict=True):
@@ -237,7 +244,22 @@ def check_file(path: str | os.PathLike[str]) -> None:
         raise refuse(f"cannot read the file ({error.strerror})", hint) from None
 
 
-def _open_packets(path: str | os.PathLike[str]) -> FfmpegStream:
+class _Log:
+    """What ffmpeg prints up to and including the description of its input."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.complete = threading.Event()
+
+    def take_line(self, line: str) -> bool:
+        if line.startswith("Output #0"):
+            self.complete.set()
+        if not self.complete.is_set() and len(self.lines) < _LOG_LINES:
+            self.lines.append(line)
+        return True
+
+
+def _open_packets(path: str | os.PathLike[str], log: _Log) -> FfmpegStream:
     source = ffmpeg_python.input(input_url(path), copyts=None, **input_args())
     argv = ffmpeg_python.output(
         source["v?"],
@@ -250,15 +272,22 @@ def _open_packets(path: str | os.PathLike[str]) -> FfmpegStream:
         flush_packets=1,
     ).get_args()
     return FfmpegStream(
-        with_program(argv, find_ffmpeg()), path=path, block_bytes=2048, stall_s=PROBE_TIMEOUT_S
+        with_program(argv, find_ffmpeg(), "repeat+info"),
+        path=path,
+        block_bytes=2048,
+        on_line=log.take_line,
+        stall_s=PROBE_TIMEOUT_S,
     )
 
 
-def _read_clocks(packets: FfmpegStream, tracks: int, steady: Sequence[int]) -> list[_Clock]:
+def _read_clocks(
+    packets: FfmpegStream, first: bytes, tracks: int, steady: Sequence[int]
+) -> list[_Clock]:
     """Time stamps of each track's first packets; reads on only as long as it must.
 
     Args:
         packets: ffmpeg writing framecrc lines.
+        first: what was read of them already.
         tracks: how many tracks there are.
         steady: those whose frame rate is wanted.
     """
@@ -266,13 +295,8 @@ def _read_clocks(packets: FfmpegStream, tracks: int, steady: Sequence[int]) -> l
     deadline = time.monotonic() + _LOOK_S
     rest = b""
     total = 0
-    while total < _LOOK_TOTAL_PACKETS and time.monotonic() < deadline:
-        enough = all(len(clocks[n].stamps) >= _LOOK_PACKETS for n in steady)
-        if enough and all(clock.stamps for clock in clocks):
-            break
-        block = packets.read_block()
-        if block is None:
-            break
+    block: bytes | None = first
+    while block:
         *lines, rest = (rest + block).split(b"\n")
         for line in lines:
             if match := re.match(rb"#tb (\d+): (\d+)/(\d+)", line):
@@ -285,6 +309,12 @@ def _read_clocks(packets: FfmpegStream, tracks: int, steady: Sequence[int]) -> l
                 stamp = match.group(3) if match.group(3) != b"NOPTS" else match.group(2)
                 if n < tracks and stamp != b"NOPTS":
                     clocks[n].stamps.append(int(stamp))
+        enough = all(len(clocks[n].stamps) >= _LOOK_PACKETS for n in steady)
+        if enough and all(clock.stamps for clock in clocks):
+            break
+        if total >= _LOOK_TOTAL_PACKETS or time.monotonic() > deadline:
+            break
+        block = packets.read_block()
     return clocks
 
 
@@ -318,57 +348,6 @@ def _frame_rate(listed: str, clock: _Clock) -> tuple[Fraction, bool]:
     return rate.limit_denominator(1001), vfr
 
 
-# --- the listing from ffprobe -------------------------------------------------------------------
-
-
-def _list_with_ffprobe(path: str | os.PathLike[str], ffprobe: Path) -> _Listing:
-    limits = [part for key, value in input_args().items() for part in (f"-{key}", str(value))]
-    show = ["-v", "error", "-print_format", "json", "-show_format", "-show_streams"]
-    done = run_text(
-        [str(ffprobe), *show, *limits, input_url(path)], timeout_s=PROBE_TIMEOUT_S, path=path
-    )
-    try:
-        data = json.loads(done.stdout)
-    except ValueError:
-        data = {}
-    if done.returncode != 0 or not data.get("format"):
-        raise _not_media(path, done.stderr)
-    head = data["format"]
-    listing = _Listing(
-        container=str(head.get("format_name", "")),
-        start_s=Fraction(head.get("start_time", "0")),
-        duration_s=float(head.get("duration", 0.0)),
-    )
-    for entry in data.get("streams", []):
-        kind = entry.get("codec_type")
-        if kind not in ("video", "audio"):
-            continue
-        track = _Listed(
-            kind,
-            int(entry["index"]),
-            str(entry.get("codec_name", "none")),
-            language=_language(str(entry.get("tags", {}).get("language", ""))),
-        )
-        if kind == "video":
-            _fill_video(track, entry)
-        else:
-            track.rate_hz = int(entry.get("sample_rate", 0))
-            track.channels = int(entry.get("channels", 0))
-        listing.tracks.append(track)
-    return listing
-
-
-def _fill_video(track: _Listed, entry: dict[str, Any]) -> None:
-    track.width, track.height = int(entry.get("width", 0)), int(entry.get("height", 0))
-    track.aspect = _ratio(str(entry.get("sample_aspect_ratio", "1:1")))
-    track.is_cover = bool(entry.get("disposition", {}).get("attached_pic", 0))
-    for side in entry.get("side_data_list", []):
-        track.rotation = float(side.get("rotation", track.rotation))
-    num, _, den = str(entry.get("avg_frame_rate", "0/0")).partition("/")
-    if int(num) > 0 and int(den or 0) > 0:
-        track.fps = f"{int(num) / int(den):.2f}"
-
-
 def _ratio(text: str) -> Fraction:
     """ "4:3" as a fraction; 1 for what is absent, zero or beyond any real pixel shape."""
     match = re.fullmatch(r"(\d+):(\d+)", text)
@@ -382,18 +361,15 @@ def _language(text: str) -> str:
     return "" if text == "und" else text
 
 
-def _not_media(path: str | os.PathLike[str], log: str) -> Exception:
-    lines = [clean_line(line, path) for line in log.splitlines() if line.strip()]
-    lines = [line for line in lines if "output file must be specified" not in line]
-    said = f" ({lines[-1]})" if lines else ""
+def _not_media(path: str | os.PathLike[str], lines: Sequence[str]) -> NotMediaError:
+    cleaned = [clean_line(line, path) for line in lines if line.strip()]
+    said = f" ({cleaned[-1]})" if cleaned else ""
     return NotMediaError(
         f"not a media file avsync can open{said}: {display_name(path)}",
         _NOT_MEDIA_HINT,
         os.fsdecode(path),
     )
 
-
-# --- the listing from ffmpeg -i -----------------------------------------------------------------
 
 _DURATION = re.compile(r"  Duration: (N/A|(\d+):(\d\d):(\d\d\.\d+))(?:, start: (-?[\d.]+))?")
 _STREAM = re.compile(
@@ -402,18 +378,10 @@ _STREAM = re.compile(
 )
 
 
-def _list_with_ffmpeg(path: str | os.PathLike[str]) -> _Listing:
-    argv = ffmpeg_python.input(input_url(path), **input_args()).output("-").get_args()[:-1]
-    done = run_text(
-        with_program(argv, find_ffmpeg(), "repeat+info"), timeout_s=PROBE_TIMEOUT_S, path=path
-    )
-    return _parse_listing(done.stderr, path)
-
-
-def _parse_listing(log: str, path: str | os.PathLike[str]) -> _Listing:
-    """Read what `ffmpeg -i` prints about its input."""
+def parse_listing(lines: Sequence[str], path: str | os.PathLike[str]) -> _Listing:
+    """Read what ffmpeg prints about its input."""
     listing: _Listing | None = None
-    for line in log.splitlines():
+    for line in lines:
         if match := re.match(r"Input #0, (.*?), from '", line):
             listing = _Listing(container=match.group(1))
         elif listing is None:
@@ -430,7 +398,7 @@ def _parse_listing(log: str, path: str | os.PathLike[str]) -> _Listing:
         elif listing.tracks and (match := re.match(r"\s+.*rotation of (-?[\d.]+) degrees", line)):
             listing.tracks[-1].rotation = float(match.group(1))
     if listing is None:
-        raise _not_media(path, log)
+        raise _not_media(path, lines)
     return listing
 
 

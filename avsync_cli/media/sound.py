@@ -7,11 +7,13 @@ gaps become silence that is known to be filler, and nothing slides.
 from __future__ import annotations
 
 import os
+from fractions import Fraction
 
 import ffmpeg as ffmpeg_python
 import numpy as np
 
 from avsync_cli.errors import DecodeError
+from avsync_cli.media.clock import Epochs
 from avsync_cli.media.ffmpeg import (
     FfmpegStream,
     display_name,
@@ -62,6 +64,8 @@ class SoundReader:
     Args:
         info: the file.
         track: which of its audio tracks.
+        epochs: corrections shared with the picture.
+        zero_s: the timeline's zero on the file's own clock.
         first_frame: timeline frame (1/25 s) to begin with.
         end_frame: timeline frame to stop before, or None for the end of the track.
         seek_s: where to jump to in the file, seconds from its zero, or None.
@@ -71,21 +75,27 @@ class SoundReader:
         self,
         info: MediaInfo,
         track: AudioTrack,
+        epochs: Epochs,
         *,
+        zero_s: Fraction,
         first_frame: int,
         end_frame: int | None,
         seek_s: float | None,
     ) -> None:
         self._path = info.path
+        self._zero_s = zero_s
         self._channels = min(track.channels, 2)
         if track.channels > MAX_MIX_CHANNELS:
             self._channels = track.channels
-        self._zero = round(info.start_s * SAMPLE_RATE_HZ)
+        self._zero = round(zero_s * SAMPLE_RATE_HZ)
         self._next = first_frame * SAMPLES_PER_FRAME
+        self._epochs = epochs
+        self._correction = 0
         self._stamps = Stamps("sound")
         self._bytes = bytearray()
         self._piece: tuple[int, np.ndarray] | None = None
-        self._cursor: int | None = None
+        self._cursor = self._next
+        self._placed = False
         self._slip = 0.0
         self._ended = False
         self.samples_read = 0
@@ -109,7 +119,7 @@ class SoundReader:
         if seek_s is not None:
             options.update(noaccurate_seek=None, ss=f"{seek_s:.6f}")
         stream = ffmpeg_python.input(input_url(info.path), **options)[str(track.index)]
-        start = float(info.start_s)
+        start = float(self._zero_s)
         bounds = {}
         if first_frame > 0:
             bounds["start"] = f"{start + first_frame / FPS - 0.1:.6f}"
@@ -157,16 +167,19 @@ class SoundReader:
     def _place(self, pts: int | None, samples: int) -> int:
         """Where on the timeline (in samples) a piece begins; moves the cursor past it."""
         at = self._cursor
-        if at is None:
-            at = 0 if pts is None else pts - self._zero
-        elif pts is not None:
-            off = pts - self._zero - at
-            if abs(off) > JUMP_SAMPLES:
+        if pts is not None:
+            off = pts - self._zero + self._correction - at
+            if self._epochs.is_jump(off / SAMPLE_RATE_HZ) and (self._placed or off > 0):
+                needed_s = (at - (pts - self._zero)) / SAMPLE_RATE_HZ
+                self._correction = round(self._epochs.correction(needed_s) * SAMPLE_RATE_HZ)
+                off = pts - self._zero + self._correction - at
+            if abs(off) > JUMP_SAMPLES or not self._placed:
                 at, self._slip = at + off, 0.0
             else:
                 self._slip += SLIP_WEIGHT * (off - self._slip)
                 if abs(self._slip) > SLIP_SAMPLES:
                     at, self._slip = at + round(self._slip), 0.0
+        self._placed = True
         self._cursor = at + samples
         return at
 
@@ -201,7 +214,7 @@ class SoundReader:
         frames = count // SAMPLES_PER_FRAME
         if not self._ended or self._piece is not None:
             return frames
-        left = max(0, (self._cursor or 0) - begin)
+        left = max(0, self._cursor - begin)
         return min(frames, -(-left // SAMPLES_PER_FRAME))
 
     def check(self) -> None:
