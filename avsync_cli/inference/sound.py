@@ -50,7 +50,7 @@ class SoundStream:
         self._valid = np.zeros(0, bool)
         self._power = np.zeros(0, np.float32)
         self._end = first_step
-        self._first_step = first_step
+        self._first_step = self._kept_from = first_step
         self._valid_steps = 0
 
     @property
@@ -108,6 +108,8 @@ class SoundStream:
         """
         if end > self.ready:
             raise ValueError(f"sound step {end} asked for, {self.ready} known")
+        if first < self._first and self._kept_from > self._first_step:
+            raise ValueError(f"sound step {first} was dropped")
         return self._cut(self._features, self._first, first, end, self._silent_feature())
 
     def valid(self, first: int, end: int) -> np.ndarray:
@@ -124,6 +126,7 @@ class SoundStream:
         if cut >= PIECE_STEPS:
             self._features = self._features[cut:].copy()
             self._first += cut
+            self._kept_from = max(self._kept_from, self._first)
         cut = min(max(0, step - self._hops_first), len(self._valid))
         if cut >= PIECE_STEPS:
             self._valid, self._power = self._valid[cut:].copy(), self._power[cut:].copy()

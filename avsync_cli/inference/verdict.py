@@ -31,6 +31,9 @@ from avsync_cli.timebase import FRAME_MS, HOP_MS
 
 NO_EVIDENCE = "nothing could be judged"
 
+_EDGE_CONFIDENCE = 0.3
+"""Below this a peak at the edge is just the highest of many, no hint at a lag beyond."""
+
 
 @dataclass(frozen=True)
 class Constants:
@@ -287,7 +290,7 @@ def _reasons(
     reasons: list[str] = []
     reach_s = float(offsets[-1]) / 1000.0
     if status == "undecided":
-        if main.at_edge:
+        if main.at_edge and main.confidence >= _EDGE_CONFIDENCE:
             reasons.append(
                 f"the lag may lie beyond the scanned range of ±{reach_s:g} s: "
                 f"try --range {2 * reach_s:g}s"
