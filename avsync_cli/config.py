@@ -142,7 +142,7 @@ def parse_duration_ms(text: str, unit: str = "s") -> float:
     (2000.0, 30000.0, 10.0)
     """
     compact = text.strip().lower()
-    clock = re.fullmatch(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d+)?)", compact)
+    clock = re.fullmatch(r"(?:(\d+):(?=[0-5]?\d:))?(\d+):([0-5]?\d(?:\.\d+)?)", compact)
     if clock is not None:
         hours, minutes, seconds = clock[1] or "0", clock[2], clock[3]
         return (int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * 1000.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,44 @@ class FileProgress:
         """Seconds of the file done, and in all; 0 in all means unknown."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done_s, total=total_s or None)
+
+
+class StageProgress:
+    """Progress of a long run in stages: a bar on a terminal, else a line now and then.
+
+    Called with (stage, done, total, figures); figures are written beside the bar.
+    """
+
+    EVERY_S = 30.0
+    """Least time between two lines off a terminal, so that a log of hours stays readable."""
+
+    def __init__(self, *, color: bool = True) -> None:
+        self._bar = _bar(color) if sys.stderr.isatty() else None
+        self._tasks: dict[str, TaskID] = {}
+        self._said_at = 0.0
+
+    def __enter__(self) -> StageProgress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, stage: str, done: int, total: int, figures: dict[str, float]) -> None:
+        words = " ".join([stage, *(f"{name} {value:.4g}" for name, value in figures.items())])
+        if self._bar is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bar.add_task(words, total=None)
+            self._bar.update(
+                self._tasks[stage], completed=done, total=total or None, description=words
+            )
+        elif time.monotonic() - self._said_at >= self.EVERY_S or done >= total > 0:
+            self._said_at = time.monotonic()
+            sys.stderr.write(f"{words}  {done}/{total}\n")
 
 
 def _bar(color: bool) -> Progress:

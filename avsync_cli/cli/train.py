@@ -99,6 +99,7 @@ def train(
     "avsync-cli\\[train]"
     """
     from avsync_cli.cli.extras import train_extra
+    from avsync_cli.cli.progress import StageProgress
 
     given = {
         "attention": attention,
@@ -128,4 +129,6 @@ def train(
             cache=cache or out / "cache",
             **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
         )
-        loop.train(options.checked())
+        with StageProgress() as progress:
+            best = loop.train(options.checked(), progress)
+    typer.echo(best)

@@ -29,12 +29,14 @@ def curve_plot(
         height: rows of the plot itself.
 
     Returns:
-        Lines of at most `width` columns; [] when there is nothing to draw.
+        Lines of at most `width` columns; [] when there is nothing to draw: no finite score, or all alike.
     """
     finite = np.isfinite(scores)
     if len(offsets_ms) < 2 or not finite.any():
         return []
     low, high = float(scores[finite].min()), float(scores[finite].max())
+    if high - low < 1e-6:
+        return []
     labels = f"{high:+.1f}", f"{low:+.1f}"
     margin = max(map(len, labels)) + 2
     columns = max(10, min(width - margin - 1, len(offsets_ms)))
@@ -46,8 +48,7 @@ def curve_plot(
         inside = scores[(place == column) & finite]
         # The best of a column, so that a narrow peak is never averaged away.
         tops[column] = inside.max() if inside.size else low
-    scale = high - low
-    levels = (tops - low) / scale if scale > 0 else np.zeros(columns)
+    levels = (tops - low) / (high - low)
 
     lines = []
     for row in range(height, 0, -1):

@@ -31,6 +31,9 @@ MAX_ROWS = 40
 MAX_SEGMENTS = 12
 """Stretches listed below the sentence."""
 
+GUESS_FROM = 0.2
+"""Confidence from which an undecided file's likeliest offset is named at all."""
+
 STATUS_STYLE = {"in_sync": "green", "out_of_sync": "bold red", "undecided": "yellow"}
 
 _BAR_CELLS = 10
@@ -61,7 +64,7 @@ def _verdict_words(report: FileReport) -> str:
     verdict = report.verdict
     if verdict.status == "undecided" or verdict.offset_ms is None:
         why = ", ".join(safe_text(reason) for reason in verdict.reasons) or "too little evidence"
-        return f"undecided: {why} (best candidate {percent(verdict.confidence)} sure)"
+        return f"undecided: {why}{_best_guess(report)}"
 
     inside = verdict.status == "in_sync"
     words = offset_words(verdict.offset_ms)
@@ -73,6 +76,15 @@ def _verdict_words(report: FileReport) -> str:
     if verdict.drift_ms_per_min is not None:
         parts.append(f"; drifting by {verdict.drift_ms_per_min:+.1f} ms a minute")
     return "".join(parts)
+
+
+def _best_guess(report: FileReport) -> str:
+    """The likeliest offset of an undecided file, where it is worth a word."""
+    verdict = report.verdict
+    if verdict.confidence < GUESS_FROM or not len(verdict.curve):
+        return ""
+    offset_ms = float(report.evidence.offsets_ms[int(np.argmax(verdict.curve))])
+    return f" (best guess: {offset_words(offset_ms)}, {percent(verdict.confidence)} sure)"
 
 
 def _judged_span(report: FileReport) -> tuple[float, float] | None:
@@ -185,8 +197,8 @@ def block_table(blocks: Sequence[BlockResult], layout: Layout) -> list[Text]:
         line.truncate(layout.width, overflow="ellipsis" if layout.unicode else "crop")
         lines.append(line)
     if merged:
-        note = f"{len(blocks)} blocks in {len(rows)} rows; --all-blocks shows each"
-        lines.append(Text(note, style="dim"))
+        # Short enough for the narrowest terminal the table is made for.
+        lines.append(Text(f"{len(blocks)} blocks merged; see --all-blocks", style="dim"))
     return lines
 
 

@@ -111,7 +111,7 @@ def tolerance_words(tolerance: Tolerance) -> str:
 def tolerance_name(tolerance: Tolerance) -> str:
     """The standard behind a tolerance, short enough for a sentence."""
     profile = TOLERANCES.get(tolerance.name)
-    return tolerance_words(tolerance) if profile is None else profile.source
+    return tolerance_words(tolerance) if profile is None else profile.source.partition(" (")[0]
 
 
 def shell_quote(text: str) -> str:

@@ -1,0 +1,66 @@
+"""The commands and flags people and scripts rely on: additions are fine, changes are news."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import typer.main
+
+from avsync_cli.cli.app import COMMANDS, app, help_text
+
+_JUDGE = {
+    "--range", "--step", "--tolerance", "--model", "--attention", "--video-track",
+    "--audio-track", "--start", "--duration", "--recursive", "-r", "--files-from", "--json",
+    "--jsonl", "--csv", "--output", "-o", "--all-blocks", "--quiet", "-q", "--verbose", "-v",
+    "--no-color", "--exit-zero", "--threads", "--config",
+}  # fmt: skip
+
+FLAGS = {
+    "score": _JUDGE,
+    "offset-scan": _JUDGE,
+    "train": {
+        "--out", "-o", "--cache", "--attention", "--steps", "--batch", "--learning-rate",
+        "--warmup", "--synthetic", "--val-share", "--val-every", "--seed", "--workers",
+        "--checkpoint-minutes", "--device",
+    },
+    "eval": set(),
+    "export": {"--name"},
+}  # fmt: skip
+
+
+def _commands() -> dict[str, typer.main.TyperCommand]:
+    group = typer.main.get_command(app)
+    return dict(group.commands)  # type: ignore[attr-defined]
+
+
+def test_the_list_of_commands() -> None:
+    assert list(_commands()) == ["score", "offset-scan", "train", "eval", "export"]
+
+
+@pytest.mark.parametrize("name", sorted(FLAGS))
+def test_the_list_of_flags(name: str) -> None:
+    options = {
+        word
+        for param in _commands()[name].params
+        if param.param_type_name == "option"
+        for word in (*param.opts, *param.secondary_opts)
+    }
+    assert options == FLAGS[name]
+
+
+@pytest.mark.parametrize("name", sorted(FLAGS))
+def test_help_begins_with_a_sentence_and_examples(name: str) -> None:
+    text = help_text(COMMANDS[name])
+    first, second, third, *_ = text.split("\n\n")
+    assert re.fullmatch(r"[A-Z].*\.", first)
+    assert second == "[bold]Examples[/bold]"
+    assert all(line.startswith("  avsync ") for line in third.splitlines())
+    assert any(f"avsync {name} " in line for line in third.splitlines())
+
+
+@pytest.mark.parametrize("name", ["score", "offset-scan"])
+def test_the_sign_is_said_in_words(name: str) -> None:
+    assert re.search(
+        r"bove 0.*sound is late|0 means that the sound is late", help_text(COMMANDS[name])
+    )

@@ -1,0 +1,114 @@
+"""What tests of every room may ask for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avsync_cli.inference.evidence import (
+    BlockResult,
+    Evidence,
+    FileReport,
+    MediaSummary,
+    Region,
+    Segment,
+    Tolerance,
+    Verdict,
+    WindowResult,
+)
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _no_outside_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No configuration of the person who runs the tests reaches them."""
+    for name in list(os.environ):
+        if name.startswith("AVSYNC_") and name not in ("AVSYNC_FFMPEG", "AVSYNC_DATA"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+
+@pytest.fixture
+def repo() -> Path:
+    """The repository's root."""
+    return REPO
+
+
+def build_report(
+    path: str = "holiday.mp4",
+    *,
+    status: str = "out_of_sync",
+    offset_ms: float | None = 120.0,
+    ci_ms: tuple[float, float] | None = (110.0, 130.0),
+    confidence: float = 0.98,
+    reasons: list[str] | None = None,
+    segments: list[Segment] | None = None,
+    blocks: list[BlockResult] | None = None,
+    drift: float | None = None,
+    fps: float = 25.0,
+    tolerance: Tolerance | None = None,
+    range_ms: int = 1000,
+) -> FileReport:
+    """A report as inference leaves it, with plain figures."""
+    offsets = np.arange(-range_ms, range_ms + 1, 10)
+    centre = 0.0 if offset_ms is None else offset_ms
+    score = 4.0 * np.exp(-(((offsets - centre) / 60.0) ** 2)) - 2.0
+    p = np.exp(score) / np.exp(score).sum()
+    blocks = make_blocks(4) if blocks is None else blocks
+    if segments is None and status != "undecided":
+        segments = [Segment(0.0, 250.0, offset_ms, ci_ms, confidence, status)]  # type: ignore[arg-type]
+    direction = "none"
+    if offset_ms:
+        direction = "audio_late" if offset_ms > 0 else "audio_early"
+    verdict = Verdict(
+        status=status,  # type: ignore[arg-type]
+        offset_ms=offset_ms,
+        offset_ci_ms=ci_ms,
+        direction=direction,  # type: ignore[arg-type]
+        confidence=confidence,
+        p_sync=0.03,
+        drift_ms_per_min=drift,
+        reasons=reasons or [],
+        segments=segments or [],
+        curve=p,
+        curve_score=score,
+    )
+    evidence = Evidence(
+        offsets_ms=offsets,
+        windows=[WindowResult(0.0, 4.0, score.astype(np.float32), 4.0)],
+        blocks=blocks,
+        media=MediaSummary(250.0, fps, False, 1920, 1080, 48_000, 0),
+        judged_s=4.0,
+    )
+    return FileReport(path, evidence, verdict, tolerance or Tolerance("ebu", 40.0, 60.0))
+
+
+def make_blocks(count: int, unused: tuple[int, ...] = ()) -> list[BlockResult]:
+    """One block a second of face 0, confidences rising, the `unused` ones left out as silent."""
+    used = max(1, count - len(unused))
+    return [
+        BlockResult(
+            start_s=float(k),
+            end_s=float(k + 1),
+            region=Region("face", 0, (0.25, 0.25, 0.5, 0.5)),
+            confidence=float(k) - count / 2.0,
+            weight=0.0 if k in unused else 1.0 / used,
+            p_sync=0.25,
+            used=k not in unused,
+            reason="silence" if k in unused else "",
+        )
+        for k in range(count)
+    ]
+
+
+@pytest.fixture
+def make_report() -> Callable[..., FileReport]:
+    """`build_report`, for tests."""
+    return build_report

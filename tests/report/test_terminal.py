@@ -1,0 +1,116 @@
+"""The answer for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from avsync_cli.inference.evidence import FileReport, Segment
+from avsync_cli.report import terminal
+from avsync_cli.report.terminal import Layout
+from tests.conftest import make_blocks
+
+Make = Callable[..., FileReport]
+
+
+def _plain(lines: list[terminal.Text]) -> str:
+    return "\n".join(line.plain for line in lines)
+
+
+def test_sentence_out_of_sync(make_report: Make) -> None:
+    assert terminal.sentence(make_report()).plain == (
+        "holiday.mp4: audio is 120 ms late (±10 ms, 98 % sure), from 0:00 to 4:10; outside EBU R37"
+    )
+
+
+def test_sentence_in_sync(make_report: Make) -> None:
+    text = terminal.sentence(make_report(status="in_sync", offset_ms=-10.0, ci_ms=(-20.0, 0.0)))
+    assert "in sync, audio is 10 ms early (±10 ms, 98 % sure)" in text.plain
+    assert "within EBU R37" in text.plain
+
+
+def test_sentence_undecided_says_why(make_report: Make) -> None:
+    report = make_report(
+        status="undecided", offset_ms=None, ci_ms=None, reasons=["no face found", "music only"]
+    )
+    text = terminal.sentence(report).plain
+    assert "undecided: no face found, music only" in text
+    assert "best guess: audio is neither late nor early, 98 % sure" in text
+    shy = make_report(status="undecided", offset_ms=None, ci_ms=None, confidence=0.05)
+    assert terminal.sentence(shy).plain == "holiday.mp4: undecided: too little evidence"
+
+
+def test_a_file_name_is_neither_markup_nor_escape(make_report: Make) -> None:
+    text = terminal.sentence(make_report("[bold]x[/bold]\x1b[31m.mp4")).plain
+    assert text.startswith("[bold]x[/bold]\\x1b[31m.mp4: ")
+
+
+def test_fix_is_printed_only_when_out_of_sync(make_report: Make) -> None:
+    assert "-itsoffset -0.120" in _plain(terminal.details(make_report()))
+    assert "ffmpeg" not in _plain(terminal.details(make_report(status="in_sync", offset_ms=10.0)))
+
+
+def test_no_single_fix_for_an_offset_that_changes(make_report: Make) -> None:
+    segments = [
+        Segment(0.0, 60.0, 0.0, (-10.0, 10.0), 0.9, "in_sync"),
+        Segment(60.0, 120.0, 200.0, (190.0, 210.0), 0.9, "out_of_sync"),
+    ]
+    text = _plain(terminal.details(make_report(segments=segments)))
+    assert "0:00 to 1:00" in text
+    assert "1:00 to 2:00  audio is 200 ms late (90 % sure)" in text
+    assert "-itsoffset" not in text
+    assert "no single move" in text
+
+
+def test_table_has_every_block_with_bar_and_numbers() -> None:
+    lines = [line.plain for line in terminal.block_table(make_blocks(4, (1,)), Layout())]
+    assert len(lines) == 5
+    assert lines[0].split() == ["time", "region", "confidence", "weight", "p(sync)"]
+    assert lines[1].startswith("0:00.0–0:01.0  face 0")
+    assert "-2.00" in lines[1]
+    assert "33.3 %" in lines[1]
+    assert lines[1].rstrip().endswith("0.25")
+    assert "silence" in lines[2]
+    assert "█" not in lines[2]
+    assert lines[4].count("█") == 10
+    assert 0 < lines[3].count("█") < 10
+
+
+def test_long_films_are_merged_unless_all_blocks_are_wanted() -> None:
+    blocks = make_blocks(5400, unused=tuple(range(0, 5400, 9)))
+    lines = [line.plain for line in terminal.block_table(blocks, Layout())]
+    assert len(lines) <= terminal.MAX_ROWS + 2
+    assert "5400 blocks" in lines[-1]
+    assert "--all-blocks" in lines[-1]
+    shares = [float(line.split(" %")[0].split()[-1]) for line in lines[1:-1]]
+    assert sum(shares) == pytest.approx(100.0, abs=2.5)
+    everything = terminal.block_table(blocks, Layout(all_blocks=True))
+    assert len(everything) == 5401
+
+
+@pytest.mark.parametrize("count", [1, 40, 41, 5400])
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_no_table_line_is_wider_than_the_terminal(count: int, width: int) -> None:
+    for line in terminal.block_table(make_blocks(count, unused=(0,)), Layout(width)):
+        assert line.cell_len <= width
+
+
+def test_ascii_terminals_get_ascii(make_report: Make) -> None:
+    report = make_report(blocks=make_blocks(60, (3,)))
+    layout = Layout(unicode=False)
+    for line in terminal.render(report, layout, table=True, curve=True):
+        assert line.plain.isascii(), line.plain
+
+
+def test_render_puts_the_sentence_after_table_and_curve(make_report: Make) -> None:
+    lines = terminal.render(make_report(), Layout(), table=True, curve=True)
+    plain = [line.plain for line in lines]
+    sentence = next(i for i, line in enumerate(plain) if line.startswith("holiday.mp4: "))
+    assert plain.index(next(line for line in plain if "▲ +120 ms" in line)) < sentence
+    assert plain[0].startswith("time")
+
+
+def test_summary_counts() -> None:
+    counts = {"in_sync": 9, "out_of_sync": 2, "error": 1}
+    assert terminal.summary(counts) == ("12 files: 9 in sync, 2 out of sync, 1 could not be judged")

@@ -1,0 +1,173 @@
+"""Defaults, layers and the words for what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from avsync_cli import config
+from avsync_cli.config import DEFAULTS, Settings, load_settings
+from avsync_cli.errors import ConfigError, UsageError
+
+
+def _load(
+    tmp_path: Path,
+    *,
+    command: config.Command = "score",
+    flags: dict[str, object] | None = None,
+    env: dict[str, str] | None = None,
+    **files: str,
+) -> Settings:
+    """Settings with `user`, `local` and `named` configuration files of the given content."""
+    home = tmp_path / "home"
+    (home / "avsync").mkdir(parents=True, exist_ok=True)
+    here = tmp_path / "here"
+    here.mkdir(exist_ok=True)
+    places = {
+        "user": home / "avsync" / "config.toml",
+        "local": here / "avsync.toml",
+        "named": tmp_path / "named.toml",
+    }
+    for place, content in files.items():
+        places[place].write_text(content)
+    environ = {"XDG_CONFIG_HOME": str(home), **(env or {})}
+    named = places["named"] if "named" in files else None
+    return load_settings(command, flags or {}, named, environ, here)
+
+
+def test_defaults() -> None:
+    assert DEFAULTS["score"] == Settings(1000, 10, "default", None, "itu", 0)
+    assert DEFAULTS["offset-scan"].range_ms == 2000
+
+
+def test_each_layer_beats_the_one_below(tmp_path: Path) -> None:
+    files: dict[str, str] = {}
+    assert _load(tmp_path).tolerance == "itu"
+    files["user"] = "tolerance = 'atsc'"
+    assert _load(tmp_path, **files).tolerance == "atsc"
+    files["local"] = "tolerance = 'film'"
+    assert _load(tmp_path, **files).tolerance == "film"
+    files["named"] = "tolerance = 'ebu'"
+    assert _load(tmp_path, **files).tolerance == "ebu"
+    env = {"AVSYNC_TOLERANCE": "40:60"}
+    assert _load(tmp_path, env=env, **files).tolerance == "40:60"
+    flags: dict[str, object] = {"tolerance": "frame", "model": None}
+    assert _load(tmp_path, env=env, flags=flags, **files).tolerance == "frame"
+
+
+def test_layers_add_up(tmp_path: Path) -> None:
+    settings = _load(tmp_path, user="threads = 2", local="step = 20", env={"AVSYNC_RANGE": "500ms"})
+    assert (settings.threads, settings.step_ms, settings.range_ms) == (2, 20, 500)
+
+
+def test_a_command_has_its_own_table(tmp_path: Path) -> None:
+    text = "range = '3s'\n[offset-scan]\nrange = '5s'\n"
+    assert _load(tmp_path, local=text).range_ms == 3000
+    assert _load(tmp_path, local=text, command="offset-scan").range_ms == 5000
+
+
+def test_environment_can_name_the_file(tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("threads = 3")
+    assert _load(tmp_path, env={"AVSYNC_CONFIG": str(other)}).threads == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "hint"),
+    [
+        ("tolerence = 'ebu'", "unknown key 'tolerence'", "tolerance"),
+        ("[ofset-scan]\nrange = 1", "unknown key 'ofset-scan'", "offset-scan"),
+        ("[score]\nstepp = 10", "[score]: unknown key 'stepp'", "step"),
+        ("[offset-scan]\nstepp = 10", "unknown key 'stepp'", "step"),
+        ("step = 7", "step of 7 ms", "multiple of 10"),
+        ("range = '1 hour'", "no duration", "2s"),
+        ("range = true", "no duration", ""),
+        ("range = 3600", "3.6e+06 ms", "30 s"),
+        ("tolerance = 'ebuu'", "unknown tolerance 'ebuu'", "'ebu'"),
+        ("attention = 'spatial'", "unknown attention", ""),
+        ("threads = -1", "threads", ""),
+        ("threads = 1.5", "threads", ""),
+        ("model = 3", "model", "quotes"),
+        ("score = 3", "must be a table", "[score]"),
+        ("range = ", "not TOML", ""),
+    ],
+)
+def test_mistakes_in_a_file(tmp_path: Path, content: str, words: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _load(tmp_path, local=content)
+    assert words in caught.value.message
+    assert "avsync.toml" in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_a_variable_nobody_knows(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="AVSYNC_TOLERENCE") as caught:
+        _load(tmp_path, env={"AVSYNC_TOLERENCE": "ebu"})
+    assert "AVSYNC_TOLERANCE" in caught.value.hint
+
+
+def test_variables_for_other_purposes_are_left_alone(tmp_path: Path) -> None:
+    env = {"AVSYNC_FFMPEG": "/usr/bin/ffmpeg", "AVSYNC_DATA": "/x", "AVSYNC_STEP": ""}
+    assert _load(tmp_path, env=env) == DEFAULTS["score"]
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone\.toml"):
+        load_settings("score", {}, tmp_path / "gone.toml", {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("2s", 2000), ("500ms", 500), ("0:30", 30_000), ("1.5", 1500), ("2", 2000), (".5s", 500),
+        ("1:02:03.5", 3_723_500), ("10m", 600_000), ("1h", 3_600_000), (" 2 S ", 2000),
+        ("90:00", 5_400_000), ("1:90:00", None), ("0:75", None), ("-2s", None), ("", None),
+        ("2x", None), ("nan", None), ("1e3", None),
+    ],
+)  # fmt: skip
+def test_durations(text: str, ms: float | None) -> None:
+    if ms is None:
+        with pytest.raises(UsageError, match="no duration"):
+            config.parse_duration_ms(text)
+    else:
+        assert config.parse_duration_ms(text) == ms
+
+
+def test_plain_numbers_take_the_unit_of_their_flag() -> None:
+    assert config.parse_duration_ms("10", "ms") == 10
+    assert config.parse_duration_ms("10s", "ms") == 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [
+        ("itu", (45, 125)), ("itu-accept", (90, 185)), ("ebu", (40, 60)), ("atsc", (15, 45)),
+        ("film", (22, 22)), ("frame", (None, None)), ("40:60", (40, 60)), ("40ms:60ms", (40, 60)),
+        ("EBU", (40, 60)), ("0:12.5", (0, 12.5)),
+    ],
+)  # fmt: skip
+def test_tolerances(name: str, limits: tuple[float | None, float | None]) -> None:
+    profile = config.tolerance_profile(name)
+    assert (profile.early_ms, profile.late_ms) == limits
+
+
+@pytest.mark.parametrize("name", ["", "40", "40:", "-40:60", "a:b", "40:60:80", "nan:1"])
+def test_tolerances_that_are_none(name: str) -> None:
+    with pytest.raises(UsageError):
+        config.tolerance_profile(name)
+
+
+def test_every_setting_has_a_key() -> None:
+    assert config.setting_names() == [
+        "range", "step", "model", "attention", "tolerance", "threads",
+    ]  # fmt: skip
+
+
+def test_models_are_found_in_a_checkout_and_in_the_package(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert config.models_dir() == repo / "models"
+    installed = tmp_path / "site-packages" / "avsync_cli" / "config.py"
+    monkeypatch.setattr(config, "__file__", str(installed))
+    assert config.models_dir() == installed.parent / "_models"
