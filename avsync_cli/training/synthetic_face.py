@@ -80,7 +80,8 @@ def draw_looks(rng: np.random.Generator, skin: float) -> MouthLooks:
     )
 
 
-def _ease(t: np.ndarray) -> np.ndarray:
+def ease(t: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, smooth between."""
     t = np.clip(t, 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
@@ -186,7 +187,7 @@ def value_noise(rng: np.random.Generator, side: int, cells: float) -> np.ndarray
     knots = rng.standard_normal((n, n)).astype(F32)
     at = (np.arange(side) / side * cells + rng.random()).astype(F32)
     left = at.astype(np.int64)
-    f = _ease(at - left)[:, None]
+    f = ease(at - left)[:, None]
     rows = knots[left] * (1 - f) + knots[left + 1] * f
     out = rows[:, left] * (1 - f[:, 0]) + rows[:, left + 1] * f[:, 0]
     return np.asarray(out * F32(1.3), F32)
@@ -226,7 +227,7 @@ def draw_texture(rng: np.random.Generator, skin: float, looks: MouthLooks) -> np
         darken(blob(turn * 0.5 + s * 0.175, eye_y, 0.06, 0.015), 0.6)
         darken(blob(turn * 0.5 + s * 0.18, eye_y - 0.1, 0.09, 0.02), 0.5)
         fold = (x - s * (0.12 + 0.35 * (y - nose_y))) / 0.028
-        along = _ease((y - nose_y + 0.04) / 0.06) * _ease((0.07 - y) / 0.12)
+        along = ease((y - nose_y + 0.04) / 0.06) * ease((0.07 - y) / 0.12)
         darken(np.exp(-fold * fold) * along, float(rng.uniform(0, 0.22)))
     darken(blob(0, (nose_y - 0.02) * 0.5, 0.012, 0.04), 0.12 * hard)
     face *= 1 + 0.1 * hard * blob(0, chin * 0.62, 0.09, 0.06)
@@ -237,8 +238,8 @@ def draw_texture(rng: np.random.Generator, skin: float, looks: MouthLooks) -> np
         amount = float(rng.uniform(0.25, 0.95))
         hairs = 1 + F32(0.25) * value_noise(rng, side, 70)
         upper = np.exp(-(((y + 0.065) / 0.03) ** 4) - (x / (looks.half_width * 1.15)) ** 4)
-        ring = 1 - _ease((0.07 - np.hypot(x / 2.1, y - 0.01)) / 0.02)
-        low = _ease((y + 0.12 * rng.uniform(-1, 1) - 0.1 + 0.5 * np.abs(x)) / 0.08) * ring
+        ring = 1 - ease((0.07 - np.hypot(x / 2.1, y - 0.01)) / 0.02)
+        low = ease((y + 0.12 * rng.uniform(-1, 1) - 0.1 + 0.5 * np.abs(x)) / 0.08) * ring
         style = int(rng.integers(3))
         mask = np.maximum(upper * (style != 1), low * (style != 0))
         face = face * (1 - mask * amount) + np.clip(skin * dark * hairs, 0, 1) * mask * amount
@@ -251,29 +252,40 @@ def draw_texture(rng: np.random.Generator, skin: float, looks: MouthLooks) -> np
     edge = np.abs(x) + 0.02 * value_noise(rng, side, 3)
     neck_w = float(rng.uniform(0.22, 0.36))
     collar = float(rng.uniform(chin + 0.08, 0.75))
-    body = _ease((y - collar - float(rng.uniform(-0.4, 0.5)) * np.abs(x)) / 0.015 + 0.5)
+    body = ease((y - collar - float(rng.uniform(-0.4, 0.5)) * np.abs(x)) / 0.015 + 0.5)
     scene = behind
     if rng.random() < 0.55:
         reach = float(rng.uniform(-0.2, 0.8))
-        strands = _ease((wide + float(rng.uniform(0.05, 0.25)) - edge) / 0.03)
-        mask = strands * _ease((reach - y) / 0.05)
+        strands = ease((wide + float(rng.uniform(0.05, 0.25)) - edge) / 0.03)
+        mask = strands * ease((reach - y) / 0.05)
         scene = scene * (1 - mask) + hair * mask
-    neck_mask = _ease((neck_w - edge) / 0.02) * (y > 0)
+    neck_mask = ease((neck_w - edge) / 0.02) * (y > 0)
     scene = scene * (1 - neck_mask) + neck * neck_mask
     scene = scene * (1 - body) + cloth * body
     square = float(rng.uniform(2.0, 3.2))
     down = np.clip((y + 0.25) / (chin + 0.25), 0, 2)
     jaw_shape = (np.abs(x) / wide) ** square + down ** F32(square)
-    inside = _ease((1 - jaw_shape) / 0.06 + 0.5)
+    inside = ease((1 - jaw_shape) / 0.06 + 0.5)
     scene = scene * (1 - inside) + face * inside
     light = float(rng.normal(0, 0.35)) * x + float(rng.normal(0, 0.25)) * y
     return np.asarray(np.clip(scene * np.clip(1 + light, 0.35, 1.7), 0, 1.2), F32)
 
 
-def _look_up(texture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Bilinear samples of a face texture at crop units x, y; borders repeat."""
+def look_up(
+    texture: np.ndarray, x: np.ndarray, y: np.ndarray, span: float = TEXTURE_SPAN
+) -> np.ndarray:
+    """Bilinear samples of a square plane that is `span` crop units a side and centred on 0.
+
+    Args:
+        texture: (side, side) float32.
+        x, y: any equal shape, float32 crop units; beyond the border the border repeats.
+        span: size of the plane.
+
+    Returns:
+        float32 of the shape of `x`.
+    """
     side = texture.shape[0]
-    scale = F32(side / TEXTURE_SPAN)
+    scale = F32(side / span)
     tx = np.clip(x * scale + F32(side / 2 - 0.5), 0, F32(side - 1.001))
     ty = np.clip(y * scale + F32(side / 2 - 0.5), 0, F32(side - 1.001))
     ix, iy = tx.astype(np.int32), ty.astype(np.int32)
@@ -338,10 +350,10 @@ def render_crops(
         # Turning away: one half of the face grows, the other shrinks, the middle stays.
         x = x + bit(pose.yaw) * x * np.abs(x) * 0.4 + bit(pose.yaw) * x * x * 0.9
         # The jaw takes the skin below the mouth along; cheeks and neck yield less.
-        weight = _ease((y + F32(0.02)) * F32(1 / 0.12)) * _ease((F32(0.72) - y) * F32(1 / 0.35))
+        weight = ease((y + F32(0.02)) * F32(1 / 0.12)) * ease((F32(0.72) - y) * F32(1 / 0.35))
         weight = weight * np.maximum(1 - (x * F32(1 / 0.5)) ** 2, 0)
         spread = bit(mouth[2]) * F32(0.025) * np.exp(-((y * 6) ** 2))
-        image = _look_up(texture, x - spread * np.clip(x * 6, -1, 1), y - bit(drop) * weight)
+        image = look_up(texture, x - spread * np.clip(x * 6, -1, 1), y - bit(drop) * weight)
 
         # Only the window around the mouth is painted.
         reach_x = 0.31 * float(pose.zoom[cut].max())
