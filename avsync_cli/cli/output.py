@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Iterable
@@ -54,7 +55,8 @@ class Sink:
         self._color = color
         self.width = _PLAIN_WIDTH
         if path is None and self._stream.isatty():
-            self.width = max(40, os.get_terminal_size(self._stream.fileno()).columns)
+            # Falls back to 80 where a terminal does not know its own width.
+            self.width = max(40, shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns)
         self.unicode = _can_show(self._stream, "▁█│┼▲±–")
 
     def __enter__(self) -> Sink:

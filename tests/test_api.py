@@ -1,0 +1,84 @@
+"""The package from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import avsync_cli
+from avsync_cli.errors import ModelError, UsageError
+from tests.cli.conftest import render_flashes
+from tests.inference.toy_model import build_toy_model
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "late.mkv"
+    render_flashes(path, 160)
+    return path
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy_model(tmp_path_factory.mktemp("models") / "toy", attention="temporal")
+
+
+def test_score_and_scan_return_reports(film: Path, toy: Path) -> None:
+    seen: list[tuple[float, float]] = []
+    report = avsync_cli.score(
+        film,
+        model=str(toy),
+        tolerance="ebu",
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert report.verdict.status == "out_of_sync"
+    assert report.verdict.offset_ms == pytest.approx(160, abs=20)
+    assert report.tolerance == avsync_cli.Tolerance("ebu", 40, 60)
+    assert seen and seen[-1][0] == pytest.approx(8.0, abs=0.2)
+    assert seen[-1][1] == pytest.approx(8.0, abs=0.2)
+    engine = avsync_cli.load_model(str(toy))
+    scan = avsync_cli.scan(film, engine=engine, step_ms=40)
+    assert scan.evidence.offsets_ms[0] == -2000
+    assert scan.verdict.offset_ms == pytest.approx(160, abs=25)
+
+
+def test_settings_of_the_command_line_do_not_reach_a_call(
+    film: Path, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVSYNC_TOLERANCE", "300:300")
+    assert avsync_cli.score(film, model=str(toy)).verdict.status == "out_of_sync"
+
+
+def test_wrong_options(film: Path, toy: Path) -> None:
+    with pytest.raises(TypeError, match="tolerence"):
+        avsync_cli.score(film, tolerence="ebu")
+    with pytest.raises(UsageError):
+        avsync_cli.score(film, model=str(toy), step_ms=7)
+    with pytest.raises(UsageError):
+        avsync_cli.score(film, model=str(toy), tolerance="ebuu")
+    with pytest.raises(ModelError, match="no variant with none attention"):
+        avsync_cli.load_model(str(toy), attention="none")
+    assert avsync_cli.load_model(str(toy), attention="temporal").config.attention == "temporal"
+
+
+def test_a_bundled_variant_is_found_by_attention(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from avsync_cli import api
+
+    build_toy_model(tmp_path / "default")
+    build_toy_model(tmp_path / "default-none", attention="none")
+    monkeypatch.setattr(api, "models_dir", lambda: tmp_path)
+    assert api.find_variant("default", "spatio-temporal") == tmp_path / "default"
+    assert api.find_variant("default", "none") == tmp_path / "default-none"
+    with pytest.raises(ModelError, match="temporal attention"):
+        api.find_variant("default", "temporal")
+
+
+def test_names_of_the_package() -> None:
+    assert set(avsync_cli.__all__) <= set(dir(avsync_cli))
+    for name in avsync_cli.__all__:
+        assert getattr(avsync_cli, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        avsync_cli.nothing  # noqa: B018
