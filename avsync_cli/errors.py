@@ -1,0 +1,89 @@
+"""The errors avsync raises on purpose, each with a hint and an exit code.
+
+Every error a person can meet says three things: what is wrong, with which file, and what to
+do about it. `message` is one line and names the file where there is one; `hint` is the next step;
+`exit_code` is what the process ends with when the error reaches the top.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+EXIT_IN_SYNC = 0
+EXIT_OUT_OF_SYNC = 1
+EXIT_USAGE = 2
+EXIT_UNDECIDED = 3
+EXIT_INTERNAL = 70
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class AvsyncError(Exception):
+    """Base of all deliberate errors.
+
+    Args:
+        message: one line, without a trailing full stop, naming the file where there is one.
+        hint: one line with the next step, or "".
+        path: the file the error is about, or None.
+    """
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, message: str, hint: str = "", path: str | Path | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.path = None if path is None else str(path)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UsageError(AvsyncError):
+    """A flag, argument or combination of them that cannot be meant."""
+
+
+class ConfigError(AvsyncError):
+    """A configuration file or AVSYNC_* variable that cannot be used."""
+
+
+class FfmpegMissingError(AvsyncError):
+    """No usable ffmpeg: not in AVSYNC_FFMPEG, not on PATH, not in the wheel."""
+
+
+class ModelError(AvsyncError):
+    """A model folder that is missing, damaged or foreign."""
+
+
+class DataError(AvsyncError):
+    """A manifest, folder or cache for training or evaluation that cannot be used."""
+
+
+class MediaError(AvsyncError):
+    """A media file that cannot be judged; one such file never stops a batch."""
+
+    exit_code = EXIT_UNDECIDED
+
+
+class FileMissingError(MediaError):
+    """The path names nothing, or nothing that can be read."""
+
+
+class NotMediaError(MediaError):
+    """The file is not a container ffmpeg can open, or one that avsync refuses to open."""
+
+
+class NoPictureError(MediaError):
+    """The file has no usable video track."""
+
+
+class NoSoundError(MediaError):
+    """The file has no usable audio track."""
+
+
+class TooShortError(MediaError):
+    """Fewer frames or less sound than one block needs."""
+
+
+class DecodeError(MediaError):
+    """ffmpeg opened the file and then gave up, hung or produced nothing."""

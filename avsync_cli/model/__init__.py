@@ -1,0 +1,1 @@
+"""The one model core: features, two encoders, the joint layers, attention and the decision."""

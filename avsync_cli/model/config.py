@@ -1,0 +1,127 @@
+"""The shape of a model, as stored in `model.json`; plain values, no torch.
+
+Everything that must agree between training, export and inference is here: sizes, context and
+preprocessing. A `ModelConfig` read back from JSON is checked field by field, since model files
+are untrusted input.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from avsync_cli.errors import ModelError
+from avsync_cli.timebase import BLOCK_FRAMES, HOPS_PER_FRAME
+
+Attention = Literal["none", "temporal", "spatio-temporal"]
+
+CROP_PX = 96
+"""Side of a stored region crop in pixels: the model's input with room to move it about."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of one model.
+
+    Attributes:
+        attention: which units compete in the softmax: nothing (uniform weights), blocks, or
+            spatial cells of blocks (arXiv 1812.06071, section 3.2).
+        input_px: side of the picture the visual encoder takes, the centre of a 96 px crop.
+        channels: C, width of the features of both encoders.
+        grid: side of the square grid of spatial cells that the visual encoder keeps.
+        joint_width: D, channels of the joint representation z.
+        hidden: width of the first layer of the decision (512 in the paper).
+        visual_context: picture frames consumed on either side of every output frame.
+        sound_context: log-mel steps consumed (before, after) the four of every output frame.
+        mel_bands: log-mel bands.
+        product: whether the first joint layer also sees the product of the two features.
+        similarity_skip: whether the attention-pooled similarity of the two encoders is added to
+            the decision's logits (False is the paper's plain decision).
+    """
+
+    attention: Attention = "spatio-temporal"
+    input_px: int = 64
+    channels: int = 128
+    grid: int = 4
+    joint_width: int = 64
+    hidden: int = 512
+    visual_context: int = 4
+    sound_context: tuple[int, int] = (13, 14)
+    mel_bands: int = 80
+    product: bool = True
+    similarity_skip: bool = True
+
+    @property
+    def block_frames(self) -> int:
+        """Frames a block (25)."""
+        return BLOCK_FRAMES
+
+    @property
+    def cells(self) -> int:
+        """Units a block has in the softmax: 1, or the cells of the grid."""
+        return self.grid * self.grid if self.attention == "spatio-temporal" else 1
+
+    def sound_hops(self, frames: int) -> int:
+        """Log-mel steps needed for `frames` output frames of sound features."""
+        return frames * HOPS_PER_FRAME + sum(self.sound_context)
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary for `model.json`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: object) -> ModelConfig:
+        """Read back what `to_json` wrote.
+
+        Raises:
+            ModelError: for an unknown or missing key, a wrong type, or a size out of bounds.
+        """
+        if not isinstance(values, dict):
+            raise ModelError("the model's configuration is not a table", "reinstall the model")
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - set(known))
+        missing = sorted(set(known) - set(values))
+        if unknown or missing:
+            what = f"unknown key {unknown[0]!r}" if unknown else f"no key {missing[0]!r}"
+            raise ModelError(f"the model's configuration has {what}", "update avsync or the model")
+        kept: dict[str, Any] = {}
+        for name, value in values.items():
+            kept[name] = _checked(name, value)
+        return cls(**kept)
+
+
+_BOUNDS = {
+    "input_px": (16, CROP_PX),
+    "channels": (8, 2048),
+    "grid": (1, 32),
+    "joint_width": (8, 2048),
+    "hidden": (8, 8192),
+    "visual_context": (0, 50),
+    "mel_bands": (16, 256),
+}
+
+
+def _checked(name: str, value: object) -> object:
+    def refuse() -> ModelError:
+        return ModelError(f"the model's configuration has an unusable {name}: {value!r}")
+
+    if name == "attention":
+        if value not in get_args(Attention):
+            raise refuse()
+    elif name in ("product", "similarity_skip"):
+        if not isinstance(value, bool):
+            raise refuse()
+    elif name == "sound_context":
+        if (
+            not isinstance(value, (list, tuple))
+            or len(value) != 2
+            or not all(type(v) is int and 0 <= v <= 400 for v in value)
+        ):
+            raise refuse()
+        return tuple(value)
+    else:
+        low, high = _BOUNDS[name]
+        if type(value) is not int or not low <= value <= high:
+            raise refuse()
+    return value

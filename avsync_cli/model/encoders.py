@@ -1,0 +1,142 @@
+"""The two encoders: picture to per-cell features, sound to features, neither seeing the other.
+
+Both are valid convolutions along time: an output frame depends on nothing but a fixed number of
+frames around it, so that a feature is the same wherever its block was cut, and no padding can act
+as a clock that would tell absolute time.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from avsync_cli.model.config import ModelConfig
+from avsync_cli.timebase import HOPS_PER_FRAME
+
+STEM_FRAMES = 5
+"""Frames the first layer sees at once, as SyncNet's (Chung & Zisserman, 2016): 0.2 s, a syllable."""
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """A spatial convolution with batch normalisation, without activation."""
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(outputs))
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions and a way around them."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = conv(channels, channels)
+        self.second = conv(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.second(F.relu(self.first(x))))
+
+
+class TemporalMix(nn.Module):
+    """A convolution over three frames at every place, and a way around it; two frames shorter."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(channels, channels, (3, 1), bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor, clips: int) -> Tensor:
+        """(clips * T, C, h, w) to (clips * (T - 2), C, h, w)."""
+        frames, channels, height, width = x.shape
+        steps = frames // clips
+        series = x.view(clips, steps, channels, height * width).transpose(1, 2)
+        mixed = F.relu(series[:, :, 1:-1] + self.norm(self.mix(series)))
+        return mixed.transpose(1, 2).reshape(clips * (steps - 2), channels, height, width)
+
+
+class VisualEncoder(nn.Module):
+    """(N, T + 8, 64, 64) grey pictures 0..255 to (N, T, C, 4, 4) features.
+
+    A cell's features are scaled so that the mean over cells has length 1: the similarity of the
+    pooled features with the sound's is then exactly the mean of the cells' similarities.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stem = nn.Sequential(conv(STEM_FRAMES, 24, 7, 2), nn.ReLU())
+        self.stage1 = nn.Sequential(conv(24, 48, 3, 2), nn.ReLU(), Residual(48))
+        self.stage2 = nn.Sequential(conv(48, 96, 3, 2), nn.ReLU(), Residual(96))
+        self.mix2 = TemporalMix(96)
+        self.stage3 = nn.Sequential(conv(96, 160, 3, 2), nn.ReLU(), Residual(160))
+        self.mix3 = TemporalMix(160)
+        self.out = nn.Conv2d(160, config.channels, 1)
+        side, context = config.input_px // 16, STEM_FRAMES // 2 + 2
+        if (config.grid, config.visual_context) != (side, context):
+            raise ValueError(f"this encoder has a {side}x{side} grid and {context} frames context")
+
+    def forward(self, crops: Tensor) -> Tensor:
+        clips, frames, height, width = crops.shape
+        # Brightness and contrast of a face say nothing of its speech: take them out per picture.
+        flat = crops.reshape(clips, frames, height * width) * (1.0 / 255.0)
+        flat = flat - flat.mean(dim=2, keepdim=True)
+        spread = flat.square().mean(dim=2, keepdim=True).add(1e-3).sqrt()
+        pictures = (flat / spread).view(clips, frames, height, width)
+        steps = frames - STEM_FRAMES + 1
+        stacked = torch.stack([pictures[:, i : i + steps] for i in range(STEM_FRAMES)], dim=2)
+        x = self.stem(stacked.reshape(clips * steps, STEM_FRAMES, height, width))
+        x = self.stage2(self.stage1(x))
+        x = self.mix2(x, clips)
+        x = self.stage3(x)
+        x = self.mix3(x, clips)
+        cells = self.out(x).float()
+        norm = cells.mean(dim=(2, 3)).square().sum(dim=1).add(1e-6).sqrt()
+        cells = cells / norm[:, None, None, None]
+        return cells.view(clips, -1, *cells.shape[1:])
+
+
+class SoundEncoder(nn.Module):
+    """(N, 4 T + 27, 80) log-mel steps to (N, T, C) features of length 1."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+
+        def layer(
+            inputs: int, outputs: int, kernel: tuple[int, int], stride: tuple[int, int]
+        ) -> nn.Sequential:
+            # Padded along pitch, never along time.
+            pad = (kernel[0] // 2, 0)
+            return nn.Sequential(
+                nn.Conv2d(inputs, outputs, kernel, stride, pad, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(),
+            )
+
+        self.layers = nn.Sequential(
+            layer(1, 32, (5, 3), (2, 1)),
+            layer(32, 64, (3, 3), (2, 1)),
+            layer(64, 96, (3, 3), (2, 2)),
+            layer(96, 128, (3, 3), (2, 1)),
+        )
+        left_bands = -(-config.mel_bands // 16)
+        self.squeeze = nn.Sequential(
+            nn.Conv2d(128, 192, (left_bands, 3), (1, 2), bias=False), nn.BatchNorm2d(192), nn.ReLU()
+        )
+        self.mix1 = TemporalMix(192)
+        self.mix2 = TemporalMix(192)
+        self.out = nn.Conv2d(192, config.channels, 1)
+        if config.sound_context != (13, 14):
+            raise ValueError("this encoder has a sound context of 13 and 14 steps")
+
+    def forward(self, mel: Tensor) -> Tensor:
+        clips = mel.shape[0]
+        x = self.squeeze(self.layers(mel.transpose(1, 2).unsqueeze(1)))  # (N, 192, 1, T + 4)
+        x = x.transpose(1, 3).transpose(2, 3).reshape(-1, 192, 1, 1)
+        x = self.mix2(self.mix1(x, clips), clips)
+        features = self.out(x).float().view(clips, -1, self.config.channels)
+        return F.normalize(features, dim=2, eps=1e-4)
+
+
+def sound_frames(hops: int, config: ModelConfig) -> int:
+    """Output frames the sound encoder makes of `hops` log-mel steps."""
+    return (hops - sum(config.sound_context)) // HOPS_PER_FRAME

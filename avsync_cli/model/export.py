@@ -1,0 +1,184 @@
+"""From a trained folder to the bundle that users run: four ONNX graphs and a model.json.
+
+The graphs are the parts of the one core, cut where inference caches: picture features, sound
+features, joint layers with attention confidence, and the decision over a window.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avsync_cli.model.checkpoint import FORMAT, load_model, replace_folder, save_tensors
+from avsync_cli.model.config import ModelConfig
+from avsync_cli.model.core import SyncModel
+from avsync_cli.timebase import BLOCK_FRAMES
+
+OPSET = 17
+"""Oldest ONNX operator set that has all we use; older runtimes can read it."""
+
+
+class _Relate(nn.Module):
+    def __init__(self, model: SyncModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, v: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        joint = self.model.relate(v, a)
+        return joint.z, joint.confidence, joint.similarity
+
+
+class _Decide(nn.Module):
+    def __init__(self, model: SyncModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, z: Tensor, confidence: Tensor, similarity: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model.decide(z, confidence, similarity)
+
+
+def _graphs(
+    model: SyncModel, config: ModelConfig
+) -> dict[
+    str, tuple[nn.Module, tuple[Tensor, ...], list[str], list[str], dict[str, dict[int, str]]]
+]:
+    """Module, example inputs, names and dynamic axes of every graph."""
+    frames, side = 7, config.input_px
+    units = config.cells
+    v = torch.randn(2, BLOCK_FRAMES, config.channels, config.grid, config.grid)
+    a = torch.randn(2, 3, BLOCK_FRAMES, config.channels)
+    crops = torch.rand(2, frames + 2 * config.visual_context, side, side) * 255
+    mel = torch.randn(2, config.sound_hops(frames), config.mel_bands)
+    z = torch.randn(4, 2 * units, config.joint_width)
+    per_unit = torch.randn(4, 2 * units)
+    return {
+        "visual": (
+            model.visual,
+            (crops,),
+            ["crops"],
+            ["v"],
+            {"crops": {0: "N", 1: "F"}, "v": {0: "N", 1: "T"}},
+        ),
+        "sound": (
+            model.sound,
+            (mel,),
+            ["mel"],
+            ["a"],
+            {"mel": {0: "N", 1: "H"}, "a": {0: "N", 1: "T"}},
+        ),
+        "joint": (
+            _Relate(model),
+            (v, a),
+            ["v", "a"],
+            ["z", "confidence", "similarity"],
+            {
+                "v": {0: "N"},
+                "a": {0: "N", 1: "O"},
+                **{k: {0: "N", 1: "O"} for k in ("z", "confidence", "similarity")},
+            },
+        ),
+        "decide": (
+            _Decide(model),
+            (z, per_unit, per_unit.clone()),
+            ["z", "confidence", "similarity"],
+            ["logits", "weights"],
+            {
+                "z": {0: "G", 1: "M"},
+                "confidence": {0: "G", 1: "M"},
+                "similarity": {0: "G", 1: "M"},
+                "logits": {0: "G"},
+                "weights": {0: "G", 1: "M"},
+            },
+        ),
+    }
+
+
+def export_graphs(model: SyncModel, folder: Path) -> None:
+    """Write visual.onnx, sound.onnx, joint.onnx and decide.onnx of a model into a folder."""
+    model = model.eval()
+    for name, (module, inputs, names, outputs, axes) in _graphs(model, model.config).items():
+        with warnings.catch_warnings():
+            # The tracing exporter announces its successor, which needs packages we do without.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module.eval(),
+                inputs,
+                str(folder / f"{name}.onnx"),
+                input_names=names,
+                output_names=outputs,
+                dynamic_axes=axes,
+                opset_version=OPSET,
+                do_constant_folding=True,
+                dynamo=False,
+            )
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def export(
+    checkpoint_dir: Path,
+    out_dir: Path,
+    *,
+    name: str | None = None,
+    version: str = "1",
+    calibrate: Callable[[Path], dict[str, float]] | None = None,
+) -> Path:
+    """Make the bundle of a trained folder.
+
+    Args:
+        checkpoint_dir: folder with model.json and weights.safetensors.
+        out_dir: where the bundle goes; replaced whole when there already.
+        name: the model's name, the folder's own unless given.
+        version: of the weights.
+        calibrate: given the finished bundle, measures its calibration constants.
+
+    Returns:
+        `out_dir`.
+
+    Raises:
+        ModelError: `checkpoint_dir` cannot be read.
+    """
+    model, about = load_model(checkpoint_dir)
+
+    def fill(folder: Path) -> None:
+        export_graphs(model, folder)
+        save_tensors(folder / "weights.safetensors", model.state_dict())
+        card = checkpoint_dir / "CARD.md"
+        if card.is_file():
+            shutil.copy(card, folder / "CARD.md")
+        bundle: dict[str, Any] = {
+            "format": FORMAT,
+            "name": name or out_dir.name,
+            "version": version,
+            "config": model.config.to_json(),
+            "calibration": about.get("calibration", {}),
+            "training": about.get("training", {}),
+            "files": {
+                file.name: {"sha256": sha256(file), "bytes": file.stat().st_size}
+                for file in sorted(folder.iterdir())
+                if file.suffix in (".onnx", ".safetensors")
+            },
+        }
+        write_about(folder, bundle)
+        if calibrate is not None:
+            bundle["calibration"] = calibrate(folder)
+            write_about(folder, bundle)
+
+    replace_folder(out_dir, fill)
+    return out_dir
+
+
+def write_about(folder: Path, about: dict[str, Any]) -> None:
+    """Write model.json."""
+    (folder / "model.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")

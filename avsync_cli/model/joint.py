@@ -1,0 +1,80 @@
+"""From two features to one: the five joint layers of a block.
+
+The first layer works on the concatenation [v; a] (and, when the model says so, their product
+beside it). It is linear in each part, so its halves are computed once per stream and only added
+per offset; `concat_reference` is the same layer written as the paper has it, for the tests.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from avsync_cli.model.config import ModelConfig
+from avsync_cli.timebase import BLOCK_FRAMES
+
+KERNELS = ((3, 2), (3, 2), (3, 1), (3, 1))
+"""Length and stride in time of layers 2..5: 25 -> 12 -> 5 -> 3 -> 1 frames."""
+
+
+class JointLayers(nn.Module):
+    """Five convolutions that turn a block of both features into one vector per cell."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        channels, width = config.channels, config.joint_width
+        self.scale = math.sqrt(channels)  # unit-length features to unit-size entries
+        self.from_visual = nn.Linear(channels, width)
+        self.from_sound = nn.Linear(channels, width, bias=False)
+        self.from_product = nn.Linear(channels, width, bias=False) if config.product else None
+        self.norm = nn.BatchNorm2d(width)
+        layers: list[nn.Module] = []
+        for length, stride in KERNELS:
+            layers += [
+                nn.Conv2d(width, width, (length, 1), (stride, 1), bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+            ]
+        self.layers = nn.Sequential(*layers)
+
+    def first(self, v: Tensor, a: Tensor) -> Tensor:
+        """The first layer before its normalisation.
+
+        Args:
+            v: (N, 25, M, C) features of the picture's cells.
+            a: (N, O, 25, C) features of the sound at O offsets.
+
+        Returns:
+            (N, O, 25, M, D).
+        """
+        x = self.from_visual(v * self.scale).unsqueeze(1)
+        x = x + self.from_sound(a * self.scale).unsqueeze(3)
+        if self.from_product is not None:
+            product = v.unsqueeze(1) * a.unsqueeze(3) * self.scale**2
+            x = x + self.from_product(product)
+        return x
+
+    def concat_reference(self, v: Tensor, a: Tensor) -> Tensor:
+        """`first` as one layer on concatenated channels, the sound tiled over space."""
+        clips, offsets, frames, channels = a.shape
+        cells = v.shape[2]
+        shape = (clips, offsets, frames, cells, channels)
+        tiled_v = (v * self.scale).unsqueeze(1).expand(shape)
+        tiled_a = (a * self.scale).unsqueeze(3).expand(shape)
+        parts, weights = [tiled_v, tiled_a], [self.from_visual.weight, self.from_sound.weight]
+        if self.from_product is not None:
+            parts.append(tiled_v * tiled_a)
+            weights.append(self.from_product.weight)
+        joined = torch.cat(parts, dim=-1)
+        return F.linear(joined, torch.cat(weights, dim=1), self.from_visual.bias)
+
+    def forward(self, v: Tensor, a: Tensor) -> Tensor:
+        """(N, 25, M, C) and (N, O, 25, C) to z (N, O, M, D)."""
+        clips, offsets = a.shape[:2]
+        cells = v.shape[2]
+        x = self.first(v, a).reshape(clips * offsets, BLOCK_FRAMES, cells, -1).permute(0, 3, 1, 2)
+        x = self.layers(F.relu(self.norm(x)))
+        return x.squeeze(2).transpose(1, 2).reshape(clips, offsets, cells, -1)

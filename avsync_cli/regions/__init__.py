@@ -1,0 +1,1 @@
+"""Where to look: shots, faces, tracks and the crops cut along them. Knows nothing of models."""

@@ -1,0 +1,50 @@
+"""Shrink and sample pictures with numpy alone."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Weights of R, G, B in brightness, ITU-R BT.601."""
+
+
+@lru_cache(maxsize=64)
+def _area_weights(size: int, target: int) -> np.ndarray:
+    """(target, size) float32 matrix that averages `size` samples into `target`, rows sum to 1.
+
+    For enlarging it interpolates linearly between sample centres.
+    """
+    if target >= size:
+        centres = np.clip((np.arange(target) + 0.5) * size / target - 0.5, 0, size - 1)
+        low = np.floor(centres).astype(int)
+        high = np.minimum(low + 1, size - 1)
+        weights = np.zeros((target, size), np.float32)
+        np.add.at(weights, (np.arange(target), low), 1.0 - (centres - low))
+        np.add.at(weights, (np.arange(target), high), centres - low)
+    else:
+        edges = np.arange(target + 1) * size / target
+        cells = np.arange(size)
+        inner = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
+        weights = (np.maximum(inner, 0.0) * target / size).astype(np.float32)
+    weights.setflags(write=False)
+    return weights
+
+
+def resize_area(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize (n, H, W, ...) pictures to (n, height, width, ...) float32 by area averaging."""
+    if pictures.shape[1:3] == (height, width):
+        return pictures.astype(np.float32)
+    rows = _area_weights(pictures.shape[1], height)
+    columns = _area_weights(pictures.shape[2], width)
+    flat = pictures.astype(np.float32).reshape(len(pictures), pictures.shape[1], -1)
+    tall = np.matmul(rows, flat).reshape(len(pictures), height, pictures.shape[2], -1)
+    wide = np.matmul(columns, tall)
+    return wide.reshape(len(pictures), height, width, *pictures.shape[3:])
+
+
+def luma(frames: np.ndarray) -> np.ndarray:
+    """(…, 3) uint8 RGB to (…) float32 brightness, 0..255."""
+    bright: np.ndarray = frames.astype(np.float32) @ LUMA
+    return bright

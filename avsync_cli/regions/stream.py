@@ -1,0 +1,213 @@
+"""Frames in, region pieces out: shots, faces, tracks and crops in one bounded pass.
+
+A `RegionStream` is fed the picture in order and hands out, about a second later, what there is to
+look at: a piece for every face track alive, and the whole frame for stretches without a usable
+face. Nothing older than that second is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from avsync_cli.regions.crops import CROP_PX, cut_square, whole_frames
+from avsync_cli.regions.faces import CenterFace, Detector
+from avsync_cli.regions.shots import ShotDetector
+from avsync_cli.regions.tracks import MAX_GAP, SMOOTH, Track, link, mouth_square
+
+DETECT_EVERY = 5
+"""Frames between detections: a face moves little in 0.2 s, and detection is what costs most."""
+
+LAG = MAX_GAP + DETECT_EVERY + SMOOTH
+"""Frames a piece is held back, until it is known whether a face comes back or has gone."""
+
+MIN_SCORE = 0.5
+"""Best detection a track needs to count as a face."""
+
+MIN_DETECTIONS = 2
+"""Detections a track needs: a single one is more often a false alarm than a face."""
+
+
+@dataclass(frozen=True)
+class RegionPiece:
+    """A stretch of one region.
+
+    Attributes:
+        kind: "face" (a square around the mouth) or "frame" (all of the picture).
+        track: number of the region, unique within the file for both kinds.
+        first_frame: number of the first crop's frame on the 25 fps timeline.
+        crops: (n, 96, 96) uint8 grey; n may be 0 for a piece that only says `last`.
+        valid: (n,) bool, False where the frame is filler.
+        boxes: (n, 4) float32, left, top, width and height as shares of the picture, 0..1.
+        last: True when the region ends with this piece.
+    """
+
+    kind: Literal["face", "frame"]
+    track: int
+    first_frame: int
+    crops: np.ndarray
+    valid: np.ndarray
+    boxes: np.ndarray
+    last: bool = False
+
+
+class RegionStream:
+    """Follows what there is to see through a video.
+
+    Args:
+        frame_size: (height, width) of the frames in pixels.
+        detector: finds faces; CenterFace unless given. Tests hand in their own.
+        threads: threads for the detector, 0 for ONNX Runtime's own choice.
+    """
+
+    def __init__(
+        self, frame_size: tuple[int, int], *, detector: Detector | None = None, threads: int = 0
+    ) -> None:
+        self.height, self.width = frame_size
+        self.detector: Detector = detector if detector is not None else CenterFace(threads=threads)
+        self.settled = 0
+        self._shots = ShotDetector()
+        self._cuts: list[int] = []
+        self._shot_start = 0
+        self._tracks: list[Track] = []
+        self._number = 0
+        self._frames: np.ndarray | None = None
+        self._valid = np.zeros(0, bool)
+        self._run: int | None = None  # number of the whole-frame region reaching up to `settled`
+
+    def push(
+        self, first_frame: int, frames: np.ndarray, frame_valid: np.ndarray
+    ) -> list[RegionPiece]:
+        """Take the next (n, H, W, 3) uint8 RGB frames and their (n,) bool marks.
+
+        Returns:
+            the pieces settled by now; those of one track are contiguous and in order.
+        """
+        if self._frames is None:
+            self.settled, self._frames = first_frame, frames
+        else:
+            if first_frame != self.settled + len(self._frames):
+                raise ValueError(f"frames must follow each other, got {first_frame}")
+            self._frames = np.concatenate([self._frames, frames])
+        self._valid = np.concatenate([self._valid, frame_valid])
+        self._look(first_frame, frames)
+        seen = first_frame + len(frames)
+        return self._deliver(seen - LAG)
+
+    def finish(self) -> list[RegionPiece]:
+        """The rest, once no more frames come."""
+        if self._frames is None:
+            return []
+        seen = self.settled + len(self._frames)
+        for track in self._tracks:
+            if track.shot_end is None:
+                track.shot_end = seen
+        pieces = self._deliver(seen)
+        pieces += self._end_run()
+        self._tracks.clear()
+        return pieces
+
+    def _look(self, first_frame: int, frames: np.ndarray) -> None:
+        """Find cuts and faces in new frames and update the tracks."""
+        starts = self._shots.push(frames)
+        wanted = [
+            i for i in range(len(frames)) if starts[i] or (first_frame + i) % DETECT_EVERY == 0
+        ]
+        found: dict[int, list] = {}
+        for at in range(0, len(wanted), 8):
+            batch = wanted[at : at + 8]
+            found.update(zip(batch, self.detector(frames[batch]), strict=True))
+        for i in wanted:
+            number = first_frame + i
+            if starts[i]:
+                for track in self._tracks:
+                    if track.shot_end is None:
+                        track.shot_end = number
+                self._shot_start = number
+                self._cuts.append(number)
+            self._number = link(self._tracks, number, found[i], self._number, self._shot_start)
+
+    def _deliver(self, end: int) -> list[RegionPiece]:
+        if self._frames is None or end <= self.settled:
+            return []
+        first, seen = self.settled, self.settled + len(self._frames)
+        pieces: list[RegionPiece] = []
+        covered = np.zeros(end - first, bool)
+        for track in self._tracks:
+            if len(track.frames) < MIN_DETECTIONS or track.score < MIN_SCORE:
+                continue
+            begins, ends = track.span()
+            gone = track.shot_end is not None or seen - track.frames[-1] > MAX_GAP + DETECT_EVERY
+            begins, stops = max(begins, first), min(ends, end)
+            if begins < stops:
+                covered[begins - first : stops - first] = True
+                pieces.append(self._cut(track, begins, stops, last=gone and ends <= end))
+        pieces += self._whole(covered, first)
+        keep = end - first
+        self._frames, self._valid = self._frames[keep:].copy(), self._valid[keep:]
+        self.settled = end
+        self._cuts = [c for c in self._cuts if c >= end]
+        self._tracks = [
+            t
+            for t in self._tracks
+            if t.span()[1] > end or (t.shot_end is None and seen - t.frames[-1] <= MAX_GAP)
+        ]
+        for track in self._tracks:
+            track.forget_before(end)
+        return pieces
+
+    def _cut(self, track: Track, first: int, end: int, last: bool) -> RegionPiece:
+        assert self._frames is not None
+        rows = track.places(first, end)
+        at = first - self.settled
+        frames = self._frames[at : at + end - first]
+        crops = np.stack(
+            [cut_square(f, mouth_square(r)) for f, r in zip(frames, rows, strict=True)]
+        )
+        scale = np.array([self.width, self.height, self.width, self.height], np.float32)
+        boxes = np.clip(rows[:, 4:] / scale, 0.0, 1.0).astype(np.float32)
+        valid = self._valid[at : at + end - first].copy()
+        return RegionPiece("face", track.number, first, crops, valid, boxes, last)
+
+    def _whole(self, covered: np.ndarray, first: int) -> list[RegionPiece]:
+        """Whole-frame pieces for the stretches of first .. that no face covers."""
+        pieces: list[RegionPiece] = []
+        assert self._frames is not None
+        cuts = {c - first for c in self._cuts}
+        at = 0
+        while at < len(covered):
+            if covered[at]:
+                pieces += self._end_run()
+                at += 1
+                continue
+            if at in cuts:
+                pieces += self._end_run()
+            stop = at + 1
+            while stop < len(covered) and not covered[stop] and stop not in cuts:
+                stop += 1
+            if self._run is None:
+                self._run, self._number = self._number, self._number + 1
+            boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (stop - at, 1))
+            pieces.append(
+                RegionPiece(
+                    "frame",
+                    self._run,
+                    first + at,
+                    whole_frames(self._frames[at:stop]),
+                    self._valid[at:stop].copy(),
+                    boxes,
+                )
+            )
+            at = stop
+        return pieces
+
+    def _end_run(self) -> list[RegionPiece]:
+        """Close the open whole-frame region, if any, with an empty last piece."""
+        if self._run is None:
+            return []
+        number, self._run = self._run, None
+        empty = np.zeros((0, CROP_PX, CROP_PX), np.uint8)
+        none = np.zeros((0, 4), np.float32)
+        return [RegionPiece("frame", number, self.settled, empty, np.zeros(0, bool), none, True)]

@@ -1,0 +1,1 @@
+"""Learning: manifests, the cache of crops, augmentation, losses and the loop."""

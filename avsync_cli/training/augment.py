@@ -1,0 +1,162 @@
+"""Make few speakers look and sound like many.
+
+Whatever moves the sound against the picture would spoil the label, so everything here keeps time:
+pictures are moved about in space, sounds coloured, mixed and masked.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from avsync_cli.timebase import SAMPLE_RATE_HZ
+
+
+class SoundAugment:
+    """Colours a wave: other sound mixed in, noise, a room, gain.
+
+    Args:
+        rng: the sample's own generator.
+    """
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def apply(self, wave: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """(S,) float32 to (S,) float32, with `other` (S,) perhaps mixed in, in time as before."""
+        rng = self.rng
+        wave = np.asarray(wave, np.float32)
+        if rng.random() < 0.25:
+            wave = self._room(wave)
+        if rng.random() < 0.35:
+            wave = _mix(wave, other, rng.uniform(3.0, 25.0))
+        if rng.random() < 0.4:
+            wave = _mix(wave, self._noise(len(wave)), rng.uniform(5.0, 35.0))
+        gain_db = rng.uniform(-18.0, 8.0)
+        return np.clip(wave * 10.0 ** (gain_db / 20.0), -1.0, 1.0).astype(np.float32)
+
+    def _noise(self, samples: int) -> np.ndarray:
+        """Noise between white and brown, by shaping its spectrum."""
+        spectrum = np.fft.rfft(self.rng.standard_normal(samples).astype(np.float32))
+        hz = np.arange(len(spectrum)) * SAMPLE_RATE_HZ / samples
+        spectrum *= (hz + 50.0) ** -self.rng.uniform(0.0, 1.0)
+        noise: np.ndarray = np.fft.irfft(spectrum, samples).astype(np.float32)
+        return noise
+
+    def _room(self, wave: np.ndarray) -> np.ndarray:
+        """Decaying reflections after the direct sound, which stays where it is."""
+        rng = self.rng
+        tail_s = rng.uniform(0.05, 0.35)
+        tail = int(tail_s * SAMPLE_RATE_HZ)
+        decay = np.exp(-np.arange(tail) * (6.9 / tail))
+        answer = rng.standard_normal(tail) * decay
+        answer *= rng.uniform(0.1, 0.6) / np.sqrt((answer**2).sum())
+        answer[0] = 1.0
+        size = 1 << (len(wave) + tail - 1).bit_length()
+        product = np.fft.rfft(wave, size) * np.fft.rfft(answer, size)
+        out: np.ndarray = np.fft.irfft(product, size)[: len(wave)].astype(np.float32)
+        return out
+
+
+def _mix(wave: np.ndarray, other: np.ndarray, snr_db: float) -> np.ndarray:
+    power = float((wave * wave).mean())
+    other_power = float((other * other).mean())
+    if power < 1e-9 or other_power < 1e-12:
+        return wave
+    gain = math.sqrt(power / other_power * 10.0 ** (-snr_db / 10.0))
+    return wave + np.float32(gain) * other
+
+
+def augment_mel(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Another microphone and another vocal tract: (F, B) to (F, B).
+
+    A smooth curve over pitch stands for an equaliser, stretching the bands for formants of a
+    longer or shorter throat, and blanked bands for telephones and codecs.
+    """
+    bands = mel.shape[1]
+    if rng.random() < 0.5:
+        stretch, shift = rng.uniform(0.9, 1.1), rng.uniform(-3.0, 3.0)
+        places = np.clip(np.arange(bands) * stretch + shift, 0, bands - 1)
+        low = np.floor(places).astype(int)
+        high = np.minimum(low + 1, bands - 1)
+        part = (places - low).astype(np.float32)
+        mel = mel[:, low] * (1 - part) + mel[:, high] * part
+    if rng.random() < 0.6:
+        knots = rng.normal(0.0, 0.25, size=6)
+        curve = np.interp(np.linspace(0, 5, bands), np.arange(6), knots)
+        mel = mel + curve.astype(np.float32)
+    if rng.random() < 0.3:
+        width = int(rng.integers(4, 16))
+        at = int(rng.integers(bands - width))
+        mel = mel.copy()
+        mel[:, at : at + width] = mel.mean()
+    return mel
+
+
+def augment_crops(
+    crops: Tensor, size: int, generator: torch.Generator, strength: float = 1.0
+) -> Tensor:
+    """Random affine, mirror, light, blur, noise and occlusion, one draw a clip.
+
+    Args:
+        crops: (N, T, 96, 96) uint8.
+        size: side of the picture the model takes.
+        generator: source of every random number, on the CPU.
+        strength: 1 for training; 0 gives the plain centre crop.
+
+    Returns:
+        (N, T, size, size) float32, 0..255.
+    """
+    clips, frames, side = crops.shape[:3]
+    device = crops.device
+
+    def draw(low: float, high: float) -> Tensor:
+        values = torch.rand(clips, generator=generator) * (high - low) + low
+        return values.to(device)
+
+    def chance(share: float) -> Tensor:
+        return (torch.rand(clips, generator=generator) < share).to(device)
+
+    if strength == 0.0:
+        edge = (side - size) // 2
+        return crops[:, :, edge : edge + size, edge : edge + size].float()
+
+    scale = torch.exp(draw(-0.22, 0.18)) * (size / side)
+    stretch = torch.exp(draw(-0.08, 0.08))
+    turn = draw(-0.2, 0.2)
+    mirror = torch.where(chance(0.5), -1.0, 1.0)
+    move_x, move_y = draw(-0.09, 0.09), draw(-0.09, 0.09)
+    cos, sin = torch.cos(turn), torch.sin(turn)
+    theta = torch.zeros(clips, 2, 3, device=device)
+    theta[:, 0, 0], theta[:, 0, 1] = scale * stretch * cos * mirror, -scale * sin
+    theta[:, 1, 0], theta[:, 1, 1] = scale * sin * mirror, scale / stretch * cos
+    theta[:, 0, 2], theta[:, 1, 2] = move_x, move_y
+    grid = F.affine_grid(theta, [clips, 1, size, size], align_corners=False)
+    # Frames ride along as channels, since all of a clip are sampled at the same places.
+    x = F.grid_sample(crops.float(), grid, padding_mode="border", align_corners=False)
+
+    coarse = chance(0.25)
+    if bool(coarse.any()):
+        small = F.avg_pool2d(x[coarse], 2)
+        x[coarse] = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
+    shape = (clips, 1, 1, 1)
+    gamma = torch.exp(draw(-0.4, 0.4)).view(shape)
+    x = 255.0 * (x.clamp(0, 255) / 255.0).pow(gamma)
+    x = x * torch.exp(draw(-0.3, 0.3)).view(shape) + draw(-25, 25).view(shape)
+    noisy = torch.where(chance(0.4), draw(0.0, 8.0), torch.zeros((), device=device)).view(shape)
+    noise = torch.randn(clips, 1, size, size, generator=generator).to(device)
+    rolled = torch.stack(
+        [noise[:, 0].roll((7 * t % size, 13 * t % size), (1, 2)) for t in range(frames)], dim=1
+    )
+    x = x + noisy * rolled
+    for i in torch.nonzero(chance(0.25)).flatten().tolist():
+        high, wide = (int(v) for v in torch.randint(6, size // 3, (2,), generator=generator))
+        top = int(torch.randint(0, size - high, (1,), generator=generator))
+        left = int(torch.randint(0, size - wide, (1,), generator=generator))
+        level = float(torch.rand(1, generator=generator)) * 255.0
+        x[i, :, top : top + high, left : left + wide] = level
+    return x

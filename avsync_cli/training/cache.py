@@ -1,0 +1,229 @@
+"""Decode every clip once: crops along region tracks and sound, kept in a folder.
+
+A clip's entry is keyed by the content of its file and everything that shapes the crops, so that
+several runs and processes can share one cache; it is written beside and renamed, so that a killed
+run leaves no half entry. The road from file to crops is the one `score` takes.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from avsync_cli.errors import AvsyncError, DataError
+from avsync_cli.timebase import SAMPLES_PER_FRAME
+from avsync_cli.training.manifest import Clip
+
+log = logging.getLogger(__name__)
+
+CACHE_FORMAT = 1
+"""Raise when crops, timeline or layout change, so that old entries are not taken for new."""
+
+MIN_TRACK_FRAMES = 30
+"""Tracks shorter than this hold no whole block with a little context."""
+
+
+@dataclass(frozen=True)
+class CachedTrack:
+    """A region track of a cached clip.
+
+    Attributes:
+        kind: "face" or "frame".
+        first_frame: number of its first crop on the clip's timeline.
+        start: index of its first crop in the entry's crops.
+        count: number of crops.
+        size: mean width of the face as share of the picture's width (1 for whole frames).
+    """
+
+    kind: str
+    first_frame: int
+    start: int
+    count: int
+    size: float
+
+
+@dataclass(frozen=True)
+class CachedClip:
+    """A clip with its crops and sound on disk, opened as memory maps.
+
+    Attributes:
+        clip: the manifest's row.
+        folder: where the entry lies.
+        frames: length of the timeline in frames.
+        tracks: usable region tracks, in order of time.
+    """
+
+    clip: Clip
+    folder: Path
+    frames: int
+    tracks: tuple[CachedTrack, ...]
+
+    def crops(self) -> np.ndarray:
+        """All crops, (N, 96, 96) uint8, memory-mapped."""
+        return np.load(self.folder / "crops.npy", mmap_mode="r", allow_pickle=False)
+
+    def valid(self) -> np.ndarray:
+        """(N,) bool, False where a crop is filler."""
+        return np.load(self.folder / "valid.npy", allow_pickle=False)
+
+    def sound(self) -> np.ndarray:
+        """(frames * 640,) int16 sound of the timeline, memory-mapped."""
+        return np.load(self.folder / "sound.npy", mmap_mode="r", allow_pickle=False)
+
+
+def _key(clip: Clip) -> str:
+    digest = hashlib.sha256()
+    settings = f"{CACHE_FORMAT}|{clip.start_s}|{clip.end_s}|"
+    digest.update(settings.encode())
+    with clip.path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()[:32]
+
+
+def cache_clip(clip: Clip, cache_dir: Path) -> CachedClip:
+    """Decode one clip into the cache, or find it there.
+
+    Raises:
+        AvsyncError: the file cannot be read or judged (a MediaError), or the cache cannot be
+            written (DataError).
+    """
+    try:
+        folder = cache_dir / _key(clip)
+    except OSError as error:
+        raise DataError(
+            f"cannot read {clip.path}: {error.strerror}", "check the manifest", clip.path
+        ) from error
+    if not (folder / "entry.json").is_file():
+        try:
+            _write_entry(clip, folder)
+        except OSError as error:
+            raise DataError(
+                f"cannot write the cache {cache_dir}: {error.strerror}",
+                "choose another folder with --cache, or make room",
+            ) from error
+    return _open_entry(clip, folder)
+
+
+def _open_entry(clip: Clip, folder: Path) -> CachedClip:
+    entry = json.loads((folder / "entry.json").read_text())
+    tracks = tuple(CachedTrack(**t) for t in entry["tracks"])
+    return CachedClip(clip, folder, int(entry["frames"]), tracks)
+
+
+def _write_entry(clip: Clip, folder: Path) -> None:
+    from avsync_cli.media.decode import Timeline
+    from avsync_cli.regions.stream import RegionPiece, RegionStream
+
+    duration_s = None if clip.end_s is None else clip.end_s - (clip.start_s or 0.0)
+    pieces: list[RegionPiece] = []
+    sound: list[np.ndarray] = []
+    frames = 0
+    with Timeline(
+        clip.path, start_s=clip.start_s or 0.0, duration_s=duration_s, chunk_frames=100, threads=1
+    ) as timeline:
+        stream: RegionStream | None = None
+        for chunk in timeline:
+            if stream is None:
+                stream = RegionStream(chunk.frames.shape[1:3], threads=1)
+            pieces += stream.push(chunk.first_frame, chunk.frames, chunk.frame_valid)
+            sound.append(np.rint(np.clip(chunk.sound, -1, 1) * 32767).astype(np.int16))
+            frames += len(chunk.frames)
+        if stream is not None:
+            pieces += stream.finish()
+    by_track: dict[int, list[RegionPiece]] = {}
+    for piece in pieces:
+        if len(piece.crops):
+            by_track.setdefault(piece.track, []).append(piece)
+    tracks, crops, valid, start = [], [], [], 0
+    for parts in sorted(by_track.values(), key=lambda p: p[0].first_frame):
+        count = sum(len(p.crops) for p in parts)
+        if count < MIN_TRACK_FRAMES:
+            continue
+        boxes = np.concatenate([p.boxes for p in parts])
+        size = float(boxes[:, 2].mean())
+        tracks.append(
+            {
+                "kind": parts[0].kind,
+                "first_frame": int(parts[0].first_frame),
+                "start": start,
+                "count": count,
+                "size": size,
+            }
+        )
+        crops += [p.crops for p in parts]
+        valid += [p.valid for p in parts]
+        start += count
+    if not tracks:
+        raise DataError(f"{clip.path} has no stretch long enough to learn from", "", clip.path)
+    samples = np.concatenate(sound)
+    assert len(samples) == frames * SAMPLES_PER_FRAME
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+    try:
+        np.save(beside / "crops.npy", np.concatenate(crops))
+        np.save(beside / "valid.npy", np.concatenate(valid))
+        np.save(beside / "sound.npy", samples)
+        (beside / "entry.json").write_text(json.dumps({"frames": frames, "tracks": tracks}))
+        try:
+            os.rename(beside, folder)
+        except OSError:
+            # Another process was first with the same content; its entry is as good.
+            if not (folder / "entry.json").is_file():
+                raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def build_cache(
+    clips: list[Clip],
+    cache_dir: Path,
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[CachedClip], list[tuple[Clip, str]]]:
+    """Cache many clips with several processes.
+
+    Args:
+        clips: what to decode.
+        cache_dir: the cache's folder, made if need be.
+        workers: processes, 0 for one a core.
+        progress: called with (clips done, clips in all).
+
+    Returns:
+        the cached clips in the order of `clips`, and the clips that failed with their reasons.
+    """
+    found: dict[int, CachedClip] = {}
+    failed: list[tuple[Clip, str]] = []
+    workers = min(workers or os.cpu_count() or 1, len(clips)) or 1
+    context = multiprocessing.get_context("spawn")
+    # One thread each: processes that all spread their small matrix products over all cores
+    # spend most of their time waiting for each other.
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+        jobs = {pool.submit(cache_clip, clip, cache_dir): i for i, clip in enumerate(clips)}
+        try:
+            for done, job in enumerate(concurrent.futures.as_completed(jobs), 1):
+                at = jobs[job]
+                try:
+                    found[at] = job.result()
+                except AvsyncError as error:
+                    failed.append((clips[at], error.message))
+                    log.warning("skipped: %s", error.message)
+                if progress is not None:
+                    progress(done, len(clips))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [found[i] for i in sorted(found)], failed

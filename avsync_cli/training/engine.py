@@ -1,0 +1,60 @@
+"""A model being trained, behind the same protocol as the exported graphs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avsync_cli.model.config import ModelConfig
+from avsync_cli.model.core import SyncModel
+from avsync_cli.model.features import centre_crop
+from avsync_cli.timebase import HOPS_PER_FRAME
+
+
+class TorchEngine:
+    """Runs a `SyncModel` as `inference.engine.Engine` does its graphs; see there for shapes."""
+
+    name = "in training"
+    version = "0"
+    backend = "torch"
+
+    def __init__(self, model: SyncModel) -> None:
+        self.model = model.eval()
+        self.config: ModelConfig = model.config
+        self.calibration: dict[str, float] = {}
+        self.device = next(model.parameters()).device
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self.device)
+
+    @torch.inference_mode()
+    def encode_visual(self, crops: np.ndarray) -> np.ndarray:
+        seen = centre_crop(crops, self.config.input_px)
+        return self.model.visual(self._tensor(seen)[None])[0].cpu().numpy()
+
+    @torch.inference_mode()
+    def encode_sound(self, mel: np.ndarray) -> np.ndarray:
+        context = sum(self.config.sound_context)
+        steps = len(mel) - context - HOPS_PER_FRAME + 1
+        frames = -(-steps // HOPS_PER_FRAME)
+        length = frames * HOPS_PER_FRAME + context
+        lacking = max(0, length + HOPS_PER_FRAME - 1 - len(mel))
+        padded = np.pad(mel, ((0, lacking), (0, 0)), mode="edge")
+        phases = np.stack([padded[p : p + length] for p in range(HOPS_PER_FRAME)])
+        out = self.model.sound(self._tensor(phases)).transpose(0, 1)
+        return out.reshape(frames * HOPS_PER_FRAME, -1)[:steps].cpu().numpy()
+
+    @torch.inference_mode()
+    def joint(self, v: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        joint = self.model.relate(self._tensor(v), self._tensor(a))
+        return joint.z.cpu().numpy(), joint.confidence.cpu().numpy(), joint.similarity.cpu().numpy()
+
+    @torch.inference_mode()
+    def decide(
+        self, z: np.ndarray, confidence: np.ndarray, similarity: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        logits, weights = self.model.decide(
+            self._tensor(z), self._tensor(confidence), self._tensor(similarity)
+        )
+        return logits.cpu().numpy(), weights.cpu().numpy()

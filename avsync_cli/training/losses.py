@@ -1,0 +1,250 @@
+"""What a model is taught, and what counts as wrong.
+
+Three losses on the same windows, all from the fact that a video's own sound belongs to its
+picture and the same sound at another time does not:
+
+* `contrastive`: every frame must find its own moment of the sound among all other moments of the
+  same clip (and the other way round). Negatives are never other clips: those are told apart by
+  who is speaking, which is not what the model should learn.
+* `pooled`: the features' similarity averaged over windows must peak at offset 0 among +-R frames;
+  this is the question a scan asks.
+* `head`: the joint layers, attention and decision must rank the true offset above wrong ones
+  (softmax over offsets) and call it in sync and the others not (the paper's two classes).
+
+A shift of one frame (40 ms) lies within what viewers notice at all, and many clips are no better
+labelled than that. It is therefore never a negative for the head, and in the other two it
+carries a share of the target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from avsync_cli.model.core import SyncModel
+from avsync_cli.timebase import BLOCK_FRAMES
+
+NEIGHBOUR_SHARE = 0.1
+"""Target probability of an offset one frame off, on either side."""
+
+SCALE = 16.0
+"""Inverse temperature of the contrastive softmax: cosines of 0.3 apart are e^5 apart."""
+
+POOLED_LENGTHS = (5, 15, 30)
+"""Window lengths in frames over which the pooled loss averages similarities."""
+
+POOLED_SCALE = 24.0
+"""Inverse temperature of the pooled softmax: averages differ by less than single frames do."""
+
+
+@dataclass
+class Losses:
+    """The parts of one step's loss, and the rates at which the head was right."""
+
+    contrastive: Tensor
+    pooled: Tensor
+    rank: Tensor
+    classes: Tensor
+    rank_right: float
+    classes_right: float
+
+    def total(self, head_weight: float) -> Tensor:
+        """The sum that is minimised."""
+        return self.contrastive + self.pooled + head_weight * (self.rank + self.classes)
+
+
+def _soft_cross_entropy(logits: Tensor, centre: Tensor, allowed: Tensor) -> Tensor:
+    """Cross entropy of rows against a target spread over `centre` and its two neighbours.
+
+    Args:
+        logits: (G, J); centre: (G,) index of the true column; allowed: (G, J) bool.
+    """
+    columns = logits.shape[1]
+    logs = F.log_softmax(logits.masked_fill(~allowed, -1e4), dim=1)
+    target = torch.zeros_like(logs)
+    rows = torch.arange(len(logs), device=logits.device)
+    target[rows, centre] = 1.0 - 2 * NEIGHBOUR_SHARE
+    for step in (-1, 1):
+        beside = (centre + step).clamp(0, columns - 1)
+        target[rows, beside] += NEIGHBOUR_SHARE
+    target = target * allowed
+    target = target / target.sum(dim=1, keepdim=True).clamp_min(1e-6)
+    return -(target * logs).sum(dim=1).mean()
+
+
+def similarities(v: Tensor, a: Tensor) -> Tensor:
+    """(N, T, C, h, w) and (N, J, C) to cosines (N, T, J) of the pooled features."""
+    return torch.einsum("ntc,njc->ntj", v.mean(dim=(3, 4)), a)
+
+
+def contrastive(sims: Tensor, reach: int, frame_valid: Tensor, sound_valid: Tensor) -> Tensor:
+    """Both directions of the contrastive loss.
+
+    Args:
+        sims: (N, T, T + 2 R) cosines; column t + R belongs to row t.
+        reach: R.
+        frame_valid: (N, T) bool.
+        sound_valid: (N, T + 2 R) bool.
+    """
+    clips, frames, columns = sims.shape
+    centre = torch.arange(frames, device=sims.device) + reach
+    usable = frame_valid & sound_valid[:, reach : reach + frames]
+    allowed = sound_valid.unsqueeze(1).expand(sims.shape)
+    if not bool(usable.any()):
+        return sims.sum() * 0.0
+    forward = _soft_cross_entropy(
+        (sims * SCALE)[usable], centre.expand(clips, -1)[usable], allowed[usable]
+    )
+    inner = sims[:, :, reach : reach + frames].transpose(1, 2)  # (N, sound, picture)
+    allowed = frame_valid.unsqueeze(1).expand(inner.shape)
+    own = torch.arange(frames, device=sims.device).expand(clips, -1)
+    backward = _soft_cross_entropy((inner * SCALE)[usable], own[usable], allowed[usable])
+    return 0.5 * (forward + backward)
+
+
+def diagonals(sims: Tensor, reach: int) -> Tensor:
+    """(N, T, T + 2 R) to (N, T, 2 R + 1): the cosine of every frame with the sound at offset o."""
+    clips, frames, columns = sims.shape
+    offsets = torch.arange(2 * reach + 1, device=sims.device)
+    index = torch.arange(frames, device=sims.device).unsqueeze(1) + offsets
+    return sims.gather(2, index.expand(clips, -1, -1))
+
+
+def pooled(sims: Tensor, reach: int, frame_valid: Tensor, sound_valid: Tensor) -> Tensor:
+    """Softmax over offsets of the mean similarity within windows of several lengths."""
+    lanes = diagonals(sims, reach)
+    there = frame_valid.unsqueeze(2) & diagonals(sound_valid.unsqueeze(1).expand(sims.shape), reach)
+    total = sims.sum() * 0.0
+    for length in POOLED_LENGTHS:
+        kept = F.avg_pool1d(
+            (lanes * there).transpose(1, 2), length, stride=max(1, length // 2)
+        ).transpose(1, 2)
+        share = F.avg_pool1d(
+            there.to(lanes.dtype).transpose(1, 2), length, stride=max(1, length // 2)
+        ).transpose(1, 2)
+        allowed = share > 0.6
+        usable = allowed[:, :, reach]
+        if not bool(usable.any()):
+            continue
+        means = kept / share.clamp_min(1e-3)
+        centre = torch.full((int(usable.sum()),), reach, device=sims.device)
+        total = total + _soft_cross_entropy(means[usable] * POOLED_SCALE, centre, allowed[usable])
+    return total / len(POOLED_LENGTHS)
+
+
+def draw_offsets(clips: int, negatives: int, reach: int, generator: torch.Generator) -> Tensor:
+    """(N, 1 + negatives) offsets in frames: 0 first, then distinct ones 2..R away on either side.
+
+    At least one of them is near (2..4 frames), since those decide how sharp the model is.
+    """
+    far = torch.cat([torch.arange(-reach, -1), torch.arange(2, reach + 1)])
+    order = torch.rand(clips, len(far), generator=generator).argsort(dim=1)
+    chosen = far[order[:, :negatives]]
+    near = torch.randint(2, min(5, reach + 1), (clips,), generator=generator)
+    sign = torch.randint(0, 2, (clips,), generator=generator) * 2 - 1
+    chosen[:, 0] = near * sign
+    return torch.cat([torch.zeros(clips, 1, dtype=chosen.dtype), chosen], dim=1)
+
+
+def head(
+    model: SyncModel,
+    v: Tensor,
+    a: Tensor,
+    offsets: Tensor,
+    reach: int,
+    frame_valid: Tensor,
+    sound_valid: Tensor,
+) -> tuple[Tensor, Tensor, float, float]:
+    """Losses of the joint head on whole windows and on single blocks.
+
+    Args:
+        v: (N, T, C, h, w), a: (N, T + 2 R, C), offsets: (N, K) with the true one first.
+
+    Returns:
+        ranking loss, two-class loss, share ranked right, share classed right.
+    """
+    clips, frames = v.shape[:2]
+    blocks = frames // BLOCK_FRAMES
+    count = offsets.shape[1]
+    used = blocks * BLOCK_FRAMES
+    vb = v[:, :used].reshape(clips * blocks, BLOCK_FRAMES, *v.shape[2:])
+    index = (
+        torch.arange(used, device=v.device) + reach + offsets.to(v.device).unsqueeze(2)
+    )  # (N, K, used)
+    flat = index.reshape(clips, -1)
+    ab = a.gather(1, flat.unsqueeze(2).expand(-1, -1, a.shape[2]))
+    ab = ab.view(clips, count, blocks, BLOCK_FRAMES, -1).transpose(1, 2).flatten(0, 1)
+    present = sound_valid.gather(1, flat).view(clips, count, used) & frame_valid[:, None, :used]
+    share = present.view(clips, count, blocks, BLOCK_FRAMES).float().mean(dim=3)
+
+    joint = model.relate(vb, ab)
+    units = joint.z.shape[2]
+
+    def arrange(x: Tensor) -> Tensor:
+        """(N * blocks, K, units, ...) to (N, K, blocks, units, ...)."""
+        return x.view(clips, blocks, count, *x.shape[2:]).transpose(1, 2)
+
+    z, confidence, similarity = (
+        arrange(joint.z),
+        arrange(joint.confidence),
+        arrange(joint.similarity),
+    )
+    whole, _ = model.decide(
+        z.reshape(clips * count, blocks * units, -1),
+        confidence.reshape(clips * count, -1),
+        similarity.reshape(clips * count, -1),
+    )
+    single, _ = model.decide(
+        z.reshape(clips * count * blocks, units, -1),
+        confidence.reshape(clips * count * blocks, -1),
+        similarity.reshape(clips * count * blocks, -1),
+    )
+    single = single.view(clips, count, blocks, 2).transpose(1, 2).reshape(-1, count, 2)
+    logits = torch.cat([whole.view(clips, count, 2), single])
+    enough = torch.cat([share.mean(dim=2), share.transpose(1, 2).reshape(-1, count)]) > 0.6
+
+    usable = enough[:, 0] & (enough[:, 1:].sum(dim=1) > 0)
+    if not bool(usable.any()):
+        zero = logits.sum() * 0.0
+        return zero, zero, 0.0, 0.0
+    logits, enough = logits[usable].float(), enough[usable]
+    margin = (logits[..., 1] - logits[..., 0]).masked_fill(~enough, -1e4)
+    truth = torch.zeros(len(margin), dtype=torch.long, device=margin.device)
+    rank = F.cross_entropy(margin, truth)
+    labels = torch.zeros(logits.shape[:2], dtype=torch.long, device=logits.device)
+    labels[:, 0] = 1
+    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(margin)
+    wrong = each[:, 1:].masked_fill(~enough[:, 1:], 0.0).sum(dim=1) / enough[:, 1:].sum(dim=1)
+    classes = 0.5 * (each[:, 0] + wrong).mean()
+    right = (logits.argmax(dim=2) == labels).float()
+    balanced = 0.5 * (right[:, 0].mean() + right[:, 1:][enough[:, 1:]].mean())
+    ranked = (margin.argmax(dim=1) == 0).float().mean()
+    return rank, classes, float(ranked), float(balanced)
+
+
+def all_losses(
+    model: SyncModel,
+    crops: Tensor,
+    batch: dict[str, Tensor],
+    reach: int,
+    negatives: int,
+    generator: torch.Generator,
+) -> Losses:
+    """Every loss of one batch of windows (see `WindowDataset`), crops already augmented."""
+    v = model.visual(crops)
+    a = model.sound(batch["mel"])
+    frame_valid, sound_valid = batch["frame_valid"], batch["sound_valid"]
+    sims = similarities(v, a)
+    offsets = draw_offsets(len(v), negatives, reach, generator)
+    rank, classes, ranked, classed = head(model, v, a, offsets, reach, frame_valid, sound_valid)
+    return Losses(
+        contrastive(sims.float(), reach, frame_valid, sound_valid),
+        pooled(sims.float(), reach, frame_valid, sound_valid),
+        rank,
+        classes,
+        ranked,
+        classed,
+    )

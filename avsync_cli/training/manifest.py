@@ -1,0 +1,160 @@
+"""Lists of clips to learn from or to be measured on: folders, CSV and JSON Lines.
+
+A manifest row names a file (`path` or `file`, relative to the manifest) and may give `start_s`,
+`end_s`, `speaker`, `source`, `split`, `kind`; other columns are ignored.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from avsync_cli.errors import DataError
+
+MEDIA_SUFFIXES = frozenset(
+    ".mp4 .mov .m4v .mkv .webm .avi .ts .m2ts .mts .mpg .mpeg .flv .ogv .3gp .wmv .mxf".split()
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of a manifest.
+
+    Attributes:
+        path: the media file.
+        start_s, end_s: stretch of the file to use; None for all of it.
+        speaker: who is seen, "" if unknown.
+        source: where the clip comes from; clips of one source may share an offset of their own.
+        split: "train", "val", "test" or "".
+        kind: "talking", "impact", ... or "".
+    """
+
+    path: Path
+    start_s: float | None = None
+    end_s: float | None = None
+    speaker: str = ""
+    source: str = ""
+    split: str = ""
+    kind: str = ""
+
+    @property
+    def group(self) -> str:
+        """Source and speaker in one word: what a split must not cut through."""
+        return f"{self.source}|{self.speaker}"
+
+
+def load_manifest(path: Path) -> list[Clip]:
+    """Clips of a folder (all media files below it), a .csv or a .jsonl manifest.
+
+    Raises:
+        DataError: nothing there, no such column, a row that cannot be read, or no clip at all.
+    """
+    if path.is_dir():
+        listed = sorted(path.glob("*.csv")) + sorted(path.glob("*.jsonl"))
+        manifest = next((p for p in listed if p.stem in ("clips", "manifest")), None)
+        clips = load_manifest(manifest) if manifest else list(_walk(path))
+    elif path.suffix == ".csv":
+        with _open(path) as text:
+            clips = list(_rows(path, csv.DictReader(text)))
+    elif path.suffix in (".jsonl", ".ndjson"):
+        with _open(path) as text:
+            clips = list(_rows(path, _json_rows(path, text)))
+    else:
+        raise DataError(
+            f"{path} is neither a folder nor a .csv or .jsonl manifest",
+            "give a folder of videos, or a manifest with a column `path`",
+            path,
+        )
+    if not clips:
+        raise DataError(f"no clips in {path}", "give a folder or manifest with videos", path)
+    return clips
+
+
+def _open(path: Path):  # noqa: ANN202 - the type of an open text file
+    try:
+        return path.open(encoding="utf-8", newline="")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}", "check the path", path) from error
+
+
+def _walk(folder: Path) -> Iterator[Clip]:
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() in MEDIA_SUFFIXES and file.is_file():
+            parent = file.parent.relative_to(folder)
+            yield Clip(file, source=str(parent) if parent.parts else "")
+
+
+def _json_rows(path: Path, lines: Iterable[str]) -> Iterator[dict[str, object]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(
+                f"{path}, line {number}, is no JSON", "one object a line", path
+            ) from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number}, is no JSON object", "one object a line", path)
+        yield row
+
+
+def _rows(path: Path, rows: Iterable[dict]) -> Iterator[Clip]:
+    for number, row in enumerate(rows, 1):
+        name = row.get("path") or row.get("file")
+        if not name:
+            raise DataError(f"{path}, row {number}, names no file", "add a column `path`", path)
+        try:
+            start, end = (_seconds(row, key) for key in ("start", "end"))
+        except ValueError as error:
+            raise DataError(
+                f"{path}, row {number}: start or end is no number of seconds", "", path
+            ) from error
+        yield Clip(
+            path.parent / str(name),
+            start,
+            end,
+            **{k: str(row.get(k) or "") for k in ("speaker", "source", "split", "kind")},
+        )
+
+
+def _seconds(row: dict, key: str) -> float | None:
+    value = row.get(f"{key}_s", row.get(key))
+    return None if value in (None, "") else float(value)  # type: ignore[arg-type]
+
+
+def hold_out(clips: list[Clip], share: float, seed: int) -> tuple[list[Clip], list[Clip]]:
+    """Split clips into training and validation by source and speaker, never through one.
+
+    Rows whose `split` is "val" are held out and nothing else; without such rows, groups are drawn
+    at random until about `share` of the clips are held out. A group with more than a third of
+    that share's clips stays in training, so that one large speaker does not make up the whole
+    validation set.
+
+    Returns:
+        training clips and validation clips.
+    """
+    import random
+
+    marked = [c for c in clips if c.split == "val"]
+    if marked:
+        return [c for c in clips if c.split != "val"], marked
+    groups: dict[str, list[Clip]] = {}
+    for clip in clips:
+        groups.setdefault(clip.group, []).append(clip)
+    names = sorted(groups)
+    random.Random(seed).shuffle(names)
+    held: set[str] = set()
+    count, wanted = 0, share * len(clips)
+    for name in names:
+        if count >= wanted:
+            break
+        size = len(groups[name])
+        if size <= max(1.0, wanted / 3) and len(held) + 1 < len(names):
+            held.add(name)
+            count += size
+    val = [c for c in clips if c.group in held]
+    return [c for c in clips if c.group not in held], val

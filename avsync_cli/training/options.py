@@ -1,0 +1,89 @@
+"""What a training run can be told, with defaults and their reasons; no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from avsync_cli.errors import UsageError
+from avsync_cli.model.config import Attention
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything that shapes a run; stored in its checkpoints.
+
+    Attributes:
+        data: folder or manifest of videos.
+        cache: folder for decoded crops and sound.
+        out: folder of the run: checkpoints, log, and the model when done.
+        attention: the variant to train.
+        steps: optimiser steps; a step is one batch on every process.
+        batch: windows a batch, over all processes.
+        learning_rate: peak of AdamW's rate.
+        warmup: steps over which the rate rises to its peak.
+        cooldown: share of the steps over which it falls to zero at the end.
+        weight_decay: AdamW's decoupled decay, on matrices only.
+        ema: decay a step of the averaged weights that are validated and exported.
+        negatives: wrong offsets a window is compared with in the joint head.
+        head_weight: weight of the joint head's losses beside the encoders' contrastive ones.
+        synthetic: rendered clips to add, 0 for none.
+        val_share: share of the clips held out by source and speaker when no row says "val".
+        val_every: steps between validations.
+        checkpoint_minutes: most that a killed run can lose.
+        workers: processes that prepare batches; 0 prepares them in the training process.
+        seed: of everything random.
+        device: "auto", "cpu" or "cuda".
+        similarity_skip: see `ModelConfig`.
+        product: see `ModelConfig`.
+    """
+
+    data: Path
+    cache: Path
+    out: Path
+    attention: Attention = "spatio-temporal"
+    steps: int = 4000
+    batch: int = 24
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    cooldown: float = 0.4
+    weight_decay: float = 0.05
+    ema: float = 0.997
+    negatives: int = 7
+    head_weight: float = 0.5
+    synthetic: int = 400
+    val_share: float = 0.08
+    val_every: int = 250
+    checkpoint_minutes: float = 5.0
+    workers: int = 1
+    seed: int = 0
+    device: str = "auto"
+    similarity_skip: bool = True
+    product: bool = True
+
+    def checked(self) -> TrainOptions:
+        """Itself, if every value can be meant.
+
+        Raises:
+            UsageError: naming the first value that cannot.
+        """
+        for name in ("steps", "batch", "val_every", "warmup"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} must be at least 1")
+        if self.batch < 2:
+            raise UsageError("--batch must be at least 2: batch normalisation needs company")
+        if not 0.0 <= self.cooldown <= 1.0 or not 0.0 <= self.val_share < 1.0:
+            raise UsageError("--cooldown and --val-share are shares between 0 and 1")
+        if not 0.0 <= self.ema < 1.0:
+            raise UsageError("--ema must lie between 0 and 1")
+        if self.negatives < 1:
+            raise UsageError("--negatives must be at least 1")
+        if self.device not in ("auto", "cpu") and not self.device.startswith("cuda"):
+            raise UsageError(f"--device {self.device} is unknown", "use auto, cpu or cuda")
+        return self
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values for the checkpoint and the log."""
+        values = dataclasses.asdict(self)
+        return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}

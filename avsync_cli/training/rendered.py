@@ -1,0 +1,57 @@
+"""Rendered talkers and impacts as entries of the cache: exact sync, endless identities."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from avsync_cli.timebase import FPS
+from avsync_cli.training.cache import CachedClip, CachedTrack
+from avsync_cli.training.manifest import Clip
+
+CLIP_FRAMES = 6 * FPS
+"""Long enough for several phrases and pauses."""
+
+TALKERS_IN_FIVE = 4
+"""Of five rendered clips this many talk; the rest are impacts."""
+
+RENDER_FORMAT = 2
+"""Raise when the renderer changes."""
+
+
+def rendered_clips(count: int, seed: int, cache_dir: Path) -> list[CachedClip]:
+    """`count` rendered clips, made once and kept in the cache."""
+    return [_one(i, seed, cache_dir) for i in range(count)]
+
+
+def _one(number: int, seed: int, cache_dir: Path) -> CachedClip:
+    from avsync_cli.training.synthetic import impact_clip, talker_clip
+
+    talks = number % 5 < TALKERS_IN_FIVE
+    name = f"rendered|{RENDER_FORMAT}|{seed}|{number}|{CLIP_FRAMES}"
+    folder = cache_dir / hashlib.sha256(name.encode()).hexdigest()[:32]
+    track = CachedTrack("face" if talks else "frame", 0, 0, CLIP_FRAMES, 0.5)
+    if not (folder / "entry.json").is_file():
+        render = talker_clip if talks else impact_clip
+        crops, sound = render(np.random.default_rng([seed, number]), CLIP_FRAMES)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+        np.save(beside / "crops.npy", crops)
+        np.save(beside / "valid.npy", np.ones(CLIP_FRAMES, bool))
+        np.save(beside / "sound.npy", np.rint(sound * 32767).astype(np.int16))
+        (beside / "entry.json").write_text(
+            json.dumps({"frames": CLIP_FRAMES, "tracks": [track.__dict__]})
+        )
+        try:
+            os.rename(beside, folder)
+        except OSError:  # another process rendered the same clip meanwhile
+            shutil.rmtree(beside, ignore_errors=True)
+    kind = "talking" if talks else "impact"
+    clip = Clip(folder, speaker="", source=f"rendered {kind}", split="train", kind=kind)
+    return CachedClip(clip, folder, CLIP_FRAMES, (track,))
