@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from avsync_cli.cli import evaluate, export, offset_scan, score, train
-from avsync_cli.errors import UsageError
+from avsync_cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, UsageError
 
 app = typer.Typer(
     name="avsync",
@@ -82,9 +82,11 @@ def run(args: list[str]) -> int:
     try:
         code = app(args, prog_name="avsync", standalone_mode=False)
     except typer.TyperException as error:
+        if not error.format_message():  # no command at all: the help has been shown instead
+            return EXIT_USAGE
         raise UsageError(_one_line(error.format_message()), _usage_hint(error)) from None
     except typer.Abort:
-        return 130
+        return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0
 
 

@@ -209,6 +209,13 @@ def test_usage_errors_are_a_line_a_hint_and_two(avsync: Run, args: list[str], wo
     assert hint.startswith("hint: ")
 
 
+def test_no_command_shows_the_help(avsync: Run) -> None:
+    done = avsync()
+    assert done.returncode == 2
+    assert b"offset-scan" in done.stdout
+    assert done.stderr == b""
+
+
 def test_a_missing_file_is_three_and_one_line(avsync: Run, toy: Path) -> None:
     done = avsync("score", "--model", toy, "gone.mp4")
     assert done.returncode == 3
