@@ -113,7 +113,7 @@ class Timeline:
         self._end_frame = None
         if duration_s is not None:
             self._end_frame = self._next_frame + max(1, round(duration_s * FPS))
-        seek_s = _seek_target(self.info, self._next_frame / FPS)
+        seek_s = _seek_target(self.info, self.video, self._next_frame / FPS)
         self.zero_s = timeline_zero(self.info, self.video)
         epochs = Epochs(self.info.container)
         try:
@@ -300,8 +300,10 @@ def pick_audio(info: MediaInfo, wanted: int) -> AudioTrack:
     return tracks[wanted]
 
 
-def _seek_target(info: MediaInfo, start_s: float) -> float | None:
+def _seek_target(info: MediaInfo, video: VideoTrack, start_s: float) -> float | None:
     """Where to jump before reading from `start_s`, or None to read from the beginning."""
+    if not video.has_pts:
+        return None  # the decoder's delay shows only at the file's first frame
     indexed = any(name in info.container.split(",") for name in INDEXED)
     target = start_s - (PREROLL_S if indexed else LOOSE_PREROLL_S)
     return target if target > 0 else None

@@ -30,6 +30,9 @@ ENV_FFMPEG = "AVSYNC_FFMPEG"
 STALL_S = 60.0
 """Seconds without a byte after which ffmpeg counts as hung."""
 
+PIPE_BYTES = 1 << 20
+"""Most that Linux gives a pipe without privileges."""
+
 TAIL_LINES = 40
 MAX_LINE_BYTES = 16_384
 
@@ -136,10 +139,24 @@ def input_url(path: str | os.PathLike[str]) -> str:
     return f"file:{Path(os.fsdecode(path)).absolute()}"
 
 
-def with_program(argv: Sequence[str], program: Path, loglevel: str = "error") -> list[str]:
-    """`argv` (from ffmpeg-python's get_args) behind the program and the flags of every run."""
+INPUT = "avsync-input"
+"""Stands for the input's name while a command is composed: ffmpeg-python cannot take names that
+are not UTF-8, and no name of a file can then be mistaken for anything else."""
+
+
+def command(
+    args: Sequence[str], path: str | os.PathLike[str], loglevel: str = "level+error"
+) -> list[str]:
+    """The whole command: program, the flags of every run, and `args` with INPUT filled in.
+
+    Args:
+        args: from ffmpeg-python's get_args, for an input named INPUT.
+        path: the input.
+        loglevel: as ffmpeg takes it.
+    """
+    url = input_url(path)
     flags = ["-nostdin", "-hide_banner", "-nostats", "-loglevel", loglevel]
-    return [str(program), *flags, *argv]
+    return [str(find_ffmpeg()), *flags, *(url if arg == INPUT else arg for arg in args)]
 
 
 def run_text(
@@ -251,6 +268,7 @@ class FfmpegStream:
             raise FfmpegMissingError(
                 f"cannot start {argv[0]}: {error.strerror}", _INSTALL_HINT
             ) from error
+        _widen_pipe(self._process.stdout)
         self._finalizer = weakref.finalize(self, _end, self._process)
         # The threads hold the object only through what they need, never `self`, or it could not
         # be collected while they run.
@@ -329,7 +347,7 @@ class FfmpegStream:
     def close(self) -> None:
         """Kill ffmpeg if it still runs and free its pipes; may be called at any time, twice too."""
         with self._changed:
-            self._closed = True
+            self._closed = self._eof = True
             self._blocks.clear()
             self._changed.notify_all()
         self._finalizer()
@@ -347,6 +365,14 @@ class FfmpegStream:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _widen_pipe(pipe: Any) -> None:
+    """Let a pipe hold a frame or two, not the usual 64 KiB: fewer switches between processes."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _pump_stdout(

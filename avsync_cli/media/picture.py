@@ -16,13 +16,12 @@ import numpy as np
 from avsync_cli.errors import DecodeError
 from avsync_cli.media.clock import Epochs
 from avsync_cli.media.ffmpeg import (
+    INPUT,
     FfmpegStream,
+    command,
     display_name,
-    find_ffmpeg,
     input_args,
-    input_url,
     passthrough_args,
-    with_program,
 )
 from avsync_cli.media.probe import MediaInfo, VideoTrack
 from avsync_cli.media.stamps import PICTURE_KEY, Stamps
@@ -91,6 +90,9 @@ class PictureReader:
         self._expected_s = first_frame / FPS
         self._next_k = first_frame
         self._start_ticks = round(zero_s * _TICKS)
+        self._first_ticks: int | None = None
+        if not track.has_pts and track.start_s is not None:
+            self._first_ticks = round(track.start_s * _TICKS)
         self._period_s = float(1 / track.fps)
         self._reach_s = max(MIN_REACH_S, 1.5 * self._period_s)
         self._stamps = Stamps("picture")
@@ -122,11 +124,11 @@ class PictureReader:
         options = dict(input_args(), copyts=None, threads=threads)
         if seek_s is not None:
             options.update(noaccurate_seek=None, ss=f"{seek_s:.6f}")
-        stream = ffmpeg_python.input(input_url(info.path), **options)[str(track.index)]
+        stream = ffmpeg_python.input(INPUT, **options)[str(track.index)]
         start = float(self._zero_s)
         margin = 0.5 + 2 * self._period_s
         bounds = {}
-        if first_frame > 0:
+        if first_frame > 0 and track.has_pts:
             bounds["start"] = f"{start + first_frame / FPS - margin:.6f}"
         if end_frame is not None:
             bounds["end"] = f"{start + end_frame / FPS + margin:.6f}"
@@ -143,10 +145,10 @@ class PictureReader:
             .filter("metadata", mode="add", key=PICTURE_KEY, value="1")
             .filter("metadata", mode="print", key=PICTURE_KEY)
         )
-        argv = ffmpeg_python.output(
+        args = ffmpeg_python.output(
             stream, "pipe:1", format="rawvideo", pix_fmt="rgb24", **passthrough_args()
         ).get_args()
-        return with_program(argv, find_ffmpeg(), "repeat+level+info")
+        return command(args, info.path, "repeat+level+info")
 
     def _advance(self) -> None:
         """Read the next source frame into `_coming`, or find the end of the track."""
@@ -172,6 +174,10 @@ class PictureReader:
         """Seconds on the timeline for a time stamp; a frame without one follows the last."""
         if pts is None:
             return self._expected_s
+        if self._first_ticks is not None:
+            # Decoding order only: frames come out late by what the decoder held back at first.
+            self._start_ticks += pts - self._first_ticks
+            self._first_ticks = None
         raw_s = (pts - self._start_ticks) / _TICKS
         if self._epochs.is_jump(raw_s + self._correction_s - self._expected_s):
             self._correction_s = self._epochs.correction(self._expected_s - raw_s)

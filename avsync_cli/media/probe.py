@@ -24,13 +24,12 @@ import ffmpeg as ffmpeg_python
 
 from avsync_cli.errors import DecodeError, FileMissingError, NotMediaError
 from avsync_cli.media.ffmpeg import (
+    INPUT,
     FfmpegStream,
     clean_line,
+    command,
     display_name,
-    find_ffmpeg,
     input_args,
-    input_url,
-    with_program,
 )
 
 PROBE_TIMEOUT_S = 60.0
@@ -39,6 +38,7 @@ _LOOK_PACKETS = 100
 _LOOK_TOTAL_PACKETS = 3000
 _LOOK_S = 5.0
 _LOG_LINES = 5000
+_NO_STAMP = -(2**63)
 
 _NOT_MEDIA_HINT = "give a video file such as mp4, mov, mkv, webm or ts (not a playlist)"
 
@@ -75,6 +75,8 @@ class VideoTrack:
         vfr: whether the first frames come at visibly uneven distances.
         start_s: time stamp of the earliest of the first frames, on the file's own clock.
         is_cover: a still picture attached to the file, not a picture track to judge.
+        has_pts: False where the container stores only the order of decoding (avi), so that the
+            decoder's delay has to be taken out of the frames' times.
     """
 
     index: int
@@ -86,6 +88,7 @@ class VideoTrack:
     vfr: bool
     start_s: Fraction | None
     is_cover: bool
+    has_pts: bool = True
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ class _Clock:
 
     tick_s: Fraction = Fraction(1, 1000)
     stamps: list[int] = field(default_factory=list)
+    has_pts: bool = True
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
@@ -192,6 +196,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
                     vfr=vfr and not track.is_cover,
                     start_s=start,
                     is_cover=track.is_cover,
+                    has_pts=clock.has_pts,
                 )
             )
         else:
@@ -260,8 +265,8 @@ class _Log:
 
 
 def _open_packets(path: str | os.PathLike[str], log: _Log) -> FfmpegStream:
-    source = ffmpeg_python.input(input_url(path), copyts=None, **input_args())
-    argv = ffmpeg_python.output(
+    source = ffmpeg_python.input(INPUT, copyts=None, **input_args())
+    args = ffmpeg_python.output(
         source["v?"],
         source["a?"],
         "pipe:1",
@@ -272,7 +277,7 @@ def _open_packets(path: str | os.PathLike[str], log: _Log) -> FfmpegStream:
         flush_packets=1,
     ).get_args()
     return FfmpegStream(
-        with_program(argv, find_ffmpeg(), "repeat+info"),
+        command(args, path, "repeat+info"),
         path=path,
         block_bytes=2048,
         on_line=log.take_line,
@@ -303,12 +308,12 @@ def _read_clocks(
                 n, num, den = (int(g) for g in match.groups())
                 if n < tracks and num and den:
                     clocks[n].tick_s = Fraction(num, den)
-            elif match := re.match(rb"(\d+),\s*(-?\d+|NOPTS),\s*(-?\d+|NOPTS),", line):
+            elif match := re.match(rb"(\d+),\s*(-?\d+),\s*(-?\d+),", line):
                 total += 1
-                n = int(match.group(1))
-                stamp = match.group(3) if match.group(3) != b"NOPTS" else match.group(2)
-                if n < tracks and stamp != b"NOPTS":
-                    clocks[n].stamps.append(int(stamp))
+                n, dts, pts = (int(group) for group in match.groups())
+                if n < tracks and (pts != _NO_STAMP or dts != _NO_STAMP):
+                    clocks[n].has_pts &= pts != _NO_STAMP
+                    clocks[n].stamps.append(pts if pts != _NO_STAMP else dts)
         enough = all(len(clocks[n].stamps) >= _LOOK_PACKETS for n in steady)
         if enough and all(clock.stamps for clock in clocks):
             break

@@ -15,12 +15,11 @@ import ffmpeg as ffmpeg_python
 from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.media.decode import pick_audio, pick_video
 from avsync_cli.media.ffmpeg import (
+    INPUT,
     FfmpegStream,
+    command,
     display_name,
-    find_ffmpeg,
     input_args,
-    input_url,
-    with_program,
 )
 from avsync_cli.media.probe import MediaInfo, VideoTrack, probe
 
@@ -70,7 +69,7 @@ def shift_sound(src: str | os.PathLike[str], dst: str | os.PathLike[str], offset
             f"an offset of {offset_ms:g} ms is longer than the file: {display_name(src)}",
             f"stay below {end_s * 1000:.0f} ms",
         )
-    source = ffmpeg_python.input(input_url(src), **input_args())
+    source = ffmpeg_python.input(INPUT, **input_args())
     # Both streams come from one process, so ffmpeg puts both on the file's own zero; the filter
     # fills whatever lies between that zero and the first sample, and any gap.
     sound = source[str(audio.index)].filter("aresample", **{"async": 1, "first_pts": 0})
@@ -103,10 +102,8 @@ def _write(
     partial = Path(name)
     try:
         output = ffmpeg_python.output(picture, sound, f"file:{partial}", vcodec="copy", **codec)
-        argv = output.overwrite_output().get_args()
-        with FfmpegStream(
-            with_program(argv, find_ffmpeg(), "level+error"), path=info.path, block_bytes=4096
-        ) as stream:
+        args = output.overwrite_output().get_args()
+        with FfmpegStream(command(args, info.path), path=info.path, block_bytes=4096) as stream:
             while stream.read_block() is not None:
                 pass
             status = stream.finish()
@@ -128,16 +125,14 @@ def _write(
 
 def picture_end_s(info: MediaInfo, video: VideoTrack) -> float:
     """When the last frame ends, seconds from the file's zero; reads the track, decodes nothing."""
-    source = ffmpeg_python.input(input_url(info.path), copyts=None, **input_args())
-    argv = ffmpeg_python.output(
+    source = ffmpeg_python.input(INPUT, copyts=None, **input_args())
+    args = ffmpeg_python.output(
         source[str(video.index)], "pipe:1", format="framecrc", c="copy", copyinkf=None
     ).get_args()
     tick_s = Fraction(1, 1000)
     end = Fraction(0)
     rest = b""
-    with FfmpegStream(
-        with_program(argv, find_ffmpeg()), path=info.path, block_bytes=16_384
-    ) as stream:
+    with FfmpegStream(command(args, info.path), path=info.path, block_bytes=16_384) as stream:
         while (block := stream.read_block()) is not None:
             *lines, rest = (rest + block).split(b"\n")
             for line in lines:

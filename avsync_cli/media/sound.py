@@ -15,12 +15,11 @@ import numpy as np
 from avsync_cli.errors import DecodeError
 from avsync_cli.media.clock import Epochs
 from avsync_cli.media.ffmpeg import (
+    INPUT,
     FfmpegStream,
+    command,
     display_name,
-    find_ffmpeg,
     input_args,
-    input_url,
-    with_program,
 )
 from avsync_cli.media.probe import AudioTrack, MediaInfo
 from avsync_cli.media.stamps import Stamps
@@ -118,7 +117,7 @@ class SoundReader:
         options = dict(input_args(), copyts=None)
         if seek_s is not None:
             options.update(noaccurate_seek=None, ss=f"{seek_s:.6f}")
-        stream = ffmpeg_python.input(input_url(info.path), **options)[str(track.index)]
+        stream = ffmpeg_python.input(INPUT, **options)[str(track.index)]
         start = float(self._zero_s)
         bounds = {}
         if first_frame > 0:
@@ -132,8 +131,8 @@ class SoundReader:
             wanted["channel_layouts"] = "mono" if track.channels == 1 else "stereo"
         stream = stream.filter("aformat", **wanted).filter("asettb", f"1/{SAMPLE_RATE_HZ}")
         stream = stream.filter("ashowinfo")
-        argv = ffmpeg_python.output(stream, "pipe:1", format="f32le").get_args()
-        return with_program(argv, find_ffmpeg(), "repeat+level+info")
+        args = ffmpeg_python.output(stream, "pipe:1", format="f32le").get_args()
+        return command(args, info.path, "repeat+level+info")
 
     def _read_piece(self) -> bool:
         """Read the next decoded piece and place it; False at the end of the track."""
