@@ -29,7 +29,8 @@ def curve_plot(
         height: rows of the plot itself.
 
     Returns:
-        Lines of at most `width` columns; [] when there is nothing to draw: no finite score, or all alike.
+        Lines of at most `width` columns; [] when there is nothing to draw: no finite score, or all
+        of them alike.
     """
     finite = np.isfinite(scores)
     if len(offsets_ms) < 2 or not finite.any():
