@@ -19,8 +19,9 @@ from avsync_cli.errors import TooShortError, UsageError
 from avsync_cli.inference.blocks import BlockBuilder
 from avsync_cli.inference.engine import Engine
 from avsync_cli.inference.evidence import Evidence, FileReport, MediaSummary, Tolerance
-from avsync_cli.inference.scan import WindowScanner, finish_blocks, offset_grid
+from avsync_cli.inference.scan import WindowScanner, offset_grid
 from avsync_cli.inference.sound import SoundStream
+from avsync_cli.inference.traces import finish_blocks
 from avsync_cli.inference.verdict import decide_verdict
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, HOP_MS, HOPS_PER_FRAME, SAMPLE_RATE_HZ
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 ITU = Tolerance("itu", 45.0, 125.0)
 """ITU-R BT.1359, where viewers begin to notice: the default everywhere."""
+
+CHUNK_FRAMES = 50
+"""Frames decoded at a time: two seconds of 640x360 are 35 MB, and live two or three times over."""
 
 NO_FACE = "no face found: the whole picture was judged"
 NO_REGION = "no picture to judge"
@@ -44,8 +48,9 @@ class AnalyseOptions:
 
     Attributes:
         range_ms: offsets from -range to +range are tried.
-        step_ms: distance between two of them, a multiple of 10; 40 is a quarter of the work and
-            still resolves less than a frame, by interpolation.
+        step_ms: distance between two of them, a multiple of 10.
+        thorough: judge every offset; else those 40 ms apart and all around the likeliest, and
+            interpolate the rest, which is a third of the work.
         tolerance: what counts as in sync.
         video_track, audio_track: which of the file's tracks, from 0; None is the first.
         start_s: where to begin.
@@ -55,6 +60,7 @@ class AnalyseOptions:
 
     range_ms: float = 1_000
     step_ms: int = 10
+    thorough: bool = True
     tolerance: Tolerance = field(default=ITU)
     video_track: int | None = 0
     audio_track: int | None = 0
@@ -84,7 +90,7 @@ class Analysis:
         self._options = options
         self._sound = SoundStream(engine, first_frame * HOPS_PER_FRAME)
         self._builder = BlockBuilder(engine)
-        self._scanner = WindowScanner(engine, self._sound, offsets)
+        self._scanner = WindowScanner(engine, self._sound, offsets, options.thorough)
         self._kinds: set[str] = set()
 
     @property
@@ -217,6 +223,7 @@ def analyse(
         audio_track=options.audio_track or 0,
         start_s=options.start_s,
         duration_s=options.duration_s,
+        chunk_frames=CHUNK_FRAMES,
         threads=options.threads,
     ) as timeline:
         total_s = max(0.0, timeline.info.duration_s - options.start_s)

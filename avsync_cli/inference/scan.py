@@ -15,16 +15,13 @@ window's blocks heard at each offset is kept as `WindowResult.support` for the v
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 
 from avsync_cli.inference.blocks import SILENCE, Block
 from avsync_cli.inference.engine import ABSENT, Engine
-from avsync_cli.inference.evidence import BlockResult, Region, WindowResult
+from avsync_cli.inference.evidence import WindowResult
 from avsync_cli.inference.sound import SoundStream
+from avsync_cli.inference.traces import KEPT_OFFSETS, BlockTrace, left_out, within_block
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS, HOPS_PER_FRAME
 
 WINDOW_BLOCKS = 8
@@ -36,13 +33,12 @@ MIN_SOUND_SHARE = 0.6
 SILENT_DBFS = -55.0
 """A block is silent when not even its loudest 10 ms within reach of the scan exceed this."""
 
-KEPT_OFFSETS = 101
-"""Offsets, a frame apart, at which a block's attention is remembered until the file's offset is
-known: +-2 s, and 20 MB for three hours of film."""
-
 _BLOCK_HOPS = BLOCK_FRAMES * HOPS_PER_FRAME
 _WINDOW_FRAMES = WINDOW_BLOCKS * BLOCK_FRAMES
-_JOINT_BYTES = 96 << 20
+PROMISING = 3
+"""Coarse offsets of a window, and of all windows so far, around which to look closer."""
+
+_JOINT_BYTES = 24 << 20
 _LIVE_LAYERS = 3
 
 
@@ -60,31 +56,6 @@ def offset_grid(range_ms: float, step_ms: int) -> np.ndarray:
     return np.arange(-steps, steps + 1, dtype=np.int64) * step_ms
 
 
-@dataclass(frozen=True)
-class BlockTrace:
-    """What is kept of a block until the file's offset is known.
-
-    Attributes:
-        first_frame: on the timeline.
-        track: number of the region's track, for order.
-        region: where the model looked.
-        reason: why it was left out, or "".
-        p_logit: log-odds of "in sync" of the block alone at offset 0; None where it has no sound.
-        kept_ms: (K,) offsets at which the attention is remembered; empty when left out.
-        confidence: (K,) float16 at these.
-        cells: (K, M) uint8 weights within the block, 255 for the largest; None for M = 1.
-    """
-
-    first_frame: int
-    track: int
-    region: Region
-    reason: str
-    p_logit: float | None
-    kept_ms: np.ndarray
-    confidence: np.ndarray
-    cells: np.ndarray | None
-
-
 class WindowScanner:
     """Collects blocks, and judges a window as soon as nothing more can come to it.
 
@@ -92,9 +63,17 @@ class WindowScanner:
         engine: the model.
         sound: the file's sound; the scanner drops what no later window can want.
         offsets_ms: (O,) as of `offset_grid`.
+        thorough: judge every offset; else every fourth, 40 ms apart, then those around the best,
+            and interpolate the rest: a third of the work.
     """
 
-    def __init__(self, engine: Engine, sound: SoundStream, offsets_ms: np.ndarray) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        sound: SoundStream,
+        offsets_ms: np.ndarray,
+        thorough: bool = True,
+    ) -> None:
         self.windows: list[WindowResult] = []
         self.traces: list[BlockTrace] = []
         self.offsets_ms = offsets_ms
@@ -106,6 +85,8 @@ class WindowScanner:
         self._sound = sound
         self._shifts = offsets_ms // HOP_MS
         self._zero = zero
+        self._thorough = thorough or every == 1
+        self._votes = np.zeros(len(self._coarse))
         self._pending: list[Block] = []
         self._next_window = 0
         self._judged_to = 0
@@ -144,7 +125,7 @@ class WindowScanner:
         for block in blocks:
             reason = block.reason or ("" if self._audible(block) else SILENCE)
             if reason:
-                self.traces.append(_left_out(block, reason))
+                self.traces.append(left_out(block, reason))
             else:
                 used.append(block)
         if used:
@@ -160,46 +141,18 @@ class WindowScanner:
         return bool(power.max() >= 10.0 ** (SILENT_DBFS / 10.0))
 
     def _judge(self, blocks: list[Block]) -> None:
-        config = self._engine.config
-        count, offsets, cells = len(blocks), len(self._shifts), config.cells
-        v = np.stack([b.features for b in blocks])
-        sound = [self._slide(b) for b in blocks]
-        heard = np.stack([share >= MIN_SOUND_SHARE for _, share in sound])  # (N, O)
-        logits = np.full(offsets, np.nan, np.float32)
-        levels = np.zeros((count, len(self._coarse)), np.float16)
-        shares = np.zeros((count, len(self._coarse), cells), np.uint8)
-        alone: np.ndarray | None = None
-        at_a_time, pairs = self._portion(v.shape)
-        for low in range(0, offsets, at_a_time):
-            part = slice(low, min(low + at_a_time, offsets))
-            a = np.stack([slid[part] for slid, _ in sound])  # (N, O', 25, C)
-            rows = max(1, pairs // a.shape[1])
-            joined = [
-                self._engine.joint(v[n : n + rows], a[n : n + rows]) for n in range(0, count, rows)
-            ]
-            z, confidence, similarity = (
-                x[0] if len(x) == 1 else np.concatenate(x) for x in zip(*joined, strict=True)
-            )
-            if part.start <= self._zero < part.stop:
-                at = self._zero - low
-                out, _ = self._engine.decide(z[:, at], confidence[:, at], similarity[:, at])
-                alone = out[:, 1] - out[:, 0]
-            mine = (self._coarse >= part.start) & (self._coarse < part.stop)
-            levels[:, mine], shares[:, mine] = _within(confidence[:, self._coarse[mine] - low])
-            confidence = np.where(heard[:, part, None], confidence, np.float32(ABSENT))
-            some = np.flatnonzero(heard[:, part].any(axis=0))
-            if len(some):
-                units = (len(some), count * cells)
-                out, _ = self._engine.decide(
-                    z[:, some].swapaxes(0, 1).reshape(*units, -1),
-                    confidence[:, some].swapaxes(0, 1).reshape(units),
-                    similarity[:, some].swapaxes(0, 1).reshape(units),
-                )
-                logits[low + some] = out[:, 1] - out[:, 0]
-        self._record(blocks, logits, heard)
-        assert alone is not None
-        keep = self._worth_keeping(logits)
+        window = _Window(self._engine, blocks, [self._slide(b) for b in blocks], self._coarse)
+        if self._thorough:
+            window.evaluate(np.arange(len(self._shifts)), self._zero)
+        else:
+            window.evaluate(self._coarse, self._zero)
+            window.evaluate(self._promising(window.logits), self._zero)
+            window.interpolate()
+        self._record(blocks, window.logits, window.heard)
+        assert window.alone is not None
+        keep = self._worth_keeping(window.logits)
         kept_ms = self.offsets_ms[self._coarse[keep]]
+        cells = self._engine.config.cells > 1
         for n, block in enumerate(blocks):
             self.traces.append(
                 BlockTrace(
@@ -207,12 +160,29 @@ class WindowScanner:
                     block.track,
                     block.region,
                     "",
-                    float(alone[n]) if heard[n, self._zero] else None,
+                    float(window.alone[n]) if window.heard[n, self._zero] else None,
                     kept_ms,
-                    levels[n, keep],
-                    shares[n, keep] if cells > 1 else None,
+                    window.levels[n, keep],
+                    window.shares[n, keep] if cells else None,
                 )
             )
+
+    def _promising(self, logits: np.ndarray) -> np.ndarray:
+        """Offsets not judged yet around the window's best coarse ones and those of the windows
+        before it: where a peak may be hiding between two coarse steps."""
+        coarse = np.nan_to_num(logits[self._coarse], nan=-np.inf)
+        if not np.isfinite(coarse).any():
+            return np.zeros(0, np.int64)
+        vote = np.exp(np.minimum(coarse - coarse.max(), 0.0))
+        vote /= vote.sum()
+        self._votes += np.log(vote + 0.05 / len(vote))
+        near = np.zeros(len(logits), bool)
+        reach = int(self._coarse[1] - self._coarse[0]) if len(self._coarse) > 1 else 1
+        for ranking in (coarse, self._votes):
+            for best in self._coarse[np.argsort(-ranking, kind="stable")[:PROMISING]]:
+                near[max(0, best - reach) : best + reach + 1] = True
+        near[self._coarse] = False
+        return np.flatnonzero(near)
 
     def _worth_keeping(self, logits: np.ndarray) -> np.ndarray:
         """Which of the coarse offsets to remember attention at: the likeliest, so that memory
@@ -233,13 +203,6 @@ class WindowScanner:
         known = np.concatenate([[0], np.cumsum(self._sound.valid(first, end))])
         at = self._shifts - self._shifts[0]
         return slid, (known[at + _BLOCK_HOPS] - known[at]) / _BLOCK_HOPS
-
-    def _portion(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """Offsets to join at a time, and (block, offset) pairs, for a bounded working set."""
-        count, frames, channels, height, width = shape
-        pair = frames * height * width * max(channels, self._engine.config.joint_width) * 4
-        pairs = max(1, _JOINT_BYTES // (pair * _LIVE_LAYERS))
-        return max(1, pairs // count), pairs
 
     def _record(self, blocks: list[Block], logits: np.ndarray, heard: np.ndarray) -> None:
         known = np.isfinite(logits)
@@ -262,73 +225,79 @@ class WindowScanner:
         )
 
 
-def finish_blocks(
-    traces: list[BlockTrace],
-    offsets_ms: Sequence[float],
-    calibration: dict[str, float],
-    grid: int,
-) -> list[BlockResult]:
-    """Turn traces into the blocks of the report, once the file's offset is known.
+class _Window:
+    """The blocks of a window, judged at some offsets after others.
 
-    Args:
-        traces: in order.
-        offsets_ms: for every trace the offset at which its attention counts.
-        calibration: `block_scale` and `block_bias` turn a block's own log-odds into `p_sync`.
-        grid: side of the grid of cells.
+    Attributes:
+        logits: (O,) log-odds, not a number where not judged, or where nothing is heard.
+        heard: (N, O) bool, whether enough of a block's sound exists.
+        levels, shares: attention at the coarse offsets, as in `BlockTrace`.
+        alone: (N,) log-odds of every block by itself at offset 0.
     """
-    scale, bias = calibration.get("block_scale", 1.0), calibration.get("block_bias", 0.0)
-    used = np.array([not t.reason for t in traces], bool)
-    at = [
-        int(np.argmin(np.abs(t.kept_ms - offset))) if u else 0
-        for t, u, offset in zip(traces, used, offsets_ms, strict=True)
-    ]
-    levels = np.array(
-        [float(t.confidence[i]) if u else 0.0 for t, u, i in zip(traces, used, at, strict=True)]
-    )
-    weights = np.zeros(len(traces))
-    if used.any():
-        weights[used] = np.exp(levels[used] - levels[used].max())
-        weights /= weights.sum()
-    results = []
-    for n, trace in enumerate(traces):
-        cells = None
-        if used[n] and trace.cells is not None:
-            share = trace.cells[at[n]].astype(np.float32)
-            cells = (share / share.sum()).reshape(grid, grid)
-        logit = 0.0 if trace.p_logit is None else scale * trace.p_logit + bias
-        results.append(
-            BlockResult(
-                trace.first_frame / FPS,
-                (trace.first_frame + BLOCK_FRAMES) / FPS,
-                trace.region,
-                float(levels[n]),
-                float(weights[n]),
-                0.5 * (1.0 + math.tanh(logit / 2.0)),
-                bool(used[n]),
-                trace.reason,
-                cells,
-            )
-        )
-    return results
 
+    def __init__(
+        self,
+        engine: Engine,
+        blocks: list[Block],
+        sound: list[tuple[np.ndarray, np.ndarray]],
+        coarse: np.ndarray,
+    ) -> None:
+        self._engine = engine
+        self._v = np.stack([b.features for b in blocks])
+        self._sound = [slid for slid, _ in sound]
+        self._coarse = coarse
+        self._cells = engine.config.cells
+        self._judged = np.zeros(len(sound[0][1]), bool)
+        self.heard = np.stack([share >= MIN_SOUND_SHARE for _, share in sound])
+        self.logits = np.full(len(self._judged), np.nan, np.float32)
+        self.levels = np.zeros((len(blocks), len(coarse)), np.float16)
+        self.shares = np.zeros((len(blocks), len(coarse), self._cells), np.uint8)
+        self.alone: np.ndarray | None = None
 
-def _left_out(block: Block, reason: str) -> BlockTrace:
-    return BlockTrace(
-        block.first_frame,
-        block.track,
-        block.region,
-        reason,
-        None,
-        np.zeros(0, np.int64),
-        np.zeros(0, np.float16),
-        None,
-    )
+    def evaluate(self, offsets: np.ndarray, zero: int) -> None:
+        """Judge at the given indices of offsets, a bounded number at a time."""
+        count, frames, channels, height, width = self._v.shape
+        pair = frames * height * width * max(channels, self._engine.config.joint_width) * 4
+        pairs = max(1, _JOINT_BYTES // (pair * _LIVE_LAYERS))
+        at_a_time = max(1, pairs // count)
+        for low in range(0, len(offsets), at_a_time):
+            part = offsets[low : low + at_a_time]
+            z, confidence, similarity = self._joint(part, max(1, pairs // len(part)))
+            for at in np.flatnonzero(part == zero):
+                self.alone = self._decide(z[:, at], confidence[:, at], similarity[:, at])
+            _, columns, rows = np.intersect1d(self._coarse, part, return_indices=True)
+            levels, shares = within_block(confidence[:, rows])
+            self.levels[:, columns], self.shares[:, columns] = levels, shares
+            heard = self.heard[:, part]
+            confidence = np.where(heard[..., None], confidence, np.float32(ABSENT))
+            some = np.flatnonzero(heard.any(axis=0))
+            if len(some):
+                units = (len(some), count * self._cells)
+                self.logits[part[some]] = self._decide(
+                    z[:, some].swapaxes(0, 1).reshape(*units, -1),
+                    confidence[:, some].swapaxes(0, 1).reshape(units),
+                    similarity[:, some].swapaxes(0, 1).reshape(units),
+                )
+        self._judged[offsets] = True
 
+    def interpolate(self) -> None:
+        """Fill in the offsets between those judged."""
+        known = np.flatnonzero(self._judged & np.isfinite(self.logits))
+        if len(known) == 0:
+            return
+        between = np.flatnonzero(~self._judged & self.heard.any(axis=0))
+        self.logits[between] = np.interp(between, known, self.logits[known])
 
-def _within(confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Confidences (..., M) of cells to the block's own (...), their log-mean-exp, and to uint8
-    weights (..., M) within the block."""
-    top = confidence.max(axis=-1, keepdims=True)
-    share = np.exp(confidence - top)
-    level = np.log(share.mean(axis=-1)) + top[..., 0]
-    return np.clip(level, -6e4, 6e4), np.rint(share * 255.0).astype(np.uint8)
+    def _joint(self, part: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        a = np.stack([slid[part] for slid in self._sound])  # (N, O', 25, C)
+        v = self._v
+        joined = [
+            self._engine.joint(v[n : n + rows], a[n : n + rows]) for n in range(0, len(v), rows)
+        ]
+        z, confidence, similarity = (np.concatenate(x) for x in zip(*joined, strict=True))
+        return z, confidence, similarity
+
+    def _decide(self, z: np.ndarray, confidence: np.ndarray, similarity: np.ndarray) -> np.ndarray:
+        logits, _ = self._engine.decide(z, confidence, similarity)
+        difference: np.ndarray = logits[:, 1] - logits[:, 0]
+        return difference

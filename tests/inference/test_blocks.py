@@ -56,9 +56,10 @@ def test_blocks_of_any_track(toy_engine: OnnxEngine, first: int, frames: int, pi
     seen = np.flatnonzero(covered)
     if frames >= 20:
         assert len(blocks) >= 1
-        # Nothing is wasted but less than eight frames at either end, and nothing counted thrice.
+        # Nothing is wasted but less than eight frames at either end; a frame is in two blocks at
+        # the most, in three where a short track has both ends off the grid.
         assert covered[first + 7 : end - 7].min(initial=1) >= 1
-        assert covered.max() <= 2
+        assert covered.max() <= (2 if frames >= 75 else 3)
         assert (np.diff(seen) == 1).all()
     else:
         assert blocks == []

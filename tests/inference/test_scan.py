@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avsync_cli.inference import scan
+from avsync_cli.inference import scan, traces
 from avsync_cli.inference.blocks import SILENCE, BlockBuilder
 from avsync_cli.inference.engine import OnnxEngine
 from avsync_cli.inference.evidence import BlockResult
-from avsync_cli.inference.scan import WindowScanner, finish_blocks, offset_grid
+from avsync_cli.inference.scan import WindowScanner, offset_grid
 from avsync_cli.inference.sound import SoundStream
+from avsync_cli.inference.traces import finish_blocks
 from tests.inference.toy_model import build_toy_model, flash_clip, region_pieces
 
 
@@ -23,11 +24,12 @@ def scanned(
     range_ms: int = 1000,
     step_ms: int = 10,
     first_sound_step: int = 0,
+    thorough: bool = True,
 ) -> WindowScanner:
     stream = SoundStream(engine, first_sound_step)
     stream.push(sound)
     stream.finish()
-    scanner = WindowScanner(engine, stream, offset_grid(range_ms, step_ms))
+    scanner = WindowScanner(engine, stream, offset_grid(range_ms, step_ms), thorough)
     builder = BlockBuilder(engine)
     for track, own in enumerate(crops):
         for piece in region_pieces(own, track=track):
@@ -151,7 +153,7 @@ def test_a_wide_range_keeps_little(toy_engine: OnnxEngine) -> None:
     crops, sound = flash_clip(100, 3000)
     scanner = scanned(toy_engine, [crops], sound, range_ms=5000, step_ms=20)
     for trace in scanner.traces:
-        assert len(trace.kept_ms) == len(trace.confidence) == scan.KEPT_OFFSETS
+        assert len(trace.kept_ms) == len(trace.confidence) == traces.KEPT_OFFSETS
     best = float(scanner.offsets_ms[int(np.argmax(scanner.windows[0].logits))])
     assert min(abs(scanner.traces[0].kept_ms - best)) <= 20
 
@@ -175,3 +177,32 @@ def test_p_sync_is_the_block_alone_at_offset_zero(toy_engine: OnnxEngine) -> Non
     assert all(b.p_sync < 0.5 for b in results(toy_engine, late, 300))
     steep = finish_blocks(good.traces, [0.0] * 8, {"block_scale": 0.0, "block_bias": 0.0}, 2)
     assert all(b.p_sync == 0.5 for b in steep)
+
+
+@pytest.mark.parametrize("offset_ms", [-630, -110, 30, 250, 790])
+def test_the_quick_way_finds_the_same_peak(toy_engine: OnnxEngine, offset_ms: int) -> None:
+    crops, sound = flash_clip(450, offset_ms, seed=offset_ms + 700)
+    calls = []
+
+    class Counting:
+        def __getattr__(self, name: str) -> object:
+            return getattr(toy_engine, name)
+
+        def joint(self, v: np.ndarray, a: np.ndarray) -> object:
+            calls.append(a.shape[0] * a.shape[1])
+            return toy_engine.joint(v, a)
+
+    full = scanned(Counting(), [crops], sound)  # type: ignore[arg-type]
+    all_calls = sum(calls)
+    calls.clear()
+    quick = scanned(Counting(), [crops], sound, thorough=False)  # type: ignore[arg-type]
+    assert sum(calls) < 0.5 * all_calls
+    for one, other in zip(full.windows, quick.windows, strict=True):
+        peak = int(np.argmax(one.logits))
+        assert int(np.argmax(other.logits)) == peak
+        near = slice(max(0, peak - 4), peak + 5)
+        np.testing.assert_allclose(other.logits[near], one.logits[near], atol=1e-4)
+        assert np.abs(other.logits - one.logits).mean() < 0.5
+    for a, b in zip(full.traces, quick.traces, strict=True):
+        assert a.p_logit == pytest.approx(b.p_logit, abs=1e-4)
+        np.testing.assert_allclose(a.confidence, b.confidence, atol=1e-2)
