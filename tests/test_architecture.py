@@ -28,6 +28,7 @@ LAYERS = [
 SIDEWAYS = {
     # Reports are handed the values that inference makes; they know its records, not its work.
     ("report", "inference.evidence"),
+    ("report", "evaluation.protocol"),
     # Training and evaluation judge with the very code that users run.
     ("training", "inference"),
     ("evaluation", "inference"),

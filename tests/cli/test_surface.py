@@ -24,7 +24,10 @@ FLAGS = {
         "--warmup", "--synthetic", "--val-share", "--val-every", "--seed", "--workers",
         "--checkpoint-minutes", "--device",
     },
-    "eval": set(),
+    "eval": {
+        "--model", "--split", "--kind", "--windows", "--windows-a-clip", "--shifts", "--range",
+        "--cache", "--workers", "--json", "--output", "-o",
+    },
     "export": {"--name"},
 }  # fmt: skip
 

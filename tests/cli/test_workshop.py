@@ -1,0 +1,65 @@
+"""The commands that make and measure models, through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from avsync_cli.__main__ import main
+from avsync_cli.cli import extras
+from avsync_cli.errors import UsageError
+
+
+def test_eval_measures_a_folder(
+    clips: Path, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "figures.json"
+    args = ["eval", str(clips), "--model", str(toy), "--cache", str(tmp_path / "cache")]
+    args += ["--windows", "2s", "--workers", "1"]
+    assert main([*args, "--json", "-o", str(target)]) == 0
+    assert capsys.readouterr().out == ""
+    figures = json.loads(target.read_bytes())
+    (row,) = [row for row in figures["placement"] if row["source"] == "all"]
+    assert row["frames"] == 50
+    # One of three clips is in sync; the others carry 200 and 240 ms, five and six frames.
+    assert row["within"] == pytest.approx(1 / 3, abs=0.1)
+    assert main(args) == 0
+    assert "placed within one frame of 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["eval", "x", "--windows", "1.5s"], "no window can be 1.5s long"),
+        (["eval", "x", "--shifts", "80,soon"], "no list of ms"),
+        (["eval", "x"], "x"),
+        (["train", "x", "--out", "run", "--attention", "total"], "unknown attention"),
+        (["train", "x", "--out", "run", "--steps", "0"], "--steps"),
+        (["train", "x", "--out", "run"], "x"),
+        (["export", "x", "y"], "x"),
+    ],
+)
+def test_mistakes(
+    args: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert main(args) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert words in err.splitlines()[0]
+
+
+def test_a_missing_extra_is_named() -> None:
+    with pytest.raises(UsageError, match="needs torch") as caught, extras.train_extra("train"):
+        raise ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")
+    assert "avsync-cli[train]" in caught.value.hint
+    with pytest.raises(ModuleNotFoundError), extras.train_extra("train"):
+        raise ModuleNotFoundError("No module named 'colour'", name="colour")
