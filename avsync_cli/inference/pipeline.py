@@ -115,13 +115,16 @@ class Analysis:
         self._sound.finish()
         self._scanner.finish()
         scanner = self._scanner
+        judged_s = scanner.judged_frames / FPS
+        if media.duration_s > 0:  # the last block may hold the picture a little beyond the end
+            judged_s = min(judged_s, media.duration_s)
         evidence = Evidence(
             offsets_ms=scanner.offsets_ms,
             windows=scanner.windows,
             blocks=[],
             media=media,
             reasons=self._reasons(),
-            judged_s=scanner.judged_frames / FPS,
+            judged_s=judged_s,
             calibration=dict(self._engine.calibration),
         )
         evidence.blocks = finish_blocks(
