@@ -16,7 +16,7 @@ from types import TracebackType
 
 import numpy as np
 
-from avsync_cli.errors import NoPictureError, NoSoundError, UsageError
+from avsync_cli.errors import NoPictureError, NoSoundError, TooShortError, UsageError
 from avsync_cli.media.clock import Epochs
 from avsync_cli.media.ffmpeg import display_name
 from avsync_cli.media.picture import PictureReader, frame_size
@@ -79,6 +79,7 @@ class Timeline:
         FileMissingError, NotMediaError: as `probe`.
         NoPictureError, NoSoundError: the track is not there.
         UsageError: an argument out of range.
+        TooShortError: the file ends before `start_s`.
         DecodeError: while iterating, when nothing can be decoded or ffmpeg hangs.
     """
 
@@ -114,6 +115,13 @@ class Timeline:
         if duration_s is not None:
             self._end_frame = self._next_frame + max(1, round(duration_s * FPS))
         seek_s = _seek_target(self.info, self.video, self._next_frame / FPS)
+        if 0 < self.info.duration_s <= start_s:
+            raise TooShortError(
+                f"the file ends at {self.info.duration_s:g} s, before the wanted start at "
+                f"{start_s:g} s: {display_name(self.info.path)}",
+                "choose an earlier start",
+                self.info.path,
+            )
         self.zero_s = timeline_zero(self.info, self.video)
         epochs = Epochs(self.info.container)
         try:

@@ -84,6 +84,7 @@ class PictureReader:
     ) -> None:
         self._path = info.path
         self._zero_s = zero_s
+        self._first_frame = first_frame
         self._size = size
         self._epochs = epochs
         self._correction_s = 0.0
@@ -219,9 +220,11 @@ class PictureReader:
         return 0.0 if self._last_s is None else self._last_s + self._period_s
 
     def check(self) -> None:
-        """Raise DecodeError if ffmpeg ended without giving a single frame."""
+        """Raise DecodeError if ffmpeg ended without a single frame where there must be one."""
         if self._ended and self.frames_read == 0:
-            self._stream.finish()
+            # A stretch in the middle may well have none.
+            if self._stream.finish() == 0 and self._first_frame > 0:
+                return
             said = self._stream.last_error()
             raise DecodeError(
                 f"no picture could be decoded{f' ({said})' if said else ''}: "

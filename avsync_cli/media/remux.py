@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import tempfile
@@ -54,6 +55,8 @@ def shift_sound(src: str | os.PathLike[str], dst: str | os.PathLike[str], offset
     """
     target = Path(os.fsdecode(dst))
     codec = SOUND_CODECS.get(target.suffix.lower())
+    if not math.isfinite(offset_ms):
+        raise UsageError(f"the offset must be a number of ms, not {offset_ms}")
     if codec is None:
         raise UsageError(
             f"cannot write this kind of file: {display_name(dst)}",

@@ -17,7 +17,10 @@ LAGS_MS = (-200, -40, 0, 40, 200)
 RATES = ("25", "30", "60000/1001", "24000/1001", "vfr")
 CONTAINERS = ("mp4", "mov", "mkv", "webm", "ts")
 
-TOLERANCE_MS = dict.fromkeys(CONTAINERS, 10.0)
+TOLERANCE_MS = 10.0
+"""Half of it is used up in webm by ffmpeg before 6, whose muxer writes Opus sound 6.5 ms early."""
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -50,4 +53,4 @@ def test_decoded_offset_is_the_files(matrix, measure_clip, container, rate, lag_
     # With early sound the file begins with the sound, and the picture follows.
     zero_s = max(0.0, -lag_ms / 1000)
     _, offset_s = measure_clip(chunk, lag_ms / 1000, zero_s)
-    assert offset_s * 1000 == pytest.approx(lag_ms, abs=TOLERANCE_MS[container])
+    assert offset_s * 1000 == pytest.approx(lag_ms, abs=TOLERANCE_MS)

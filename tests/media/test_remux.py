@@ -26,9 +26,11 @@ def test_moves_by_that_much(clips, clip, measure_clip, kind, offset_ms):
     chunk = read_all(path)
     _, offset_s = measure_clip(chunk, offset_ms / 1000)
     assert offset_s * 1000 == pytest.approx(offset_ms, abs=10)
-    # The picture is the same, and sound ends with it.
-    assert len(chunk.frames) in (70, 71)
-    assert picture_end_s(probe(path), probe(path).video[0]) == pytest.approx(2.8, abs=0.002)
+    # The picture is as long as before, and the sound ends with it, but for whole AAC frames.
+    assert 70 <= len(chunk.frames) <= (2800 + 3 * 1024 / 48) / 40 + 1
+    info = probe(path)
+    begin_s = float(info.video[0].start_s - info.start_s)
+    assert picture_end_s(info, info.video[0]) - begin_s == pytest.approx(2.8, abs=0.002)
 
 
 def test_there_and_back(clips, clip, measure_clip):
@@ -61,7 +63,7 @@ def test_refusals_leave_nothing_behind(clips, clip, tmp_path):
         shift_sound(clip, tmp_path / "x.txt", 10)
     with pytest.raises(UsageError, match="longer than the file"):
         shift_sound(clip, tmp_path / "x.mkv", -2800)
-    with pytest.raises(UsageError, match="longer than the file"):
+    with pytest.raises(UsageError, match="a number of ms"):
         shift_sound(clip, tmp_path / "x.mkv", float("nan"))
     with pytest.raises(UsageError, match="same file"):
         shift_sound(clip, clip, 10)
