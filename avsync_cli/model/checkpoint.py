@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -36,8 +35,8 @@ def replace_folder(target: Path, fill: Callable[[Path], None]) -> None:
         old = target.with_name(target.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
-            os.rename(target, old)
-        os.rename(beside, target)
+            target.rename(old)
+        beside.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -47,7 +46,7 @@ def settle_folder(target: Path) -> bool:
     """Whether `target` is there, bringing back what an interrupted `replace_folder` set aside."""
     old = target.with_name(target.name + ".old")
     if not target.exists() and old.exists():
-        os.rename(old, target)
+        old.rename(target)
     return target.exists()
 
 

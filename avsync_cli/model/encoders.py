@@ -15,7 +15,7 @@ from avsync_cli.model.config import ModelConfig
 from avsync_cli.timebase import HOPS_PER_FRAME
 
 STEM_FRAMES = 5
-"""Frames the first layer sees at once, as SyncNet's (Chung & Zisserman, 2016): 0.2 s, a syllable."""
+"""Frames the first layer sees at once, as in SyncNet (Chung & Zisserman, 2016): 0.2 s."""
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -88,7 +88,7 @@ class VisualEncoder(nn.Module):
         x = self.mix2(x, clips)
         x = self.stage3(x)
         x = self.mix3(x, clips)
-        cells = self.out(x).float()
+        cells: Tensor = self.out(x).float()
         norm = cells.mean(dim=(2, 3)).square().sum(dim=1).add(1e-6).sqrt()
         cells = cells / norm[:, None, None, None]
         return cells.view(clips, -1, *cells.shape[1:])

@@ -50,7 +50,7 @@ class JointLayers(nn.Module):
         Returns:
             (N, O, 25, M, D).
         """
-        x = self.from_visual(v * self.scale).unsqueeze(1)
+        x: Tensor = self.from_visual(v * self.scale).unsqueeze(1)
         x = x + self.from_sound(a * self.scale).unsqueeze(3)
         if self.from_product is not None:
             product = v.unsqueeze(1) * a.unsqueeze(3) * self.scale**2
@@ -75,6 +75,8 @@ class JointLayers(nn.Module):
         """(N, 25, M, C) and (N, O, 25, C) to z (N, O, M, D)."""
         clips, offsets = a.shape[:2]
         cells = v.shape[2]
-        x = self.first(v, a).reshape(clips * offsets, BLOCK_FRAMES, cells, -1).permute(0, 3, 1, 2)
+        x: Tensor = (
+            self.first(v, a).reshape(clips * offsets, BLOCK_FRAMES, cells, -1).permute(0, 3, 1, 2)
+        )
         x = self.layers(F.relu(self.norm(x)))
         return x.squeeze(2).transpose(1, 2).reshape(clips, offsets, cells, -1)

@@ -84,7 +84,7 @@ def whole_frames(frames: np.ndarray) -> np.ndarray:
     step_y, step_x = (max(1, side // (4 * FRAME_PX)) for side in frames.shape[1:3])
     small = resize_area(luma(frames[:, ::step_y, ::step_x]), FRAME_PX, FRAME_PX)
     border = (CROP_PX - FRAME_PX) // 2
-    padded = np.pad(
+    padded: np.ndarray = np.pad(
         np.rint(small).astype(np.uint8), ((0, 0), (border, border), (border, border)), "edge"
     )
     return padded

@@ -41,7 +41,8 @@ def resize_area(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
     flat = pictures.astype(np.float32).reshape(len(pictures), pictures.shape[1], -1)
     tall = np.matmul(rows, flat).reshape(len(pictures), height, pictures.shape[2], -1)
     wide = np.matmul(columns, tall)
-    return wide.reshape(len(pictures), height, width, *pictures.shape[3:])
+    out: np.ndarray = wide.reshape(len(pictures), height, width, *pictures.shape[3:])
+    return out
 
 
 def luma(frames: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from avsync_cli.regions.crops import CROP_PX, cut_square, whole_frames
-from avsync_cli.regions.faces import CenterFace, Detector
+from avsync_cli.regions.faces import CenterFace, Detector, Face
 from avsync_cli.regions.shots import ShotDetector
 from avsync_cli.regions.tracks import MAX_GAP, SMOOTH, Track, link, mouth_square
 
@@ -115,7 +115,7 @@ class RegionStream:
         wanted = [
             i for i in range(len(frames)) if starts[i] or (first_frame + i) % DETECT_EVERY == 0
         ]
-        found: dict[int, list] = {}
+        found: dict[int, list[Face]] = {}
         for at in range(0, len(wanted), 8):
             batch = wanted[at : at + 8]
             found.update(zip(batch, self.detector(frames[batch]), strict=True))

@@ -29,7 +29,7 @@ class SoundAugment:
     def apply(self, wave: np.ndarray, other: np.ndarray) -> np.ndarray:
         """(S,) float32 to (S,) float32, with `other` (S,) perhaps mixed in, in time as before."""
         rng = self.rng
-        wave = np.asarray(wave, np.float32)
+        wave = np.array(wave, np.float32)
         if rng.random() < 0.25:
             wave = self._room(wave)
         if rng.random() < 0.35:
@@ -37,7 +37,8 @@ class SoundAugment:
         if rng.random() < 0.4:
             wave = _mix(wave, self._noise(len(wave)), rng.uniform(5.0, 35.0))
         gain_db = rng.uniform(-18.0, 8.0)
-        return np.clip(wave * 10.0 ** (gain_db / 20.0), -1.0, 1.0).astype(np.float32)
+        loud: np.ndarray = np.clip(wave * 10.0 ** (gain_db / 20.0), -1.0, 1.0)
+        return loud.astype(np.float32, copy=False)
 
     def _noise(self, samples: int) -> np.ndarray:
         """Noise between white and brown, by shaping its spectrum."""

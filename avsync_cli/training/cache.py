@@ -71,15 +71,20 @@ class CachedClip:
 
     def crops(self) -> np.ndarray:
         """All crops, (N, 96, 96) uint8, memory-mapped."""
-        return np.load(self.folder / "crops.npy", mmap_mode="r", allow_pickle=False)
+        return _load(self.folder / "crops.npy", mapped=True)
 
     def valid(self) -> np.ndarray:
         """(N,) bool, False where a crop is filler."""
-        return np.load(self.folder / "valid.npy", allow_pickle=False)
+        return _load(self.folder / "valid.npy")
 
     def sound(self) -> np.ndarray:
         """(frames * 640,) int16 sound of the timeline, memory-mapped."""
-        return np.load(self.folder / "sound.npy", mmap_mode="r", allow_pickle=False)
+        return _load(self.folder / "sound.npy", mapped=True)
+
+
+def _load(path: Path, mapped: bool = False) -> np.ndarray:
+    array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    return array
 
 
 def _key(clip: Clip) -> str:
@@ -177,7 +182,7 @@ def _write_entry(clip: Clip, folder: Path) -> None:
         np.save(beside / "sound.npy", samples)
         (beside / "entry.json").write_text(json.dumps({"frames": frames, "tracks": tracks}))
         try:
-            os.rename(beside, folder)
+            beside.rename(folder)
         except OSError:
             # Another process was first with the same content; its entry is as good.
             if not (folder / "entry.json").is_file():

@@ -41,7 +41,7 @@ class WindowSpec:
     reach: int = 15
 
 
-class WindowDataset(Dataset):
+class WindowDataset(Dataset[dict[str, torch.Tensor]]):
     """An endless list of augmented windows.
 
     Sample `i` is a dictionary of arrays: `crops` (T + 2 r, 96, 96) uint8, `mel` (4 (T + 2 R) + 27,

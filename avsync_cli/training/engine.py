@@ -12,6 +12,11 @@ from avsync_cli.model.features import centre_crop
 from avsync_cli.timebase import HOPS_PER_FRAME
 
 
+def _array(tensor: Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.float().cpu().numpy()
+    return array
+
+
 class TorchEngine:
     """Runs a `SyncModel` as `inference.engine.Engine` does its graphs; see there for shapes."""
 
@@ -31,7 +36,7 @@ class TorchEngine:
     @torch.inference_mode()
     def encode_visual(self, crops: np.ndarray) -> np.ndarray:
         seen = centre_crop(crops, self.config.input_px)
-        return self.model.visual(self._tensor(seen)[None])[0].cpu().numpy()
+        return _array(self.model.visual(self._tensor(seen)[None])[0])
 
     @torch.inference_mode()
     def encode_sound(self, mel: np.ndarray) -> np.ndarray:
@@ -43,12 +48,12 @@ class TorchEngine:
         padded = np.pad(mel, ((0, lacking), (0, 0)), mode="edge")
         phases = np.stack([padded[p : p + length] for p in range(HOPS_PER_FRAME)])
         out = self.model.sound(self._tensor(phases)).transpose(0, 1)
-        return out.reshape(frames * HOPS_PER_FRAME, -1)[:steps].cpu().numpy()
+        return _array(out.reshape(frames * HOPS_PER_FRAME, -1)[:steps])
 
     @torch.inference_mode()
     def joint(self, v: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         joint = self.model.relate(self._tensor(v), self._tensor(a))
-        return joint.z.cpu().numpy(), joint.confidence.cpu().numpy(), joint.similarity.cpu().numpy()
+        return _array(joint.z), _array(joint.confidence), _array(joint.similarity)
 
     @torch.inference_mode()
     def decide(
@@ -57,4 +62,4 @@ class TorchEngine:
         logits, weights = self.model.decide(
             self._tensor(z), self._tensor(confidence), self._tensor(similarity)
         )
-        return logits.cpu().numpy(), weights.cpu().numpy()
+        return _array(logits), _array(weights)

@@ -39,16 +39,17 @@ from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.validate import validate
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
-"""Called with what is going on ("cache", "train", "validate"), how far, of how much, and figures."""
+"""Called with the stage ("cache", "train", "validate"), how far, of how much, and figures."""
 
 MAX_GRADIENT = 2.0
 """Norm to which gradients are cut: a batch of silent windows must not undo a hundred others."""
 
-RESUME_MUST_MATCH = ("attention", "batch", "seed", "steps", "similarity_skip", "product")
-"""Options that shape a run; a resumed one must have the same."""
+RESUME_MUST_MATCH = ("attention", "batch", "seed", "similarity_skip", "product")
+"""Options that shape a run; a resumed one must have the same. Steps may be added or taken away: the
+learning rate then follows the new plan from there on."""
 
 
-class _Steps(Sampler):
+class _Steps(Sampler[list[int]]):
     """Indices of this process's share of every batch from a step on."""
 
     def __init__(self, first_step: int, steps: int, batch: int) -> None:
@@ -212,7 +213,7 @@ class Run:
                 f"the loss is not finite at step {self.step}", "lower --learning-rate and resume"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         distributed.average_gradients(self.model)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT)
         self.optimizer.step()

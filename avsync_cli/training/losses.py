@@ -89,7 +89,7 @@ def contrastive(sims: Tensor, reach: int, frame_valid: Tensor, sound_valid: Tens
         frame_valid: (N, T) bool.
         sound_valid: (N, T + 2 R) bool.
     """
-    clips, frames, columns = sims.shape
+    clips, frames = sims.shape[:2]
     centre = torch.arange(frames, device=sims.device) + reach
     usable = frame_valid & sound_valid[:, reach : reach + frames]
     allowed = sound_valid.unsqueeze(1).expand(sims.shape)
@@ -107,7 +107,7 @@ def contrastive(sims: Tensor, reach: int, frame_valid: Tensor, sound_valid: Tens
 
 def diagonals(sims: Tensor, reach: int) -> Tensor:
     """(N, T, T + 2 R) to (N, T, 2 R + 1): the cosine of every frame with the sound at offset o."""
-    clips, frames, columns = sims.shape
+    clips, frames = sims.shape[:2]
     offsets = torch.arange(2 * reach + 1, device=sims.device)
     index = torch.arange(frames, device=sims.device).unsqueeze(1) + offsets
     return sims.gather(2, index.expand(clips, -1, -1))

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TextIO
 
 from avsync_cli.errors import DataError
 
@@ -73,7 +74,7 @@ def load_manifest(path: Path) -> list[Clip]:
     return clips
 
 
-def _open(path: Path):  # noqa: ANN202 - the type of an open text file
+def _open(path: Path) -> TextIO:
     try:
         return path.open(encoding="utf-8", newline="")
     except OSError as error:
@@ -102,7 +103,7 @@ def _json_rows(path: Path, lines: Iterable[str]) -> Iterator[dict[str, object]]:
         yield row
 
 
-def _rows(path: Path, rows: Iterable[dict]) -> Iterator[Clip]:
+def _rows(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[Clip]:
     for number, row in enumerate(rows, 1):
         name = row.get("path") or row.get("file")
         if not name:
@@ -121,9 +122,9 @@ def _rows(path: Path, rows: Iterable[dict]) -> Iterator[Clip]:
         )
 
 
-def _seconds(row: dict, key: str) -> float | None:
+def _seconds(row: dict[str, Any], key: str) -> float | None:
     value = row.get(f"{key}_s", row.get(key))
-    return None if value in (None, "") else float(value)  # type: ignore[arg-type]
+    return None if value in (None, "") else float(value)
 
 
 def hold_out(clips: list[Clip], share: float, seed: int) -> tuple[list[Clip], list[Clip]]:

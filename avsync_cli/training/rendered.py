@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -49,7 +48,7 @@ def _one(number: int, seed: int, cache_dir: Path) -> CachedClip:
             json.dumps({"frames": CLIP_FRAMES, "tracks": [track.__dict__]})
         )
         try:
-            os.rename(beside, folder)
+            beside.rename(folder)
         except OSError:  # another process rendered the same clip meanwhile
             shutil.rmtree(beside, ignore_errors=True)
     kind = "talking" if talks else "impact"

@@ -18,7 +18,7 @@ REACH = 15
 
 
 def validate(
-    engine: Engine, clips: list[CachedClip], windows_a_clip: int = 2
+    engine: Engine, clips: list[CachedClip], windows_a_clip: int = 1
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Share of windows placed within one frame, overall and by source.
 

@@ -1,0 +1,107 @@
+"""The exported graphs say what the torch core says, and damaged folders are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from avsync_cli.errors import ModelError  # noqa: E402
+from avsync_cli.inference.engine import load_engine  # noqa: E402
+from avsync_cli.model.checkpoint import (  # noqa: E402
+    load_model,
+    replace_folder,
+    save_tensors,
+    settle_folder,
+)
+from avsync_cli.model.config import ModelConfig  # noqa: E402
+from avsync_cli.model.core import SyncModel  # noqa: E402
+from avsync_cli.model.export import export  # noqa: E402
+from avsync_cli.training.engine import TorchEngine  # noqa: E402
+
+
+def trained_folder(tmp_path: Path, attention: str) -> Path:
+    """A folder as training leaves it, with random weights and lively statistics."""
+    torch.manual_seed(1)
+    model = SyncModel(ModelConfig(attention=attention))  # type: ignore[arg-type]
+    torch.nn.init.normal_(model.confidence.out.weight)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    folder = tmp_path / "trained"
+    folder.mkdir()
+    save_tensors(folder / "weights.safetensors", model.state_dict())
+    about = {"format": 1, "config": model.config.to_json()}
+    (folder / "model.json").write_text(json.dumps(about))
+    return folder
+
+
+@pytest.mark.parametrize("attention", ["none", "temporal", "spatio-temporal"])
+def test_onnx_equals_torch(tmp_path: Path, attention: str) -> None:
+    folder = trained_folder(tmp_path, attention)
+    bundle = export(folder, tmp_path / "bundle")
+    onnx, reference = load_engine(bundle, threads=1), TorchEngine(load_model(folder)[0])
+    rng = np.random.default_rng(0)
+    crops = rng.integers(0, 256, (33, 96, 96)).astype(np.uint8)
+    mel = rng.normal(size=(171, 80)).astype(np.float32)
+    v, a = onnx.encode_visual(crops), onnx.encode_sound(mel)
+    np.testing.assert_allclose(v, reference.encode_visual(crops), atol=1e-4)
+    np.testing.assert_allclose(a, reference.encode_sound(mel), atol=1e-4)
+    blocks = v[None, :25]
+    offsets = np.stack([a[i : i + 100 : 4] for i in range(5)])[None]
+    ours, theirs = onnx.joint(blocks, offsets), reference.joint(blocks, offsets)
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-4)
+    decided = onnx.decide(*(x[0] for x in ours))
+    for mine, other in zip(decided, reference.decide(*(x[0] for x in theirs)), strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-4)
+    assert sum(f.stat().st_size for f in bundle.glob("*.onnx")) <= 16_000_000
+
+
+def test_a_damaged_bundle_is_refused(tmp_path: Path) -> None:
+    bundle = export(trained_folder(tmp_path, "none"), tmp_path / "bundle")
+    graph = bundle / "joint.onnx"
+    data = bytearray(graph.read_bytes())
+    data[len(data) // 2] ^= 1
+    graph.write_bytes(bytes(data))
+    with pytest.raises(ModelError, match=r"joint\.onnx"):
+        load_engine(bundle)
+
+
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
+    folder = trained_folder(tmp_path, "none")
+    weights = folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"channels": "many"}, {"attention": "all"}, {"grid": 0}, {"extra": 1}, {"product": 1}],
+)
+def test_a_foreign_configuration_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ModelError):
+        ModelConfig.from_json(ModelConfig().to_json() | change)
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    replace_folder(target, lambda f: (f / "a").write_text("1") and None)
+
+    def fails(folder: Path) -> None:
+        (folder / "a").write_text("2")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        replace_folder(target, fails)
+    assert (target / "a").read_text() == "1"
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+    target.rename(tmp_path / "run.old")  # as a kill between the two renames leaves it
+    assert settle_folder(target)
+    assert (target / "a").read_text() == "1"
