@@ -1,4 +1,4 @@
-"""Find cuts on small brightness pictures, one frame at a time."""
+"""Find cuts on small brightness pictures."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ from avsync_cli.regions.resize import luma, resize_area
 THUMB_H, THUMB_W = 18, 32
 """Small enough that camera motion changes little, large enough that a cut changes much."""
 
-CUT_LEVEL = 18.0
+CUT_LEVEL = 14.0
 """Mean brightness change (0..255) a cut makes at the least; flicker and blinks stay below."""
+
+CUT_SHARE = 0.4
+"""A cut changes at least this share of the picture; a lamp, an arm or a ball changes less."""
+
+PIXEL_CHANGE = 10.0
+"""Brightness change from which a thumbnail's pixel counts as changed."""
 
 CUT_RATIO = 3.0
 """A cut is also this many times the usual change around it, so that a pan is none."""
+
+AHEAD = 3
+"""Frames looked ahead: when the old picture is back within them it was a flash, no cut."""
 
 
 class ShotDetector:
@@ -23,28 +32,49 @@ class ShotDetector:
         self._last: np.ndarray | None = None
         self._usual = 0.0
 
-    def push(self, frames: np.ndarray) -> np.ndarray:
+    def push(self, frames: np.ndarray, ahead: np.ndarray) -> np.ndarray:
         """Whether each of (n, H, W, 3) uint8 frames starts a shot, (n,) bool.
 
-        The first frame ever starts one. Half of the change is measured after both pictures are
-        brought to the same mean, so that a flash or a fade of the light alone is not a cut.
+        Args:
+            frames: the next frames; the first frame ever starts a shot.
+            ahead: up to `AHEAD` frames that follow them; fewer only at the end of the video.
         """
+        together = np.concatenate([frames, ahead]) if len(ahead) else frames
         step_y = max(1, frames.shape[1] // (4 * THUMB_H))
         step_x = max(1, frames.shape[2] // (4 * THUMB_W))
-        thumbs = resize_area(luma(frames[:, ::step_y, ::step_x]), THUMB_H, THUMB_W)
+        thumbs = resize_area(luma(together[:, ::step_y, ::step_x]), THUMB_H, THUMB_W)
         starts = np.zeros(len(frames), bool)
-        for i, thumb in enumerate(thumbs):
+        for i in range(len(frames)):
             if self._last is None:
                 starts[i] = True
-                self._last = thumb
-                continue
-            change = float(np.abs(thumb - self._last).mean())
-            shape = float(np.abs((thumb - thumb.mean()) - (self._last - self._last.mean())).mean())
-            change = 0.5 * (change + shape)
-            if change > CUT_LEVEL and change > CUT_RATIO * self._usual:
-                starts[i] = True
-                self._usual = 0.0
             else:
-                self._usual += 0.2 * (change - self._usual)
-            self._last = thumb
+                change, share = _change(self._last, thumbs[i])
+                starts[i] = (
+                    change > CUT_LEVEL
+                    and share > CUT_SHARE
+                    and change > CUT_RATIO * self._usual
+                    and not self._returns(thumbs[i + 1 : i + 1 + AHEAD], change)
+                )
+                self._usual = 0.0 if starts[i] else self._usual + 0.2 * (change - self._usual)
+            self._last = thumbs[i]
         return starts
+
+    def _returns(self, coming: np.ndarray, change: float) -> bool:
+        """Whether the picture before the change comes back among the next ones."""
+        last = self._last
+        assert last is not None
+        return any(_change(last, thumb)[0] < 0.35 * change for thumb in coming)
+
+
+def _change(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """Mean change of brightness, and the share of the picture that changed.
+
+    Half of the change is measured after both pictures are brought to the same mean, and only what
+    changed both ways counts for the share, so that neither a fade of the light nor something
+    bright in a part of the picture is a cut.
+    """
+    plain = np.abs(after - before)
+    shape = np.abs((after - after.mean()) - (before - before.mean()))
+    return float(0.5 * (plain.mean() + shape.mean())), float(
+        (np.minimum(plain, shape) > PIXEL_CHANGE).mean()
+    )

@@ -14,13 +14,13 @@ import numpy as np
 
 from avsync_cli.regions.crops import CROP_PX, cut_square, whole_frames
 from avsync_cli.regions.faces import CenterFace, Detector, Face
-from avsync_cli.regions.shots import ShotDetector
+from avsync_cli.regions.shots import AHEAD, ShotDetector
 from avsync_cli.regions.tracks import MAX_GAP, SMOOTH, Track, link, mouth_square
 
 DETECT_EVERY = 5
 """Frames between detections: a face moves little in 0.2 s, and detection is what costs most."""
 
-LAG = MAX_GAP + DETECT_EVERY + SMOOTH
+LAG = MAX_GAP + DETECT_EVERY + SMOOTH + AHEAD
 """Frames a piece is held back, until it is known whether a face comes back or has gone."""
 
 MIN_SCORE = 0.5
@@ -68,6 +68,7 @@ class RegionStream:
         self.height, self.width = frame_size
         self.detector: Detector = detector if detector is not None else CenterFace(threads=threads)
         self.settled = 0
+        self._looked = 0
         self._shots = ShotDetector()
         self._cuts: list[int] = []
         self._shot_start = 0
@@ -86,14 +87,14 @@ class RegionStream:
             the pieces settled by now; those of one track are contiguous and in order.
         """
         if self._frames is None:
-            self.settled, self._frames = first_frame, frames
+            self.settled, self._looked, self._frames = first_frame, first_frame, frames
         else:
             if first_frame != self.settled + len(self._frames):
                 raise ValueError(f"frames must follow each other, got {first_frame}")
             self._frames = np.concatenate([self._frames, frames])
         self._valid = np.concatenate([self._valid, frame_valid])
-        self._look(first_frame, frames)
         seen = first_frame + len(frames)
+        self._look(seen - AHEAD)
         return self._deliver(seen - LAG)
 
     def finish(self) -> list[RegionPiece]:
@@ -101,6 +102,7 @@ class RegionStream:
         if self._frames is None:
             return []
         seen = self.settled + len(self._frames)
+        self._look(seen)
         for track in self._tracks:
             if track.shot_end is None:
                 track.shot_end = seen
@@ -109,9 +111,14 @@ class RegionStream:
         self._tracks.clear()
         return pieces
 
-    def _look(self, first_frame: int, frames: np.ndarray) -> None:
-        """Find cuts and faces in new frames and update the tracks."""
-        starts = self._shots.push(frames)
+    def _look(self, end: int) -> None:
+        """Find cuts and faces in the frames up to `end` and update the tracks."""
+        first_frame = self._looked
+        if self._frames is None or end <= first_frame:
+            return
+        self._looked = end
+        frames = self._frames[first_frame - self.settled : end - self.settled]
+        starts = self._shots.push(frames, self._frames[end - self.settled :][:AHEAD])
         wanted = [
             i for i in range(len(frames)) if starts[i] or (first_frame + i) % DETECT_EVERY == 0
         ]

@@ -1,0 +1,195 @@
+"""Shots, tracks and crops on frames made up for the purpose, with a detector that knows them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from avsync_cli.regions.crops import CROP_PX, FRAME_PX, Square, cut_square, whole_frames
+from avsync_cli.regions.faces import Face
+from avsync_cli.regions.resize import resize_area
+from avsync_cli.regions.shots import ShotDetector
+from avsync_cli.regions.stream import RegionPiece, RegionStream
+
+H, W = 120, 160
+
+
+def face(x: float, y: float, size: float = 40.0, turn: float = 0.0, score: float = 0.9) -> Face:
+    """A face whose mouth lies at (x, y)."""
+    cos, sin = np.cos(turn), np.sin(turn)
+    places = np.array([[-8, -20], [8, -20], [0, -8], [-6, 0], [6, 0]], float)
+    turned = places @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
+    return Face((x - size / 2, y - 0.75 * size, size, size), score, turned.astype(np.float32))
+
+
+class Scripted:
+    """Knows the frame's number from its corner pixel, and the faces from a function."""
+
+    def __init__(self, script: object) -> None:
+        self.script = script
+        self.calls = 0
+
+    def __call__(self, frames: np.ndarray) -> list[list[Face]]:
+        self.calls += len(frames)
+        return [self.script(int(f[0, 0, 0]) * 256 + int(f[0, 0, 1])) for f in frames]  # type: ignore[operator]
+
+
+def film(count: int, shade: object = lambda k: 90) -> np.ndarray:
+    """Flat frames of a given shade, numbered in their corner."""
+    frames = np.zeros((count, H, W, 3), np.uint8)
+    for k in range(count):
+        frames[k] = shade(k)  # type: ignore[operator]
+        frames[k, 0, 0] = (k // 256, k % 256, 0)
+    return frames
+
+
+def run(frames: np.ndarray, script: object, chunk: int = 50) -> list[RegionPiece]:
+    stream = RegionStream((H, W), detector=Scripted(script))
+    pieces: list[RegionPiece] = []
+    for at in range(0, len(frames), chunk):
+        part = frames[at : at + chunk]
+        pieces += stream.push(at, part, np.ones(len(part), bool))
+        assert all(p.first_frame + len(p.crops) <= stream.settled for p in pieces)
+    pieces += stream.finish()
+    assert stream.settled == len(frames)
+    return pieces
+
+
+def spans(pieces: list[RegionPiece]) -> list[tuple[str, int, int]]:
+    """(kind, first, end) of every region, checking that its pieces follow each other."""
+    found: dict[int, list[RegionPiece]] = {}
+    for piece in pieces:
+        found.setdefault(piece.track, []).append(piece)
+    out = []
+    for parts in found.values():
+        assert parts[-1].last
+        assert not any(p.last for p in parts[:-1])
+        full = [p for p in parts if len(p.crops)]
+        for before, after in pairwise(full):
+            assert after.first_frame == before.first_frame + len(before.crops)
+        end = full[-1].first_frame + len(full[-1].crops)
+        out.append((parts[0].kind, full[0].first_frame, end))
+    return sorted(out, key=lambda s: (s[1], s[2]))
+
+
+@pytest.mark.parametrize("chunk", [7, 50, 400])
+def test_one_face_makes_one_track_however_the_film_is_cut(chunk: int) -> None:
+    frames = film(130)
+    pieces = run(frames, lambda k: [face(60 + 0.2 * k, 70)], chunk)
+    assert spans(pieces) == [("face", 0, 130)]
+    boxes = np.concatenate([p.boxes for p in pieces])
+    centres = (boxes[:, 0] + boxes[:, 2] / 2) * W
+    np.testing.assert_allclose(centres[10:120], 60 + 0.2 * np.arange(10, 120), atol=1.0)
+
+
+def test_no_face_means_the_whole_frame() -> None:
+    pieces = run(film(60), lambda k: [])
+    assert spans(pieces) == [("frame", 0, 60)]
+    assert all((p.boxes == [0, 0, 1, 1]).all() for p in pieces)
+
+
+def test_tracks_and_frames_never_cross_a_cut() -> None:
+    checker = (np.indices((H, W)).sum(axis=0) // 20 % 2 * 160)[..., None]
+    frames = film(120, lambda k: 60 if k < 52 else checker)
+    pieces = run(frames, lambda k: [face(60, 70)])
+    assert spans(pieces) == [("face", 0, 52), ("face", 52, 120)]
+    pieces = run(frames, lambda k: [])
+    assert spans(pieces) == [("frame", 0, 52), ("frame", 52, 120)]
+
+
+def test_a_short_gap_is_bridged_and_a_long_one_ends_the_track() -> None:
+    pieces = run(film(150), lambda k: [] if 41 <= k <= 49 else [face(60, 70)])
+    assert spans(pieces) == [("face", 0, 150)]
+    pieces = run(film(200), lambda k: [] if 41 <= k <= 99 else [face(60, 70)])
+    assert spans(pieces) == [("face", 0, 41), ("frame", 41, 100), ("face", 100, 200)]
+
+
+def test_a_single_false_alarm_is_no_face() -> None:
+    pieces = run(film(80), lambda k: [face(60, 70)] if k == 30 else [])
+    assert spans(pieces) == [("frame", 0, 80)]
+
+
+def test_two_people_make_two_tracks_and_tiny_faces_none() -> None:
+    pieces = run(film(60), lambda k: [face(40, 60), face(110, 60), face(80, 20, size=9)])
+    assert spans(pieces) == [("face", 0, 60), ("face", 0, 60)]
+
+
+def test_filler_stays_marked() -> None:
+    frames = film(60)
+    stream = RegionStream((H, W), detector=Scripted(lambda k: [face(60, 70)]))
+    valid = np.ones(60, bool)
+    valid[20:30] = False
+    pieces = stream.push(0, frames, valid) + stream.finish()
+    np.testing.assert_array_equal(np.concatenate([p.valid for p in pieces]), valid)
+
+
+def test_frames_must_follow_each_other() -> None:
+    stream = RegionStream((H, W), detector=Scripted(lambda k: []))
+    stream.push(0, film(10), np.ones(10, bool))
+    with pytest.raises(ValueError, match="follow"):
+        stream.push(12, film(10), np.ones(10, bool))
+
+
+def test_a_crop_shows_the_mouth_upright_and_centred() -> None:
+    yy, xx = np.mgrid[0:H, 0:W]
+    turn = 0.4
+    along = (xx - 80) * np.cos(turn) + (yy - 60) * np.sin(turn)
+    across = -(xx - 80) * np.sin(turn) + (yy - 60) * np.cos(turn)
+    # Pixel k covers k .. k + 1, so the middle of the drawn lips is at (80.5, 60.5).
+    lips = (np.abs(along) < 15) & (np.abs(across) < 4)
+    frame = np.where(lips, 255, 30).astype(np.uint8)[..., None].repeat(3, axis=2)
+    crop = cut_square(frame, Square(80.5, 60.5, 60, turn)).astype(float)
+    assert crop.shape == (CROP_PX, CROP_PX)
+    bright = crop > 140
+    rows, columns = np.nonzero(bright)
+    scale = CROP_PX / 60
+    assert rows.mean() == pytest.approx(47.5, abs=1.0)
+    assert columns.mean() == pytest.approx(47.5, abs=1.0)
+    assert np.ptp(columns) == pytest.approx(30 * scale, abs=4)
+    assert np.ptp(rows) == pytest.approx(8 * scale, abs=4)
+
+
+def test_a_crop_beyond_the_border_repeats_the_edge() -> None:
+    frame = np.full((H, W, 3), 77, np.uint8)
+    crop = cut_square(frame, Square(-20, 130, 90))
+    assert (crop == 77).all()
+
+
+def test_whole_frames_keep_everything_inside_the_models_view() -> None:
+    frame = np.zeros((1, H, W, 3), np.uint8)
+    frame[0, :12, :16] = 255
+    crop = whole_frames(frame)[0]
+    border = (CROP_PX - FRAME_PX) // 2
+    assert crop[border : border + 6, border : border + 6].mean() > 200
+    assert crop[border + 10 :, border + 10 :].max() == 0
+
+
+def test_flashes_and_moving_patches_are_no_cuts() -> None:
+    frames = np.full((60, H, W, 3), 80, np.uint8)
+    frames[20:22] = 250  # a camera's flash
+    frames[40:, 30:70, 40:100] = 255  # something bright comes in and stays
+    starts = ShotDetector().push(frames, frames[:0])
+    assert np.flatnonzero(starts).tolist() == [0]
+
+
+def test_a_cut_is_found_across_a_chunks_border() -> None:
+    rng = np.random.default_rng(0)
+    scenes = rng.integers(0, 255, (2, H // 20, W // 20)).repeat(20, axis=1).repeat(20, axis=2)
+    frames = np.stack([scenes[0]] * 30 + [scenes[1]] * 30)[..., None].repeat(3, axis=3)
+    frames = frames.astype(np.uint8)
+    for border in (29, 30, 31):
+        detector = ShotDetector()
+        first = detector.push(frames[:border], frames[border : border + 3])
+        second = detector.push(frames[border:], frames[:0])
+        starts = np.flatnonzero(np.concatenate([first, second]))
+        assert starts.tolist() == [0, 30]
+
+
+@pytest.mark.parametrize("target", [(30, 40), (120, 160), (200, 333)])
+def test_resizing_keeps_the_mean_and_flat_pictures(target: tuple[int, int]) -> None:
+    flat = np.full((2, H, W, 3), 57, np.uint8)
+    np.testing.assert_allclose(resize_area(flat, *target), 57, atol=1e-3)
+    ramp = np.linspace(0, 255, W)[None, None, :].repeat(H, axis=1)
+    assert resize_area(ramp, *target).mean() == pytest.approx(ramp.mean(), abs=0.5)
