@@ -102,7 +102,7 @@ def evaluate(
 
     options = EvalOptions(
         data=data,
-        cache=cache or _user_cache(),
+        cache=cache or user_cache(),
         model=model,
         split=split,
         kinds=tuple(kind or ()),
@@ -149,7 +149,7 @@ def _shifts_ms(text: str) -> tuple[int, ...]:
         raise UsageError(f"{text!r} is no list of ms", "write -400,-120,80,240") from None
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
     """Where caches belong (XDG base directory specification)."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"

@@ -132,7 +132,7 @@ def export(
     *,
     name: str | None = None,
     version: str = "1",
-    calibrate: Callable[[Path], dict[str, float]] | None = None,
+    calibrate: Callable[[Path], tuple[dict[str, float], dict[str, float]]] | None = None,
 ) -> Path:
     """Make the bundle of a trained folder.
 
@@ -141,7 +141,8 @@ def export(
         out_dir: where the bundle goes; replaced whole when there already.
         name: the model's name, the folder's own unless given.
         version: of the weights.
-        calibrate: given the finished bundle, measures its calibration constants.
+        calibrate: given the finished bundle, measures its calibration constants, and how well
+            they do.
 
     Returns:
         `out_dir`.
@@ -172,7 +173,7 @@ def export(
         }
         write_about(folder, bundle)
         if calibrate is not None:
-            bundle["calibration"] = calibrate(folder)
+            bundle["calibration"], bundle["calibration_outcome"] = calibrate(folder)
             write_about(folder, bundle)
 
     replace_folder(out_dir, fill)

@@ -28,7 +28,7 @@ FLAGS = {
         "--model", "--split", "--kind", "--windows", "--windows-a-clip", "--shifts", "--range",
         "--cache", "--workers", "--json", "--output", "-o",
     },
-    "export": {"--name"},
+    "export": {"--name", "--calibrate", "--cache"},
 }  # fmt: skip
 
 
