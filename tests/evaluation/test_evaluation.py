@@ -1,0 +1,165 @@
+"""Windows, metrics and calibration, with a model whose answers can be worked out."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avsync_cli.errors import DataError
+from avsync_cli.evaluation.calibrate import (
+    clip_pieces,
+    collect,
+    fit,
+    fit_blocks,
+    likelihood,
+    logistic_fit,
+    move_sound,
+    outcome,
+)
+from avsync_cli.evaluation.metrics import bootstrap_interval, calibration_error
+from avsync_cli.evaluation.windows import clip_curves, encode_clip_sound, window_starts
+from avsync_cli.inference.engine import OnnxEngine
+from avsync_cli.timebase import SAMPLES_PER_FRAME
+from avsync_cli.training.cache import CachedClip, CachedTrack
+from avsync_cli.training.manifest import Clip
+from tests.inference.toy_model import build_toy_model, flash_clip
+
+REACH = 15
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> OnnxEngine:
+    return OnnxEngine(build_toy_model(tmp_path_factory.mktemp("models") / "toy"), threads=1)
+
+
+def cached(folder: Path, frames: int, seed: int, source: str = "made") -> CachedClip:
+    """A flashing clip as the cache keeps it, its first crop at timeline frame 3."""
+    crops, sound = flash_clip(frames, seed=seed)
+    folder.mkdir(parents=True)
+    np.save(folder / "crops.npy", crops[3:])
+    np.save(folder / "valid.npy", np.ones(frames - 3, bool))
+    np.save(folder / "sound.npy", np.rint(sound * 32767).astype(np.int16))
+    (folder / "entry.json").write_text(json.dumps({}))
+    track = CachedTrack("frame", 3, 0, frames - 3, 1.0)
+    return CachedClip(Clip(folder, source=source), folder, frames, (track,))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[CachedClip]:
+    root = tmp_path_factory.mktemp("cache")
+    return [cached(root / str(i), 160 + 20 * i, seed=i) for i in range(3)]
+
+
+@pytest.mark.parametrize("shift", [-6, 0, 9])
+def test_windows_find_the_offset(engine: OnnxEngine, shift: int) -> None:
+    crops, sound = flash_clip(200, offset_ms=40 * shift, seed=4)
+    curves = list(clip_curves(engine, crops, 0, sound, 50, REACH, at_most=4))
+    assert len(curves) == 4
+    for curve in curves:
+        assert curve.frames == 50
+        assert curve.margin.shape == curve.similarity.shape == (2 * REACH + 1,)
+        assert curve.best() == shift
+
+
+def test_windows_prefer_places_where_all_offsets_have_sound(engine: OnnxEngine) -> None:
+    crops, sound = flash_clip(120, seed=1)
+    starts = [c.first_frame for c in clip_curves(engine, crops, 0, sound, 50, REACH, 3)]
+    assert starts[0] >= REACH
+    assert starts[-1] + 50 <= 120 - REACH
+    crops, sound = flash_clip(60, seed=1)  # too short for that
+    assert [c.first_frame for c in clip_curves(engine, crops, 0, sound, 50, REACH, 3)]
+
+
+def test_a_window_sees_no_more_than_its_own_frames(engine: OnnxEngine) -> None:
+    crops, sound = flash_clip(120, seed=2)
+    other = crops.copy()
+    other[:20], other[70:] = 0, 255
+    features = encode_clip_sound(engine, sound, REACH)
+    assert len(features) == (120 + 2 * REACH) * 4
+    ours, theirs = (
+        next(clip_curves(engine, c[20:70], 20, sound, 50, REACH, 1)) for c in (crops, other)
+    )
+    np.testing.assert_array_equal(ours.margin, theirs.margin)
+
+
+def test_window_starts() -> None:
+    assert window_starts(49, 50, 3) == []
+    assert window_starts(50, 50, 3) == [0]
+    assert window_starts(300, 50, 3) == [0, 125, 250]
+    assert window_starts(300, 50, 1) == [125]
+
+
+def test_bootstrap_by_groups_is_wider_than_by_members() -> None:
+    groups = [[1.0] * 20, [1.0] * 20, [0.0] * 20, [0.5] * 20]
+    low, high = bootstrap_interval(groups)
+    single = bootstrap_interval([[v for g in groups for v in g]])
+    assert low < 0.625 < high
+    assert high - low > 2 * (single[1] - single[0])
+    assert (low, high) == bootstrap_interval(groups)
+    assert all(math.isnan(v) for v in bootstrap_interval([]))
+
+
+def test_calibration_error() -> None:
+    assert calibration_error([1.0] * 4, [True] * 4) == pytest.approx(0.0)
+    assert calibration_error([0.95] * 20, [True] * 10 + [False] * 10) == pytest.approx(0.45)
+    mixed = calibration_error([0.95] * 10 + [0.25] * 10, [True] * 10 + [False] * 10)
+    assert mixed == pytest.approx(0.5 * 0.05 + 0.5 * 0.25)
+    assert math.isnan(calibration_error([], []))
+
+
+def test_moving_sound() -> None:
+    sound = np.arange(1, 641, dtype=np.float32)
+    late, early = move_sound(sound, 1), move_sound(sound, -2)
+    assert (late[:160] == 0).all()
+    assert late[160] == 1
+    assert early[0] == 321
+    assert (early[320:] == 0).all()
+    np.testing.assert_array_equal(move_sound(sound, 0), sound)
+
+
+def test_pieces_of_a_stretch(clips: list[CachedClip]) -> None:
+    crops = clips[0].crops()
+    (whole,) = clip_pieces(clips[0], crops, 0, clips[0].frames)
+    assert (whole.first_frame, len(whole.crops), whole.last) == (3, clips[0].frames - 3, True)
+    (part,) = clip_pieces(clips[0], crops, 50, 40)
+    assert part.first_frame == 0
+    np.testing.assert_array_equal(part.crops, crops[47:87])
+    assert clip_pieces(clips[0], crops, 0, 20) == []
+
+
+def test_fitted_constants_explain_better_and_are_honest(
+    engine: OnnxEngine, clips: list[CachedClip]
+) -> None:
+    samples = collect(engine, clips, seed=0)
+    assert len(samples) >= 9
+    fitted = fit(samples)
+    assert likelihood(samples, fitted) >= likelihood(samples, {"scale": 0.1})
+    measured = outcome(collect(engine, clips, seed=1), fitted)
+    assert measured["right"] > 0.8
+    assert measured["ece"] < 0.25
+    blocks = fit_blocks(engine, clips)
+    assert blocks["block_scale"] > 0
+
+
+def test_nothing_to_fit_to_is_said() -> None:
+    with pytest.raises(DataError):
+        fit([])
+
+
+def test_logistic_fit_finds_what_made_the_labels() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 2, 20_000)
+    y = (rng.random(20_000) < 1 / (1 + np.exp(-(1.5 * x - 0.7)))).astype(float)
+    scale, bias = logistic_fit(x, y, np.full(len(x), 1 / len(x)))
+    assert scale == pytest.approx(1.5, abs=0.1)
+    assert bias == pytest.approx(-0.7, abs=0.1)
+    separable, _ = logistic_fit(np.array([-1.0, 1.0]), np.array([0.0, 1.0]), np.full(2, 0.5))
+    assert np.isfinite(separable)
+
+
+def test_sound_is_stored_on_the_same_clock(clips: list[CachedClip]) -> None:
+    assert all(len(c.sound()) == c.frames * SAMPLES_PER_FRAME for c in clips)
