@@ -30,11 +30,11 @@ class SoundAugment:
         """(S,) float32 to (S,) float32, with `other` (S,) perhaps mixed in, in time as before."""
         rng = self.rng
         wave = np.array(wave, np.float32)
-        if rng.random() < 0.25:
+        if rng.random() < 0.15:
             wave = self._room(wave)
-        if rng.random() < 0.35:
+        if rng.random() < 0.25:
             wave = _mix(wave, other, rng.uniform(3.0, 25.0))
-        if rng.random() < 0.4:
+        if rng.random() < 0.3:
             wave = _mix(wave, self._noise(len(wave)), rng.uniform(5.0, 35.0))
         gain_db = rng.uniform(-18.0, 8.0)
         loud: np.ndarray = np.clip(wave * 10.0 ** (gain_db / 20.0), -1.0, 1.0)
@@ -154,7 +154,7 @@ def augment_crops(
         [noise[:, 0].roll((7 * t % size, 13 * t % size), (1, 2)) for t in range(frames)], dim=1
     )
     x = x + noisy * rolled
-    for i in torch.nonzero(chance(0.25)).flatten().tolist():
+    for i in torch.nonzero(chance(0.15)).flatten().tolist():
         high, wide = (int(v) for v in torch.randint(6, size // 3, (2,), generator=generator))
         top = int(torch.randint(0, size - high, (1,), generator=generator))
         left = int(torch.randint(0, size - wide, (1,), generator=generator))

@@ -62,12 +62,14 @@ class CachedClip:
         folder: where the entry lies.
         frames: length of the timeline in frames.
         tracks: usable region tracks, in order of time.
+        rendered: whether it was drawn by this project, and is therefore exactly in sync.
     """
 
     clip: Clip
     folder: Path
     frames: int
     tracks: tuple[CachedTrack, ...]
+    rendered: bool = False
 
     def crops(self) -> np.ndarray:
         """All crops, (N, 96, 96) uint8, memory-mapped."""

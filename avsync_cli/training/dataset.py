@@ -54,7 +54,8 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         window: the sample's sizes.
         seed: of every random choice.
         length: how many samples there are in all.
-        offsets_hops: sound offset of a source's own in 10 ms steps (> 0: late), undone here.
+        offsets_hops: offset of a clip's own by its path, in 10 ms steps (> 0: its sound is late),
+            undone here; see `realign`.
         augment: False for plain windows.
     """
 
@@ -96,7 +97,7 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         clip, track = self.items[item]
         crops, valid, sound = self._arrays(item)
         frames, context = self.window.frames, self.config.visual_context
-        speed = rng.uniform(*SPEEDS) if self.augment and rng.random() < 0.5 else 1.0
+        speed = rng.uniform(*SPEEDS) if self.augment and rng.random() < 0.35 else 1.0
         # Of two places the one with more going on in the sound: silence teaches nothing.
         span = frames * speed
         places = rng.uniform(0, max(track.count - span, 1e-6), size=2)
@@ -117,7 +118,7 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         hops = (frames + 2 * reach) * HOPS_PER_FRAME + before + after
         margin = MARGIN_HOPS * HOP_SAMPLES
         length = hops * HOP_SAMPLES + 2 * margin
-        own = self.offsets_hops.get(clip.clip.source, 0) * HOP_SAMPLES
+        own = self.offsets_hops.get(str(clip.clip.path), 0) * HOP_SAMPLES
         origin = (track.first_frame + start) * SAMPLES_PER_FRAME + own
         first = (-(reach * HOPS_PER_FRAME + before) * HOP_SAMPLES - margin) * speed
         at = origin + first + np.arange(length) * speed

@@ -36,6 +36,7 @@ from avsync_cli.training.engine import TorchEngine
 from avsync_cli.training.losses import all_losses
 from avsync_cli.training.manifest import Clip, hold_out, load_manifest
 from avsync_cli.training.options import TrainOptions
+from avsync_cli.training.realign import realign
 from avsync_cli.training.validate import validate
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -302,12 +303,51 @@ def _loop(
     run: Run, clips: list[CachedClip], val: list[CachedClip], progress: Progress | None
 ) -> None:
     options = run.options
+    for end in sorted({min(options.realign_at, options.steps), options.steps}):
+        if run.step < end:
+            _phase(run, end, clips, val, progress)
+    run.save()
+    if not val or not (options.out / "best").exists():
+        replace_folder(options.out / "best", run._fill)
+
+
+def _own_offsets(run: Run, clips: list[CachedClip], progress: Progress | None) -> dict[str, int]:
+    """Offsets of the clips' own to undo from here on: found once, kept in the run's folder."""
+    realign_at = run.options.realign_at
+    if not realign_at or run.step < realign_at:
+        return {}
+    kept = run.options.out / "offsets.json"
+    if not kept.exists() and distributed.rank() == 0:
+
+        def report(done: int, total: int) -> None:
+            if progress is not None:
+                progress("realign", done, total, {})
+
+        found = realign(TorchEngine(run.averaged), clips, report)
+        beside = kept.with_suffix(".part")
+        beside.write_text(json.dumps(found, indent=1) + "\n")
+        beside.replace(kept)
+        run.log(event="realign", clips=len(found))
+    distributed.barrier()
+    return {path: int(hops) for path, hops in read_json(kept).items()}
+
+
+def _phase(
+    run: Run, end: int, clips: list[CachedClip], val: list[CachedClip], progress: Progress | None
+) -> None:
+    """Steps up to `end` on one set of offsets."""
+    options = run.options
     dataset = WindowDataset(
-        clips, run.config, WindowSpec(), options.seed, options.steps * options.batch
+        clips,
+        run.config,
+        WindowSpec(),
+        options.seed,
+        options.steps * options.batch,
+        _own_offsets(run, clips, progress),
     )
     loader = DataLoader(
         dataset,
-        batch_sampler=_Steps(run.step, options.steps, options.batch),
+        batch_sampler=_Steps(run.step, end, options.batch),
         num_workers=options.workers,
         pin_memory=run.device.type == "cuda",
         prefetch_factor=4 if options.workers else None,
@@ -332,9 +372,6 @@ def _loop(
         if time.monotonic() - saved > options.checkpoint_minutes * 60:
             run.save()
             saved = time.monotonic()
-    run.save()
-    if not val or not (options.out / "best").exists():
-        replace_folder(options.out / "best", run._fill)
 
 
 def _measure(run: Run, val: list[CachedClip], progress: Progress | None) -> None:

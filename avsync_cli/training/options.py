@@ -30,6 +30,8 @@ class TrainOptions:
         head_weight: weight of the joint head's losses beside the encoders' contrastive ones.
         synthetic: rendered clips to add, 0 for none.
         val_share: share of the clips held out by source and speaker when no row says "val".
+        realign_at: step at which clips with an offset of their own are found and put right (see
+            `realign`); 0 for never.
         val_every: steps between validations.
         checkpoint_minutes: most that a killed run can lose.
         workers: processes that prepare batches; 0 prepares them in the training process.
@@ -54,6 +56,7 @@ class TrainOptions:
     head_weight: float = 0.5
     synthetic: int = 400
     val_share: float = 0.08
+    realign_at: int = 600
     val_every: int = 250
     checkpoint_minutes: float = 5.0
     workers: int = 1

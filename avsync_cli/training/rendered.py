@@ -53,4 +53,4 @@ def _one(number: int, seed: int, cache_dir: Path) -> CachedClip:
             shutil.rmtree(beside, ignore_errors=True)
     kind = "talking" if talks else "impact"
     clip = Clip(folder, speaker="", source=f"rendered {kind}", split="train", kind=kind)
-    return CachedClip(clip, folder, CLIP_FRAMES, (track,))
+    return CachedClip(clip, folder, CLIP_FRAMES, (track,), rendered=True)

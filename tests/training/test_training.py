@@ -81,10 +81,10 @@ def test_a_plain_sample_is_the_clip_itself(clips: list[CachedClip]) -> None:
     assert HOP_SAMPLES * 4 == SAMPLES_PER_FRAME
 
 
-def test_a_sources_own_offset_is_undone(clips: list[CachedClip]) -> None:
-    source = clips[0].clip.source
+def test_a_clips_own_offset_is_undone(clips: list[CachedClip]) -> None:
+    path = str(clips[0].clip.path)
     plain = dataset(clips[:1], augment=False)[5]["mel"].numpy()
-    moved = dataset(clips[:1], augment=False, offsets_hops={source: 3})[5]["mel"].numpy()
+    moved = dataset(clips[:1], augment=False, offsets_hops={path: 3})[5]["mel"].numpy()
     np.testing.assert_allclose(moved[20:200], plain[23:203], atol=1e-4)
 
 
@@ -99,7 +99,7 @@ def test_augmentation_without_strength_is_the_centre_crop() -> None:
 
 
 def perfect(frames: int, reach: int) -> torch.Tensor:
-    """Similarities of a model that is always right, and knows that a frame's neighbours are near."""
+    """Similarities of a model that is always right and knows that neighbours are near."""
     sims = torch.zeros(1, frames, frames + 2 * reach)
     index = torch.arange(frames)
     for beside in (-1, 1):

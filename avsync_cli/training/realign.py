@@ -1,0 +1,136 @@
+"""Find clips that carry an offset of their own, so that training can undo it.
+
+Published clips are often a few frames off: somebody's pipeline lost the priming of a codec, or cut
+sound and picture apart. A model trained on a majority of clips in sync sees that well before it is
+finished; taught such clips as they are, it would learn to blur its answer instead.
+
+A source whose clips agree gets their median; a clip of a source whose clips disagree gets its own
+estimate if its two halves agree on it; every other clip is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from avsync_cli.evaluation.windows import encode_clip_sound
+from avsync_cli.inference.engine import Engine
+from avsync_cli.model.features import edge_pad
+from avsync_cli.timebase import FRAME_MS, HOP_MS, HOPS_PER_FRAME
+from avsync_cli.training.cache import CachedClip
+
+REACH_FRAMES = 15
+"""Offsets looked at on either side; what publishers lose is rarely more than 6 frames."""
+
+MOST_FRAMES = 120
+"""Frames of a clip that are looked at; more makes few estimates surer."""
+
+PROMINENCE = 0.04
+"""How far the best offset's similarity stands above the median of all, at the least."""
+
+AGREE_SHARE = 0.6
+"""Share of a source's sure clips that must lie within a frame of its median."""
+
+ENOUGH_CLIPS = 3
+"""Sure clips a source needs to have an offset of its own."""
+
+SAMPLED = 24
+"""Clips of a source that are enough to speak for it when they agree."""
+
+DEAD_ZONE_MS = 25.0
+"""Smaller offsets are left alone: within what the estimate itself may be off by."""
+
+
+@dataclass(frozen=True)
+class OwnOffset:
+    """What one clip says of its own offset.
+
+    Attributes:
+        offset_ms: > 0 when its sound is late.
+        sure: whether it stands out, and both halves of the clip agree within a frame.
+    """
+
+    offset_ms: float
+    sure: bool
+
+
+def own_offset(engine: Engine, clip: CachedClip) -> OwnOffset:
+    """Estimate a clip's offset from the similarity of the encoders' features alone."""
+    track = max(clip.tracks, key=lambda t: t.size * t.count)
+    count = min(track.count, MOST_FRAMES)
+    skipped = (track.count - count) // 2
+    start = track.start + skipped
+    context = engine.config.visual_context
+    crops = np.asarray(clip.crops()[start : start + count])
+    v = engine.encode_visual(edge_pad(crops, context, context)).mean(axis=(2, 3))
+    sound = np.asarray(clip.sound(), np.float32) / 32768.0
+    features = encode_clip_sound(engine, sound, REACH_FRAMES)
+    offsets = np.arange(-REACH_FRAMES * HOPS_PER_FRAME, REACH_FRAMES * HOPS_PER_FRAME + 1)
+    frames = track.first_frame + skipped + np.arange(count)
+    at = (frames + REACH_FRAMES) * HOPS_PER_FRAME
+    lanes = np.stack(
+        [(v * features[np.clip(at + o, 0, len(features) - 1)]).sum(axis=1) for o in offsets]
+    )
+    curve = lanes.mean(axis=1)
+    best = int(np.argmax(curve))
+    halves = [
+        int(np.argmax(half.mean(axis=1)))
+        for half in (lanes[:, : count // 2], lanes[:, count // 2 :])
+    ]
+    agree = all(abs(h - best) <= HOPS_PER_FRAME for h in halves)
+    prominent = float(curve[best] - np.median(curve)) >= PROMINENCE
+    return OwnOffset(float(offsets[best]) * HOP_MS, agree and prominent)
+
+
+def common_offset(found: list[OwnOffset]) -> float | None:
+    """The offset in ms that the sure ones of a source share, or None if they share none."""
+    sure = np.array([f.offset_ms for f in found if f.sure])
+    if len(sure) < ENOUGH_CLIPS:
+        return None
+    median = float(np.median(sure))
+    return median if float(np.mean(np.abs(sure - median) <= FRAME_MS)) >= AGREE_SHARE else None
+
+
+def realign(
+    engine: Engine, clips: list[CachedClip], progress: Callable[[int, int], None] | None = None
+) -> dict[str, int]:
+    """Offsets to undo, in 10 ms steps by path of the clip; clips left as they are do not appear.
+
+    Rendered clips are exact, and clips without speech too hard to judge: both are left out.
+
+    Args:
+        engine: a model far enough trained to place most clips.
+        clips: the training clips.
+        progress: called with (clips done, clips in all).
+    """
+    by_source: dict[str, list[CachedClip]] = {}
+    for clip in clips:
+        if clip.clip.kind in ("", "talking") and not clip.rendered:
+            by_source.setdefault(clip.clip.source, []).append(clip)
+    total, done = sum(len(c) for c in by_source.values()), 0
+    undo: dict[str, int] = {}
+    for members in by_source.values():
+        found: list[OwnOffset] = []
+        common = None
+        # Every n-th clip first, so that a large source is sampled evenly; if they agree they
+        # speak for the rest.
+        step = max(1, len(members) // SAMPLED)
+        order = [c for first in range(step) for c in members[first::step]]
+        for clip in order:
+            if len(found) >= SAMPLED and len(found) % SAMPLED == 0:
+                common = common_offset(found)
+                if common is not None:
+                    break
+            found.append(own_offset(engine, clip))
+            if progress is not None:
+                progress(done + len(found), total)
+        common = common if common is not None else common_offset(found)
+        done += len(members)
+        for i, clip in enumerate(order):
+            own = found[i].offset_ms if i < len(found) and found[i].sure else 0.0
+            offset = own if common is None else common
+            if abs(offset) > DEAD_ZONE_MS:
+                undo[str(clip.clip.path)] = round(offset / HOP_MS)
+    return undo

@@ -1,0 +1,73 @@
+"""Clips with an offset of their own are found, and those without are left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avsync_cli.inference.engine import OnnxEngine
+from avsync_cli.training.cache import CachedClip, CachedTrack
+from avsync_cli.training.manifest import Clip
+from avsync_cli.training.realign import OwnOffset, common_offset, own_offset, realign
+from tests.inference.toy_model import build_toy_model, flash_clip
+
+FRAMES = 110
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> OnnxEngine:
+    return OnnxEngine(build_toy_model(tmp_path_factory.mktemp("models") / "toy"), threads=1)
+
+
+def clip(
+    folder: Path, source: str, offset_ms: int, seed: int, rendered: bool = False
+) -> CachedClip:
+    """A flashing clip whose sound is late by `offset_ms`, as the cache keeps it."""
+    crops, sound = flash_clip(FRAMES, offset_ms=offset_ms, seed=seed)
+    place = folder / f"{source}-{seed}"
+    place.mkdir()
+    np.save(place / "crops.npy", crops)
+    np.save(place / "valid.npy", np.ones(FRAMES, bool))
+    np.save(place / "sound.npy", np.rint(sound * 32767).astype(np.int16))
+    track = CachedTrack("face", 0, 0, FRAMES, 0.5)
+    row = Clip(place, source=source, kind="talking")
+    return CachedClip(row, place, FRAMES, (track,), rendered=rendered)
+
+
+@pytest.mark.parametrize("offset_ms", [-120, 0, 80])
+def test_a_clips_own_offset(tmp_path: Path, engine: OnnxEngine, offset_ms: int) -> None:
+    found = own_offset(engine, clip(tmp_path, "a", offset_ms, seed=1))
+    assert found.sure
+    assert found.offset_ms == pytest.approx(offset_ms, abs=20)
+
+
+def test_silence_is_not_sure(tmp_path: Path, engine: OnnxEngine) -> None:
+    silent = clip(tmp_path, "a", 0, seed=1)
+    np.save(silent.folder / "sound.npy", np.zeros(FRAMES * 640, np.int16))
+    assert not own_offset(engine, silent).sure
+
+
+def test_sources_that_agree_get_their_median_others_their_own(
+    tmp_path: Path, engine: OnnxEngine
+) -> None:
+    shared = [clip(tmp_path, "shared", 80, seed=i) for i in range(4)]
+    mixed = [clip(tmp_path, "mixed", ms, seed=i) for i, ms in enumerate((-240, 0, 200, 400))]
+    right = [clip(tmp_path, "right", 0, seed=i) for i in range(4)]
+    drawn = [clip(tmp_path, "drawn", 160, seed=i, rendered=True) for i in range(4)]
+    undo = realign(engine, [*shared, *mixed, *right, *drawn])
+    agreed = {undo[str(c.clip.path)] for c in shared}
+    assert len(agreed) == 1
+    assert agreed.pop() == pytest.approx(8, abs=2)
+    own = [undo.get(str(c.clip.path), 0) for c in mixed]
+    assert own == pytest.approx([-24, 0, 20, 40], abs=2)
+    assert not {str(c.clip.path) for c in [*right, *drawn]} & set(undo)
+
+
+def test_what_counts_as_common() -> None:
+    sure = [OwnOffset(ms, True) for ms in (70.0, 80.0, 90.0, 400.0)]
+    assert common_offset(sure) == pytest.approx(85.0)
+    assert common_offset(sure[:2]) is None
+    assert common_offset([OwnOffset(80.0, False)] * 9) is None
+    assert common_offset([OwnOffset(ms, True) for ms in (-200.0, 0.0, 200.0, 400.0)]) is None
