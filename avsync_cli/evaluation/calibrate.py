@@ -25,12 +25,13 @@ from avsync_cli.regions.stream import RegionPiece
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
 from avsync_cli.training.cache import CachedClip, build_cache
 from avsync_cli.training.manifest import load_manifest
+from avsync_cli.training.realign import own_offset
 
 LENGTHS_S = (1.5, 3.0, 6.0, None)
 """Lengths to which clips are cut: certainty must be right for short files as for long ones."""
 
-MAX_SHIFT_MS = 800
-"""Largest shift put in, well within the scan of +-1 s."""
+MAX_LAG_MS = 800
+"""Largest lag that clips are given, well within the scan of +-1 s."""
 
 SCALES = tuple(float(s) for s in np.round(np.geomspace(0.1, 3.0, 18), 3))
 POWERS = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -46,7 +47,7 @@ class Sample:
 
     Attributes:
         evidence: what the pipeline found.
-        truth_ms: the clip's own offset plus the shift put in.
+        truth_ms: the lag it was given.
         source: of the clip.
     """
 
@@ -63,9 +64,12 @@ def collect(
 ) -> list[Sample]:
     """Evidence of clips cut to several lengths, with their sound moved at random.
 
+    Published clips are often a few frames off by themselves. Where a whole clip stands out and its
+    halves agree (see `own_offset`), that is its zero; else its zero is 0.
+
     Args:
         engine: the model.
-        clips: held-out clips of sources that are in sync.
+        clips: held-out clips.
         seed: of lengths' places and shifts.
         progress: called with (clips done, clips in all).
     """
@@ -75,18 +79,21 @@ def collect(
     for number, clip in enumerate(clips, 1):
         sound = np.asarray(clip.sound(), np.float32) / 32768.0
         crops = clip.crops()
+        own = own_offset(engine, clip)
+        zero_ms = own.offset_ms if own.sure else 0.0
         for length in LENGTHS_S:
             frames = clip.frames if length is None else min(clip.frames, int(length * FPS))
             if length is not None and frames >= clip.frames:
                 continue
             start = int(rng.integers(clip.frames - frames + 1))
-            shift_hops = int(rng.integers(-MAX_SHIFT_MS // HOP_MS, MAX_SHIFT_MS // HOP_MS + 1))
+            truth_ms = float(rng.integers(-MAX_LAG_MS // HOP_MS, MAX_LAG_MS // HOP_MS + 1) * HOP_MS)
+            shift_hops = round((truth_ms - zero_ms) / HOP_MS)
             moved = move_sound(sound, shift_hops)[start * SAMPLES_PER_FRAME :]
             pieces = clip_pieces(clip, crops, start, frames)
             if not pieces:
                 continue
             evidence = analyse_tracks(pieces, moved[: frames * SAMPLES_PER_FRAME], options, engine)
-            samples.append(Sample(evidence, float(shift_hops * HOP_MS), clip.clip.source))
+            samples.append(Sample(evidence, truth_ms, clip.clip.source))
         if progress is not None:
             progress(number, len(clips))
     return samples

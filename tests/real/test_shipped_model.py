@@ -1,0 +1,116 @@
+"""The shipped model on real people, and on the project's own clip: does the tool tell the truth?
+
+Real clips are not part of the project. They are looked for in AVSYNC_DATA, or beside the checkout;
+without them these tests are skipped, and say so.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from avsync_cli.inference.engine import OnnxEngine, load_engine
+from avsync_cli.inference.evidence import FileReport
+from avsync_cli.inference.pipeline import AnalyseOptions, analyse
+from avsync_cli.media.remux import shift_sound
+from tests.conftest import REPO
+
+DATA = Path(os.environ.get("AVSYNC_DATA") or REPO.parent / "shared" / "data")
+TALKING = DATA / "test" / "talking"
+NEAR_MS = 40.0
+
+real_clips = pytest.mark.skipif(
+    not TALKING.is_dir(), reason=f"no real clips at {DATA}; set AVSYNC_DATA to have them tested"
+)
+
+
+@pytest.fixture(scope="module")
+def engine() -> OnnxEngine:
+    return load_engine("default")
+
+
+def judge(path: Path, engine: OnnxEngine, **options: float) -> FileReport:
+    return analyse(path, AnalyseOptions(**options), engine)  # type: ignore[arg-type]
+
+
+def test_the_projects_own_clip_is_120_ms_late(engine: OnnxEngine) -> None:
+    report = judge(REPO / "docs" / "sample" / "talker.mp4", engine)
+    verdict = report.verdict
+    assert verdict.offset_ms == pytest.approx(120.0, abs=NEAR_MS)
+    assert verdict.direction == "audio_late"
+    assert verdict.confidence > 0.9
+    assert sum(b.weight for b in report.evidence.blocks) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("shift_ms", [-240, 80])
+def test_the_projects_own_clip_moved_further(
+    engine: OnnxEngine, tmp_path: Path, shift_ms: int
+) -> None:
+    sample = REPO / "docs" / "sample" / "talker.mp4"
+    moved = tmp_path / "moved.mp4"
+    shift_sound(sample, moved, shift_ms)
+    first, second = judge(sample, engine).verdict, judge(moved, engine).verdict
+    assert first.offset_ms is not None
+    assert second.offset_ms is not None
+    assert second.offset_ms - first.offset_ms == pytest.approx(shift_ms, abs=20.0)
+
+
+@real_clips
+@pytest.mark.slow
+def test_people_never_seen_are_placed_and_follow_known_shifts(
+    engine: OnnxEngine, tmp_path: Path
+) -> None:
+    clips = sorted((TALKING / "rizkiarm__LipNet").glob("*.mp4"))[:4]
+    assert clips
+    placed, followed = [], []
+    for clip in clips:
+        own = judge(clip, engine).verdict.offset_ms
+        placed.append(own is not None and abs(own) <= NEAR_MS)
+        for shift_ms in (-120, 240):
+            moved = tmp_path / f"{shift_ms}.mp4"
+            shift_sound(clip, moved, shift_ms)
+            found = judge(moved, engine).verdict.offset_ms
+            near = own is not None and found is not None
+            followed.append(near and abs(found - own - shift_ms) <= NEAR_MS)  # type: ignore[operator]
+    assert sum(placed) >= len(placed) - 1
+    assert sum(followed) >= len(followed) - 1
+
+
+@real_clips
+@pytest.mark.slow
+def test_copies_moved_by_others_are_read_as_they_are_named(engine: OnnxEngine) -> None:
+    folder = TALKING / "R-V-Abhishek__Syncnet_FCN"
+    (start,) = folder.glob("test_offset_0_*.mp4")
+    base = judge(start, engine).verdict.offset_ms
+    assert base is not None
+    for frames in (5, 12):
+        (copy,) = folder.glob(f"test_offset_{frames}_*.mp4")
+        found = judge(copy, engine).verdict.offset_ms
+        assert found is not None
+        assert abs(found - base) == pytest.approx(40.0 * frames, abs=NEAR_MS)
+
+
+@real_clips
+@pytest.mark.slow
+def test_another_clips_sound_is_no_answer(engine: OnnxEngine, tmp_path: Path) -> None:
+    """A dub has no offset: hardly any may be given one with confidence."""
+    from avsync_cli.inference.evidence import Verdict
+    from avsync_cli.inference.pipeline import analyse_tracks
+    from avsync_cli.inference.verdict import decide_verdict
+    from avsync_cli.media.decode import read_all
+    from avsync_cli.regions.stream import RegionStream
+
+    clips = sorted((TALKING / "rizkiarm__LipNet").glob("*.mp4"))[:6]
+    streams = [read_all(c) for c in clips]
+    verdicts: list[Verdict] = []
+    options = AnalyseOptions()
+    for one, other in zip(streams, streams[1:] + streams[:1], strict=True):
+        stream = RegionStream(one.frames.shape[1:3])
+        pieces = stream.push(0, one.frames, one.frame_valid) + stream.finish()
+        length = min(len(one.sound), len(other.sound))
+        evidence = analyse_tracks(pieces, other.sound[:length], options, engine)
+        verdicts.append(decide_verdict(evidence, options.tolerance))
+    decided = [v for v in verdicts if v.status != "undecided"]
+    assert len(decided) <= 1
