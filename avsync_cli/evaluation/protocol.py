@@ -1,10 +1,13 @@
 """What `avsync eval` measures, and how.
 
-Three questions, on clips the model has not seen:
+Four questions, on clips the model has not seen:
 
 * placement: a window of n frames is slid over +-15 frames of its clip's sound; right is within one
   frame of 0 (the protocol of SyncNet and VocaLiST). Sources that carry an offset of their own fail
   this however good the model is; their median offset is shown beside.
+* placement relative to the clip's own zero: the same windows, right when within one frame of what
+  the rest of the clip says, i.e. all its windows that share no frame with this one. An offset that
+  the clip carries cancels out; an error of the rest counts against the window.
 * classes, the paper's question: is this pair in sync, or shifted by 2..15 frames? Balanced
   accuracy: half the share of true pairs accepted, half the share of shifted pairs refused.
 * known shifts: the file is written anew with its sound moved by a known amount, and judged from
@@ -19,7 +22,7 @@ import multiprocessing
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ import numpy as np
 
 from avsync_cli.errors import AvsyncError, DataError
 from avsync_cli.evaluation.metrics import bootstrap_interval
-from avsync_cli.evaluation.windows import clip_curves
+from avsync_cli.evaluation.windows import WindowCurve, clip_curves
 from avsync_cli.inference.engine import Engine, load_engine
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.training.cache import CachedClip, build_cache
@@ -84,6 +87,8 @@ class PlacementRow:
         frames: window length.
         windows: how many.
         within: share placed within one frame of 0.
+        own_windows: how many of them have a rest of the clip to be compared with.
+        own_within: share of these placed within one frame of what that rest says.
         within_ci: 95 % interval of it (over sources for "all", over windows otherwise).
         median_frames: median offset found; other than 0 for sources with an offset of their own.
         classes: balanced accuracy of "in sync" against "shifted by 2..15 frames".
@@ -96,6 +101,8 @@ class PlacementRow:
     within_ci: tuple[float, float]
     median_frames: float
     classes: float
+    own_windows: int
+    own_within: float
 
 
 @dataclass(frozen=True)
@@ -172,6 +179,7 @@ def evaluate(options: EvalOptions, progress: Progress | None = None) -> EvalRepo
 class _Tally:
     best: list[int] = field(default_factory=list)
     classes: list[float] = field(default_factory=list)
+    own: list[float] = field(default_factory=list)
 
     @property
     def hits(self) -> list[float]:
@@ -188,8 +196,9 @@ def placement(
         crops = clip.crops()
         for track in clip.tracks:
             piece = np.asarray(crops[track.start : track.start + track.count])
-            for frames in options.contexts:
-                tally = tallies[clip.clip.source, frames]
+            curves = [
+                curve
+                for frames in options.contexts
                 for curve in clip_curves(
                     engine,
                     piece,
@@ -198,14 +207,10 @@ def placement(
                     frames,
                     REACH_FRAMES,
                     options.windows_a_clip,
-                ):
-                    tally.best.append(curve.best())
-                    shifted = np.delete(
-                        curve.margin,
-                        range(REACH_FRAMES - NEAR_FRAMES, REACH_FRAMES + NEAR_FRAMES + 1),
-                    )
-                    accepted = float(curve.margin[REACH_FRAMES] > 0)
-                    tally.classes.append(0.5 * accepted + 0.5 * float(np.mean(shifted <= 0)))
+                )
+            ]
+            for curve in curves:
+                _count(tallies[clip.clip.source, curve.frames], curve, curves)
         if progress is not None:
             progress("windows", number, len(clips), {})
     rows = []
@@ -221,11 +226,30 @@ def placement(
     return rows
 
 
+def _count(tally: _Tally, curve: WindowCurve, curves: list[WindowCurve]) -> None:
+    """Add one window of a clip to its source's tally."""
+    tally.best.append(curve.best())
+    near = range(REACH_FRAMES - NEAR_FRAMES, REACH_FRAMES + NEAR_FRAMES + 1)
+    shifted = np.delete(curve.margin, near)
+    accepted = float(curve.margin[REACH_FRAMES] > 0)
+    tally.classes.append(0.5 * accepted + 0.5 * float(np.mean(shifted <= 0)))
+    rest = [
+        c.margin * c.frames
+        for c in curves
+        if c.first_frame >= curve.first_frame + curve.frames
+        or c.first_frame + c.frames <= curve.first_frame
+    ]
+    if rest:
+        own = int(np.argmax(np.sum(rest, axis=0))) - REACH_FRAMES
+        tally.own.append(float(abs(curve.best() - own) <= NEAR_FRAMES))
+
+
 def _row(
-    source: str, frames: int, groups: list[list[float]], tallies: Iterable[_Tally]
+    source: str, frames: int, groups: list[list[float]], tallies: list[_Tally]
 ) -> PlacementRow:
     best = [b for t in tallies for b in t.best]
     classes = [c for t in tallies for c in t.classes]
+    own = [o for t in tallies for o in t.own]
     return PlacementRow(
         source,
         frames,
@@ -234,6 +258,8 @@ def _row(
         bootstrap_interval(groups),
         float(np.median(best)),
         float(np.mean(classes)),
+        len(own),
+        float(np.mean(own)) if own else float("nan"),
     )
 
 

@@ -28,6 +28,7 @@ def evaluation_lines(report: EvalReport) -> list[Text]:
     lines = [Text(f"model {safe_text(report.model)}", style="bold")]
     if report.placement:
         lines += [Text(""), *_placement(report.placement)]
+        lines += [Text(""), *_own(report.placement)]
         lines += [Text(""), *_classes(report.placement)]
     if report.shifts:
         lines += [Text(""), *_shifts(report.shifts)]
@@ -57,6 +58,18 @@ def _placement(rows: list[PlacementRow]) -> list[Text]:
                 if row is not None
             )
             lines.append(Text(f"95 % interval over sources: {ends}", style="dim"))
+    return lines
+
+
+def _own(rows: list[PlacementRow]) -> list[Text]:
+    lengths, table = _by_source(rows)
+    title = "placed within one frame of what the rest of the clip says (its own zero)"
+    lines = [Text(title, style="bold"), _head(lengths, "windows", "")]
+    for source, cells in table.items():
+        shares = (cells.get(n) for n in lengths)
+        shown = "".join(f"{_share(None if r is None else r.own_within):>8}" for r in shares)
+        most = max(row.own_windows for row in cells.values())
+        lines.append(_line(source, f"{most:>9}{shown}"))
     return lines
 
 

@@ -21,6 +21,7 @@ from avsync_cli.evaluation.calibrate import (
     outcome,
 )
 from avsync_cli.evaluation.metrics import bootstrap_interval, calibration_error
+from avsync_cli.evaluation.protocol import EvalOptions, placement
 from avsync_cli.evaluation.windows import clip_curves, encode_clip_sound, window_starts
 from avsync_cli.inference.engine import OnnxEngine
 from avsync_cli.timebase import SAMPLES_PER_FRAME
@@ -163,3 +164,19 @@ def test_logistic_fit_finds_what_made_the_labels() -> None:
 
 def test_sound_is_stored_on_the_same_clock(clips: list[CachedClip]) -> None:
     assert all(len(c.sound()) == c.frames * SAMPLES_PER_FRAME for c in clips)
+
+
+def test_a_clips_own_offset_cancels_out_against_its_rest(
+    engine: OnnxEngine, tmp_path: Path
+) -> None:
+    clip = cached(tmp_path / "off", 300, seed=9)
+    crops, sound = flash_clip(300, offset_ms=200, seed=9)
+    np.save(clip.folder / "sound.npy", np.rint(sound * 32767).astype(np.int16))
+    options = EvalOptions(tmp_path, tmp_path, contexts=(25, 50), windows_a_clip=4)
+    rows = {r.frames: r for r in placement(engine, [clip], options) if r.source == "all"}
+    for row in rows.values():
+        assert row.within == 0.0
+        assert row.median_frames == 5.0
+        assert row.own_windows == 4
+        assert row.own_within == 1.0
+    assert len(crops) == 300

@@ -13,13 +13,13 @@ def _report() -> EvalReport:
     return EvalReport(
         model="toy 1",
         placement=[
-            PlacementRow("grid", 25, 40, 0.95, (0.9, 1.0), 0.0, 0.9),
+            PlacementRow("grid", 25, 40, 0.95, (0.9, 1.0), 0.0, 0.9, 30, 0.97),
             PlacementRow(
-                "a source with a very long name indeed", 25, 10, 0.5, (0.2, 0.8), 2.0, 0.6
+                "a source with a very long name indeed", 25, 10, 0.5, (0.2, 0.8), 2.0, 0.6, 8, 0.875
             ),
-            PlacementRow("all", 25, 50, 0.86, (0.5, 0.95), 0.0, 0.84),
-            PlacementRow("grid", 50, 20, 1.0, (nan, nan), 0.0, 0.97),
-            PlacementRow("all", 50, 20, 1.0, (nan, nan), 0.0, 0.97),
+            PlacementRow("all", 25, 50, 0.86, (0.5, 0.95), 0.0, 0.84, 38, 0.95),
+            PlacementRow("grid", 50, 20, 1.0, (nan, nan), 0.0, 0.97, 0, nan),
+            PlacementRow("all", 50, 20, 1.0, (nan, nan), 0.0, 0.97, 0, nan),
         ],
         shifts=[
             ShiftRow("a.mp4", "grid", -120, -118.0, True, 0.9, True),
@@ -38,6 +38,8 @@ def test_tables_fit_and_say_the_figures() -> None:
     (long, *_) = [line for line in lines if line.startswith("a source")]
     assert long.split()[-6:] == ["10", "50.0", "%", "-", "+80", "ms"]
     assert "50.0 % to 95.0 % at 1 s" in text
+    (_, own, *_) = [line for line in lines if line.startswith("a source")]
+    assert own.split()[-4:] == ["8", "87.5", "%", "-"]
     assert "missed: b\\x1b.mp4: moved +10 ms instead of +80 ms" in text
     assert "c.mp4: no sound" in text
 
