@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -62,25 +62,28 @@ def _placement(rows: list[PlacementRow]) -> list[Text]:
 
 
 def _own(rows: list[PlacementRow]) -> list[Text]:
-    lengths, table = _by_source(rows)
     title = "placed within one frame of what the rest of the clip says (its own zero)"
-    lines = [Text(title, style="bold"), _head(lengths, "windows", "")]
-    for source, cells in table.items():
-        shares = (cells.get(n) for n in lengths)
-        shown = "".join(f"{_share(None if r is None else r.own_within):>8}" for r in shares)
-        most = max(row.own_windows for row in cells.values())
-        lines.append(_line(source, f"{most:>9}{shown}"))
-    return lines
+    return _share_table(rows, title, lambda row: row.own_within, lambda row: row.own_windows)
 
 
 def _classes(rows: list[PlacementRow]) -> list[Text]:
-    lengths, table = _by_source(rows)
     title = "in sync or shifted by 2 to 15 frames, balanced accuracy (chance 50 %)"
-    lines = [Text(title, style="bold"), _head(lengths, "", "")]
+    return _share_table(rows, title, lambda row: row.classes, lambda row: row.windows)
+
+
+def _share_table(
+    rows: list[PlacementRow],
+    title: str,
+    share: Callable[[PlacementRow], float],
+    count: Callable[[PlacementRow], int],
+) -> list[Text]:
+    """A title, a head, and a line a source with one share for every window length."""
+    lengths, table = _by_source(rows)
+    lines = [Text(title, style="bold"), _head(lengths, "windows", "")]
     for source, cells in table.items():
-        shares = (cells.get(n) for n in lengths)
-        shown = "".join(f"{_share(None if row is None else row.classes):>8}" for row in shares)
-        lines.append(_line(source, f"{'':9}{shown}"))
+        values = (cells.get(n) for n in lengths)
+        shown = "".join(f"{_share(None if row is None else share(row)):>8}" for row in values)
+        lines.append(_line(source, f"{max(map(count, cells.values())):>9}{shown}"))
     return lines
 
 
