@@ -8,6 +8,7 @@ which the true offsets are most probable.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +21,18 @@ from avsync_cli.evaluation.windows import clip_curves
 from avsync_cli.inference.engine import Engine, load_engine
 from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
-from avsync_cli.inference.verdict import decide_verdict
+from avsync_cli.inference.verdict import (
+    Constants,
+    decide_verdict,
+    fair_logits,
+    peak_height,
+    window_votes,
+)
 from avsync_cli.regions.stream import RegionPiece
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
 from avsync_cli.training.cache import CachedClip, build_cache
 from avsync_cli.training.manifest import load_manifest
-from avsync_cli.training.realign import own_offset
+from avsync_cli.training.realign import OwnOffset, own_offset
 
 LENGTHS_S = (1.5, 3.0, 6.0, None)
 """Lengths to which clips are cut: certainty must be right for short files as for long ones."""
@@ -61,6 +68,7 @@ def collect(
     clips: list[CachedClip],
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    swapped: bool = False,
 ) -> list[Sample]:
     """Evidence of clips cut to several lengths, with their sound moved at random.
 
@@ -72,15 +80,21 @@ def collect(
         clips: held-out clips.
         seed: of lengths' places and shifts.
         progress: called with (clips done, clips in all).
+        swapped: give every clip the sound of the next one instead, of the same source where there
+            is one: pairs that have no offset, whose `truth_ms` is not a number.
     """
     rng = np.random.default_rng(seed)
+    clips = sorted(clips, key=lambda c: c.clip.source)
     options = AnalyseOptions(thorough=False)
     samples: list[Sample] = []
     for number, clip in enumerate(clips, 1):
         sound = np.asarray(clip.sound(), np.float32) / 32768.0
         crops = clip.crops()
-        own = own_offset(engine, clip)
+        own = own_offset(engine, clip) if not swapped else OwnOffset(0.0, sure=False)
         zero_ms = own.offset_ms if own.sure else 0.0
+        if swapped:
+            other = np.asarray(clips[number % len(clips)].sound(), np.float32) / 32768.0
+            sound = np.resize(other, len(sound))
         for length in LENGTHS_S:
             frames = clip.frames if length is None else min(clip.frames, int(length * FPS))
             if length is not None and frames >= clip.frames:
@@ -93,7 +107,7 @@ def collect(
             if not pieces:
                 continue
             evidence = analyse_tracks(pieces, moved[: frames * SAMPLES_PER_FRAME], options, engine)
-            samples.append(Sample(evidence, truth_ms, clip.clip.source))
+            samples.append(Sample(evidence, math.nan if swapped else truth_ms, clip.clip.source))
         if progress is not None:
             progress(number, len(clips))
     return samples
@@ -165,6 +179,42 @@ def fit(samples: list[Sample]) -> dict[str, float]:
                 if score > best:
                     best, chosen = score, tried
     return chosen
+
+
+PRIOR_ODDS = 4.0
+"""Odds that picture and sound of a file belong together, before anything is seen of it. Among
+people's files they are higher; for those who check dubs they are not, and a wrong answer costs
+more than none."""
+
+
+def peak_heights(samples: list[Sample], constants: dict[str, float]) -> np.ndarray:
+    """Height of every judged sample's peak: its windows' log-odds where they fit best together."""
+    own = Constants.of(constants)
+    heights = []
+    for sample in samples:
+        windows = sample.evidence.windows
+        if not windows:
+            continue
+        votes, _ = window_votes(windows, own)
+        peak = int(np.argmax(votes.sum(axis=0)))
+        logits = np.array([fair_logits(w, own)[peak] for w in windows])
+        floor = math.log(own.outlier / votes.shape[1])
+        agreeing = np.array([w.blocks for w in windows]) * (1.0 - np.exp(floor - votes[:, peak]))
+        heights.append(peak_height(logits, agreeing))
+    return np.array(heights)
+
+
+def fit_match(
+    matched: list[Sample], swapped: list[Sample], constants: dict[str, float]
+) -> dict[str, float]:
+    """What a peak's height says of whether sound and picture belong together at all."""
+    right, wrong = peak_heights(matched, constants), peak_heights(swapped, constants)
+    if not len(right) or not len(wrong):
+        return {}
+    labels = np.concatenate([np.ones(len(right)), np.zeros(len(wrong))])
+    weight = np.where(labels > 0, 0.5 / len(right), 0.5 / len(wrong))
+    scale, bias = logistic_fit(np.concatenate([right, wrong]), labels, weight)
+    return {"match_scale": scale, "match_bias": bias + math.log(PRIOR_ODDS)}
 
 
 def outcome(samples: list[Sample], constants: dict[str, float]) -> dict[str, float]:
@@ -265,8 +315,13 @@ def calibrate(
         constants for model.json, and `outcome` measured on the same clips under other cuts and
         shifts than those fitted.
     """
-    constants = fit(collect(engine, clips, seed, progress)) | fit_blocks(engine, clips)
-    return constants, outcome(collect(engine, clips, seed + 1, progress), constants)
+    matched = collect(engine, clips, seed, progress)
+    constants = fit(matched) | fit_blocks(engine, clips)
+    constants |= fit_match(matched, collect(engine, clips, seed, progress, swapped=True), constants)
+    measured = outcome(collect(engine, clips, seed + 1, progress), constants)
+    strangers = collect(engine, clips, seed + 1, progress, swapped=True)
+    measured["swapped_decided"] = outcome(strangers, constants)["decided"]
+    return constants, measured
 
 
 def calibrate_bundle(

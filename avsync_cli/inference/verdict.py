@@ -48,6 +48,10 @@ class Constants:
             sound shrink towards the curve's middle by s^support_power, so that little evidence
             is never the best evidence.
         file_outlier: share of files whose curve is wrong as a whole (dubbed, post-synchronised).
+        match_scale, match_bias: log-odds that sound and picture belong together at all, as a line
+            in the height of the peak (log-odds "in sync" of the windows that vote for it). Speech
+            laid over other speech has a best offset too, but its peak is low. The defaults, for a
+            model that was not calibrated, trust every peak.
         jitter_ms: standard deviation of what no amount of evidence removes: decode, distance to
             the microphone, habits of the speaker.
         undecided_below: least confidence of an answer.
@@ -60,6 +64,8 @@ class Constants:
     outlier: float = 0.05
     support_power: float = 0.5
     file_outlier: float = 0.002
+    match_scale: float = 0.0
+    match_bias: float = 10.0
     jitter_ms: float = 8.0
     undecided_below: float = 0.8
     split_odds: float = 3.0
@@ -117,9 +123,10 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
             np.zeros(len(offsets)),
         )
     votes, scores = window_votes(windows, constants)
-    parts = _stretches(votes, scores, offsets, constants, tolerance)
     blocks = np.array([w.blocks for w in windows])
-    score = (np.stack([fair_logits(w, constants) for w in windows]) * blocks[:, None]).sum(axis=0)
+    logits = np.stack([fair_logits(w, constants) for w in windows])
+    parts = _stretches(votes, scores, logits, blocks, offsets, constants, tolerance)
+    score = (logits * blocks[:, None]).sum(axis=0)
     answers = [answer for _, answer in parts]
     statuses = [_status(a, constants, tolerance) for a in answers]
     weights = np.array([blocks[rows].sum() for rows, _ in parts])
@@ -172,9 +179,17 @@ def window_votes(
     return np.log((1.0 - constants.outlier) * sharp + floor), scores
 
 
+def peak_height(logits: np.ndarray, weights: np.ndarray) -> float:
+    """Weighted mean of the windows' log-odds at the peak; their plain mean if none has weight."""
+    total = float(weights.sum())
+    return float(logits.mean() if total <= 0.0 else (weights * logits).sum() / total)
+
+
 def _answer(
     votes: np.ndarray,
     scores: np.ndarray,
+    logits: np.ndarray,
+    blocks: np.ndarray,
     offsets: np.ndarray,
     constants: Constants,
     tolerance: Tolerance,
@@ -185,11 +200,14 @@ def _answer(
     posterior /= posterior.sum()
     peak = int(np.argmax(posterior))
     curve = _blurred(posterior, offsets, constants.jitter_ms)
-    curve = (1.0 - constants.file_outlier) * curve + constants.file_outlier / len(offsets)
     # Where the peak lies between two steps is read from the unbounded scores of those windows
     # that vote for it: the votes themselves are cut off a step or two away.
     floor = np.log(constants.outlier / len(offsets)) if constants.outlier > 0 else -np.inf
     agreeing = 1.0 - np.exp(floor - votes[:, peak])
+    height = peak_height(logits[:, peak], blocks * agreeing)
+    belongs = 0.5 * (1.0 + math.tanh(0.5 * (constants.match_scale * height + constants.match_bias)))
+    wrong = 1.0 - belongs * (1.0 - constants.file_outlier)
+    curve = (1.0 - wrong) * curve + wrong / len(offsets)
     offset = _refined(offsets, (agreeing[:, None] * scores).sum(axis=0), peak)
     edge_ms = float(offsets[-1]) - min(float(FRAME_MS), float(offsets[-1]) / 4)
     # The interval says how exact the offset is, `confidence` whether it is the right one: so the
@@ -211,6 +229,8 @@ def _answer(
 def _stretches(
     votes: np.ndarray,
     scores: np.ndarray,
+    logits: np.ndarray,
+    blocks: np.ndarray,
     offsets: np.ndarray,
     constants: Constants,
     tolerance: Tolerance,
@@ -239,12 +259,19 @@ def _stretches(
     cuts.append(0)
     cuts.reverse()
     parts: list[tuple[slice, _Answer]] = []
+
+    def answer_of(low: int, high: int) -> _Answer:
+        rows = slice(low, high)
+        return _answer(
+            votes[rows], scores[rows], logits[rows], blocks[rows], offsets, constants, tolerance
+        )
+
     for low, high in pairwise(cuts):
-        answer = _answer(votes[low:high], scores[low:high], offsets, constants, tolerance)
+        answer = answer_of(low, high)
         # A step of less than a frame is nothing one could see, and may be a change of speaker.
         if parts and abs(parts[-1][1].offset_ms - answer.offset_ms) < FRAME_MS:
             low = parts.pop()[0].start
-            answer = _answer(votes[low:high], scores[low:high], offsets, constants, tolerance)
+            answer = answer_of(low, high)
         parts.append((slice(low, high), answer))
     return parts
 

@@ -197,6 +197,8 @@ class Run:
         generator = torch.Generator().manual_seed(
             options.seed * 1_000_003 + self.step * distributed.world() + distributed.rank()
         )
+        # Dropout draws from torch's own generator; seeded by step, a resumed run draws the same.
+        torch.manual_seed(generator.initial_seed())
         batch = {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
         crops = augment_crops(batch["crops"], self.config.input_px, generator)
         rate = learning_rate(options, self.step)
