@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from avsync_cli.errors import AvsyncError, DataError
-from avsync_cli.timebase import SAMPLES_PER_FRAME
+from avsync_cli.timebase import HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
 from avsync_cli.training.manifest import Clip
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,17 @@ class CachedClip:
         return _load(self.folder / "valid.npy")
 
     def sound(self) -> np.ndarray:
-        """(frames * 640,) int16 sound of the timeline, memory-mapped."""
-        return _load(self.folder / "sound.npy", mapped=True)
+        """(frames * 640,) int16 sound of the timeline, memory-mapped.
+
+        A lag that the manifest says the file has is undone; what then is missing is silence.
+        """
+        sound = _load(self.folder / "sound.npy", mapped=True)
+        late = round(self.clip.offset_ms / HOP_MS) * HOP_SAMPLES
+        if late > 0:
+            return np.concatenate([sound[late:], np.zeros(min(late, len(sound)), sound.dtype)])
+        if late < 0:
+            return np.concatenate([np.zeros(min(-late, len(sound)), sound.dtype), sound[:late]])
+        return sound
 
 
 def _load(path: Path, mapped: bool = False) -> np.ndarray:

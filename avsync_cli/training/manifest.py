@@ -1,13 +1,14 @@
 """Lists of clips to learn from or to be measured on: folders, CSV and JSON Lines.
 
 A manifest row names a file (`path` or `file`, relative to the manifest) and may give `start_s`,
-`end_s`, `speaker`, `source`, `split`, `kind`; other columns are ignored.
+`end_s`, `speaker`, `source`, `split`, `kind`, `offset_ms`; other columns are ignored.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ class Clip:
         source: where the clip comes from; clips of one source may share an offset of their own.
         split: "train", "val", "test" or "".
         kind: "talking", "impact", ... or "".
+        offset_ms: lag the file is known to carry (> 0: its sound is late), undone when its sound
+            is read from the cache, in steps of 10 ms.
     """
 
     path: Path
@@ -40,6 +43,7 @@ class Clip:
     source: str = ""
     split: str = ""
     kind: str = ""
+    offset_ms: float = 0.0
 
     @property
     def group(self) -> str:
@@ -110,15 +114,19 @@ def _rows(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[Clip]:
             raise DataError(f"{path}, row {number}, names no file", "add a column `path`", path)
         try:
             start, end = (_seconds(row, key) for key in ("start", "end"))
+            offset_ms = float(row.get("offset_ms") or 0.0)
         except ValueError as error:
             raise DataError(
-                f"{path}, row {number}: start or end is no number of seconds", "", path
+                f"{path}, row {number}: start, end or offset_ms is no number", "", path
             ) from error
+        if not math.isfinite(offset_ms):
+            raise DataError(f"{path}, row {number}: offset_ms is not finite", "", path)
         yield Clip(
             path.parent / str(name),
             start,
             end,
             **{k: str(row.get(k) or "") for k in ("speaker", "source", "split", "kind")},
+            offset_ms=offset_ms,
         )
 
 

@@ -31,7 +31,7 @@ class TrainOptions:
         synthetic: rendered clips to add, 0 for none.
         val_share: share of the clips held out by source and speaker when no row says "val".
         realign_at: step at which clips with an offset of their own are found and put right (see
-            `realign`); 0 for never.
+            `realign`), and again whenever the steps have doubled since; 0 for never.
         val_every: steps between validations.
         checkpoint_minutes: most that a killed run can lose.
         workers: processes that prepare batches; 0 prepares them in the training process.

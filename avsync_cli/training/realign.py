@@ -1,11 +1,12 @@
 """Find clips that carry an offset of their own, so that training can undo it.
 
 Published clips are often a few frames off: somebody's pipeline lost the priming of a codec, or cut
-sound and picture apart. A model trained on a majority of clips in sync sees that well before it is
-finished; taught such clips as they are, it would learn to blur its answer instead.
+sound and picture apart, clip by clip. A model trained on a majority of clips in sync sees that well
+before it is finished; taught such clips as they are, it would learn to blur its answer instead.
 
-A source whose clips agree gets their median; a clip of a source whose clips disagree gets its own
-estimate if its two halves agree on it; every other clip is left as it is.
+A clip whose two halves agree gets its own estimate; any other the median of its source, if the
+source's sure clips share one; what is left is taken as it is. Estimates rest on a zero that other
+clips hold: the many that are in sync, and the rendered ones, which are so by construction.
 """
 
 from __future__ import annotations
@@ -35,9 +36,6 @@ AGREE_SHARE = 0.6
 
 ENOUGH_CLIPS = 3
 """Sure clips a source needs to have an offset of its own."""
-
-SAMPLED = 24
-"""Clips of a source that are enough to speak for it when they agree."""
 
 DEAD_ZONE_MS = 25.0
 """Smaller offsets are left alone: within what the estimate itself may be off by."""
@@ -105,32 +103,17 @@ def realign(
         clips: the training clips.
         progress: called with (clips done, clips in all).
     """
-    by_source: dict[str, list[CachedClip]] = {}
-    for clip in clips:
-        if clip.clip.kind in ("", "talking") and not clip.rendered:
-            by_source.setdefault(clip.clip.source, []).append(clip)
-    total, done = sum(len(c) for c in by_source.values()), 0
+    judged = [c for c in clips if c.clip.kind in ("", "talking") and not c.rendered]
+    by_source: dict[str, list[tuple[CachedClip, OwnOffset]]] = {}
+    for number, clip in enumerate(judged, 1):
+        by_source.setdefault(clip.clip.source, []).append((clip, own_offset(engine, clip)))
+        if progress is not None:
+            progress(number, len(judged))
     undo: dict[str, int] = {}
     for members in by_source.values():
-        found: list[OwnOffset] = []
-        common = None
-        # Every n-th clip first, so that a large source is sampled evenly; if they agree they
-        # speak for the rest.
-        step = max(1, len(members) // SAMPLED)
-        order = [c for first in range(step) for c in members[first::step]]
-        for clip in order:
-            if len(found) >= SAMPLED and len(found) % SAMPLED == 0:
-                common = common_offset(found)
-                if common is not None:
-                    break
-            found.append(own_offset(engine, clip))
-            if progress is not None:
-                progress(done + len(found), total)
-        common = common if common is not None else common_offset(found)
-        done += len(members)
-        for i, clip in enumerate(order):
-            own = found[i].offset_ms if i < len(found) and found[i].sure else 0.0
-            offset = own if common is None else common
+        common = common_offset([found for _, found in members]) or 0.0
+        for clip, found in members:
+            offset = found.offset_ms if found.sure else common
             if abs(offset) > DEAD_ZONE_MS:
                 undo[str(clip.clip.path)] = round(offset / HOP_MS)
     return undo

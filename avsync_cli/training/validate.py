@@ -10,15 +10,15 @@ from avsync_cli.evaluation.windows import clip_curves
 from avsync_cli.inference.engine import Engine
 from avsync_cli.training.cache import CachedClip
 
-CONTEXTS = (15, 25, 50)
-"""Window lengths in frames; the shortest is judged by similarity alone."""
+CONTEXTS = (5, 15, 25, 50)
+"""Window lengths in frames; those shorter than a block are judged by similarity alone."""
 
 REACH = 15
 """Offsets tried on either side in frames, as SyncNet and VocaLiST do."""
 
 
 def validate(
-    engine: Engine, clips: list[CachedClip], windows_a_clip: int = 1
+    engine: Engine, clips: list[CachedClip], windows_a_clip: int = 2
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Share of windows placed within one frame, overall and by source.
 
