@@ -21,13 +21,8 @@ from avsync_cli.evaluation.windows import clip_curves
 from avsync_cli.inference.engine import Engine, load_engine
 from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
-from avsync_cli.inference.verdict import (
-    Constants,
-    decide_verdict,
-    fair_logits,
-    peak_height,
-    window_votes,
-)
+from avsync_cli.inference.posterior import Constants, fair_logits, peak_height, window_votes
+from avsync_cli.inference.verdict import decide_verdict
 from avsync_cli.regions.stream import RegionPiece
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
 from avsync_cli.training.cache import CachedClip, build_cache

@@ -97,6 +97,21 @@ class MediaSummary:
     container: str = ""
 
 
+@dataclass(frozen=True)
+class BlockCurves:
+    """What single blocks say: less than windows do, but to the second.
+
+    Attributes:
+        start_s: (N,) float64, start of each block, not falling.
+        offsets_ms: (K,) rising, a frame apart.
+        logits: (N, K) float16 log-odds of "in sync" of the block by itself.
+    """
+
+    start_s: np.ndarray
+    offsets_ms: np.ndarray
+    logits: np.ndarray
+
+
 @dataclass
 class Evidence:
     """Everything a verdict may depend on.
@@ -109,6 +124,7 @@ class Evidence:
         reasons: words of the kind "no face found", "silence", said when they limit the answer.
         judged_s: seconds of the file covered by at least one used block.
         calibration: constants of the model that turn logits into probabilities (see `verdict`).
+        block_curves: single blocks' own log-odds, to tell when a lag changes; None if not kept.
     """
 
     offsets_ms: np.ndarray
@@ -118,11 +134,12 @@ class Evidence:
     reasons: list[str] = field(default_factory=list)
     judged_s: float = 0.0
     calibration: dict[str, float] = field(default_factory=dict)
+    block_curves: BlockCurves | None = None
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of time with one answer."""
+    """A stretch of time with one answer; where the lag drifts, offsets are those at its middle."""
 
     start_s: float
     end_s: float
@@ -153,11 +170,13 @@ class Verdict:
         confidence: calibrated probability that `offset_ms` is within one frame (40 ms) of the
             truth, 0..1; for "undecided", that of the best candidate.
         p_sync: probability that the file as it stands is within the tolerance, 0..1.
-        drift_ms_per_min: None unless a drift was looked for and found.
+        drift_ms_per_min: by how much the lag grows in a minute; None unless it does.
         reasons: why undecided, or what limits the answer.
         segments: stretches of time with one answer each.
         curve: (O,) probability of each offset of the scan, summing to 1.
         curve_score: (O,) pooled log-odds of "in sync" at each offset.
+        drift_ci_ms_per_min: 95 % interval of the drift, or None.
+        usable: share 0..1 of the file's time with evidence.
     """
 
     status: Status
@@ -171,6 +190,8 @@ class Verdict:
     segments: list[Segment]
     curve: np.ndarray
     curve_score: np.ndarray
+    drift_ci_ms_per_min: tuple[float, float] | None = None
+    usable: float = 0.0
 
 
 @dataclass(frozen=True)

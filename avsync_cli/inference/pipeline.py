@@ -127,6 +127,7 @@ class Analysis:
             reasons=self._reasons(),
             judged_s=judged_s,
             calibration=dict(self._engine.calibration),
+            block_curves=scanner.block_curves,
         )
         evidence.blocks = finish_blocks(
             scanner.traces,

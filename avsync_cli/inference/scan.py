@@ -19,7 +19,7 @@ import numpy as np
 
 from avsync_cli.inference.blocks import SILENCE, Block
 from avsync_cli.inference.engine import ABSENT, Engine
-from avsync_cli.inference.evidence import WindowResult
+from avsync_cli.inference.evidence import BlockCurves, WindowResult
 from avsync_cli.inference.sound import SoundStream
 from avsync_cli.inference.traces import KEPT_OFFSETS, BlockTrace, left_out, within_block
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS, HOPS_PER_FRAME
@@ -87,6 +87,8 @@ class WindowScanner:
         self._zero = zero
         self._thorough = thorough or every == 1
         self._votes = np.zeros(len(self._coarse))
+        self._single_curves: list[np.ndarray] = []
+        self._single_starts: list[float] = []
         self._pending: list[Block] = []
         self._next_window = 0
         self._judged_to = 0
@@ -149,6 +151,7 @@ class WindowScanner:
             window.evaluate(self._promising(window.logits), self._zero)
             window.interpolate()
         self._record(blocks, window.logits, window.heard)
+        self._record_singles(blocks, window.singles)
         assert window.alone is not None
         keep = self._worth_keeping(window.logits)
         kept_ms = self.offsets_ms[self._coarse[keep]]
@@ -204,6 +207,28 @@ class WindowScanner:
         at = self._shifts - self._shifts[0]
         return slid, (known[at + _BLOCK_HOPS] - known[at]) / _BLOCK_HOPS
 
+    def _record_singles(self, blocks: list[Block], singles: np.ndarray) -> None:
+        """Keep single blocks' curves; what was not heard gets the curve's own middle."""
+        known = np.isfinite(singles)
+        some = known.any(axis=1)
+        if some.any():
+            kept = singles[some]
+            middle = np.nanmedian(kept, axis=1, keepdims=True)
+            self._single_curves.append(np.where(known[some], kept, middle).astype(np.float16))
+            self._single_starts += [
+                b.first_frame / FPS for b, s in zip(blocks, some, strict=True) if s
+            ]
+
+    @property
+    def block_curves(self) -> BlockCurves | None:
+        """What single blocks said, in order of time."""
+        if not self._single_curves:
+            return None
+        starts = np.array(self._single_starts)
+        order = np.argsort(starts, kind="stable")
+        curves = np.concatenate(self._single_curves)[order]
+        return BlockCurves(starts[order], self.offsets_ms[self._coarse], curves)
+
     def _record(self, blocks: list[Block], logits: np.ndarray, heard: np.ndarray) -> None:
         known = np.isfinite(logits)
         first = min(b.first_frame for b in blocks)
@@ -233,6 +258,7 @@ class _Window:
         heard: (N, O) bool, whether enough of a block's sound exists.
         levels, shares: attention at the coarse offsets, as in `BlockTrace`.
         alone: (N,) log-odds of every block by itself at offset 0.
+        singles: (N, K) the same at the coarse offsets; not a number where it is not heard.
     """
 
     def __init__(
@@ -253,6 +279,7 @@ class _Window:
         self.levels = np.zeros((len(blocks), len(coarse)), np.float16)
         self.shares = np.zeros((len(blocks), len(coarse), self._cells), np.uint8)
         self.alone: np.ndarray | None = None
+        self.singles = np.full((len(blocks), len(coarse)), np.nan, np.float32)
 
     def evaluate(self, offsets: np.ndarray, zero: int) -> None:
         """Judge at the given indices of offsets, a bounded number at a time."""
@@ -262,12 +289,21 @@ class _Window:
         at_a_time = max(1, pairs // count)
         for low in range(0, len(offsets), at_a_time):
             part = offsets[low : low + at_a_time]
-            z, confidence, similarity = self._joint(part, max(1, pairs // len(part)))
+            values = self._joint(part, max(1, pairs // len(part)))
+            z, confidence, similarity = values
             for at in np.flatnonzero(part == zero):
                 self.alone = self._decide(z[:, at], confidence[:, at], similarity[:, at])
             _, columns, rows = np.intersect1d(self._coarse, part, return_indices=True)
             levels, shares = within_block(confidence[:, rows])
             self.levels[:, columns], self.shares[:, columns] = levels, shares
+            if len(rows):
+                self.singles[:, columns] = np.where(
+                    self.heard[:, self._coarse[columns]],
+                    self._decide(
+                        *(x[:, rows].reshape(count * len(rows), *x.shape[2:]) for x in values)
+                    ).reshape(count, len(rows)),
+                    np.nan,
+                )
             heard = self.heard[:, part]
             confidence = np.where(heard[..., None], confidence, np.float32(ABSENT))
             some = np.flatnonzero(heard.any(axis=0))

@@ -1,20 +1,12 @@
-"""From evidence to an answer: a pure function, with its constants in the open.
+"""From evidence to an answer: a pure function.
 
-Every window votes for offsets with a softmax of its log-odds, scaled by what the model was found
-to be worth on validation data, and mixed with a uniform floor: whatever a window says, its vote
-for or against an offset is bounded, so that a flat curve (silence, music) changes nothing, and a
-single wrong one cannot outvote the rest. Votes multiply: more evidence for one offset makes it
-surer.
-
-A posterior says what is known of the file's offset; its mass around the peak is the confidence,
-its mass within the tolerance the probability of being in sync.
+The windows' votes (see `posterior`) are read along the likeliest course of the lag (see
+`overtime`); every stretch of it gets an answer of its own, and one of them speaks for the file.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +19,23 @@ from avsync_cli.inference.evidence import (
     Verdict,
     WindowResult,
 )
+from avsync_cli.inference.overtime import (
+    Drift,
+    best_course,
+    find_drift,
+    likely_cause,
+    place_cut,
+    step_price,
+    without_drift,
+)
+from avsync_cli.inference.posterior import (
+    Answer,
+    Constants,
+    fair_logits,
+    group_answer,
+    mass,
+    window_votes,
+)
 from avsync_cli.timebase import FRAME_MS, HOP_MS
 
 NO_EVIDENCE = "nothing could be judged"
@@ -34,67 +43,62 @@ NO_EVIDENCE = "nothing could be judged"
 _EDGE_CONFIDENCE = 0.3
 """Below this a peak at the edge is just the highest of many, no hint at a lag beyond."""
 
+UNJUDGED_S = 20.0
+"""A gap of this length between windows is told as a stretch that could not be judged."""
+
 
 @dataclass(frozen=True)
-class Constants:
-    """What turns log-odds into probabilities; `Evidence.calibration` overrides by name.
+class _Part:
+    """Neighbouring windows with one course, and what they say.
 
     Attributes:
-        scale: factor on a window's log-odds before its softmax over the offsets.
-        power: a window's log-odds count blocks^power: 1 if every second were new evidence, 0 if
-            a long window were worth no more than a short one.
-        outlier: share of windows expected to be wrong or about something else.
-        support_power: log-odds at an offset at which only a share s of a window's blocks has
-            sound shrink towards the curve's middle by s^support_power, so that little evidence
-            is never the best evidence.
-        file_outlier: share of files whose curve is wrong as a whole (dubbed, post-synchronised).
-        match_scale, match_bias: log-odds that sound and picture belong together at all, as a line
-            in the height of the peak (log-odds "in sync" of the windows that vote for it). Speech
-            laid over other speech has a best offset too, but its peak is low. The defaults, for a
-            model that was not calibrated, trust every peak.
-        jitter_ms: standard deviation of what no amount of evidence removes: decode, distance to
-            the microphone, habits of the speaker.
-        undecided_below: least confidence of an answer.
-        split_odds: natural log of the odds by which two stretches with offsets of their own must
-            explain the windows better than one.
+        windows: those within the scanned range.
+        answer: their answer; offsets are those at the course's `about_s`.
+        drift: shared by all parts, or None.
+        start_s, end_s: of the stretch; parts may meet within a window.
+        beyond: whether the lag has left the scanned range here.
     """
 
-    scale: float = 1.0
-    power: float = 0.5
-    outlier: float = 0.05
-    support_power: float = 0.5
-    file_outlier: float = 0.002
-    match_scale: float = 0.0
-    match_bias: float = 10.0
-    jitter_ms: float = 8.0
-    undecided_below: float = 0.8
-    split_odds: float = 3.0
+    windows: list[WindowResult]
+    answer: Answer
+    drift: Drift | None
+    start_s: float
+    end_s: float
+    beyond: bool = False
 
-    @classmethod
-    def of(cls, calibration: dict[str, float]) -> Constants:
-        """The constants with a model's own values put in; other keys are for other readers."""
-        own = {k: float(v) for k, v in calibration.items() if k in cls.__dataclass_fields__}
-        return cls(**own)
+    def offset_at(self, time_s: float) -> float:
+        """The lag at a time."""
+        offset = self.answer.offset_ms
+        return offset if self.drift is None else self.drift.at(offset, time_s)
 
+    @property
+    def offset_ms(self) -> float:
+        """The lag at the stretch's middle."""
+        return self.offset_at((self.start_s + self.end_s) / 2)
 
-@dataclass(frozen=True)
-class _Answer:
-    """What one group of windows says."""
+    @property
+    def ci_ms(self) -> tuple[float, float]:
+        """95 % interval of it."""
+        moved = self.offset_ms - self.answer.offset_ms
+        low, high = self.answer.ci_ms
+        return low + moved, high + moved
 
-    curve: np.ndarray
-    peak_ms: float
-    offset_ms: float
-    ci_ms: tuple[float, float]
-    confidence: float
-    p_sync: float
-    at_edge: bool
+    @property
+    def ends_ms(self) -> tuple[float, float]:
+        """The lag at the stretch's start and end."""
+        return self.offset_at(self.start_s), self.offset_at(self.end_s)
+
+    @property
+    def blocks(self) -> float:
+        """Amount of evidence."""
+        return sum(w.blocks for w in self.windows)
 
 
 def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     """The answer for one file.
 
     Args:
-        evidence: windows, offsets and calibration; the blocks are not looked at.
+        evidence: windows, offsets and calibration; of the blocks only the curves are looked at.
         tolerance: what still counts as in sync.
 
     Returns:
@@ -105,181 +109,158 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     offsets = np.asarray(evidence.offsets_ms, np.float64)
     windows = [w for w in evidence.windows if w.blocks > 0 and np.isfinite(w.logits).all()]
     if not windows:
-        flat = np.full(len(offsets), 1.0 / len(offsets))
-        reasons = list(evidence.reasons) or [NO_EVIDENCE]
-        confidence = _mass(offsets, flat, 0.0, FRAME_MS, FRAME_MS)
-        p_sync = _mass(offsets, flat, 0.0, tolerance.early_ms, tolerance.late_ms)
-        return Verdict(
-            "undecided",
-            None,
-            None,
-            "none",
-            confidence,
-            p_sync,
-            None,
-            reasons,
-            [],
-            flat,
-            np.zeros(len(offsets)),
-        )
-    votes, scores = window_votes(windows, constants)
-    blocks = np.array([w.blocks for w in windows])
-    logits = np.stack([fair_logits(w, constants) for w in windows])
-    parts = _stretches(votes, scores, logits, blocks, offsets, constants, tolerance)
-    score = (logits * blocks[:, None]).sum(axis=0)
-    answers = [answer for _, answer in parts]
-    statuses = [_status(a, constants, tolerance) for a in answers]
-    weights = np.array([blocks[rows].sum() for rows, _ in parts])
+        return _nothing(evidence, tolerance, offsets)
+    parts = _stretches(evidence, windows, offsets, constants, tolerance)
+    statuses = [_status(p, constants, tolerance) for p in parts]
+    weights = np.array([p.blocks for p in parts])
     chosen, status = _speaks(statuses, weights)
-    main = answers[chosen]
-    segments = [
-        _segment(windows[rows], answer, state)
-        for (rows, answer), state in zip(parts, statuses, strict=True)
-    ]
-    curve = np.tensordot(weights / weights.sum(), np.stack([a.curve for a in answers]), axes=1)
+    main = parts[chosen]
+    segments = [_segment(p, state) for p, state in zip(parts, statuses, strict=True)]
+    curve = np.tensordot(weights / weights.sum(), np.stack([p.answer.curve for p in parts]), axes=1)
+    blocks = np.array([w.blocks for w in windows])
+    score = (np.stack([fair_logits(w, constants) for w in windows]) * blocks[:, None]).sum(axis=0)
     decided = status != "undecided"
+    drift = main.drift if decided else None
+    duration_s = evidence.media.duration_s
     return Verdict(
         status,
         main.offset_ms if decided else None,
         main.ci_ms if decided else None,
         _direction(main.offset_ms) if decided else "none",
-        main.confidence,
-        min(a.p_sync for a in answers),
-        None,
+        main.answer.confidence,
+        min(_p_sync(p, offsets, tolerance) for p in parts),
+        None if drift is None else drift.ms_per_min,
         _reasons(evidence, main, status, segments, offsets, tolerance),
-        segments,
+        _with_gaps(segments, windows),
         curve / curve.sum(),
         score / blocks.sum(),
+        None if drift is None else drift.ci_ms_per_min,
+        min(1.0, evidence.judged_s / duration_s) if duration_s > 0 else 0.0,
     )
 
 
-def fair_logits(window: WindowResult, constants: Constants) -> np.ndarray:
-    """(O,) float64 log-odds of a window, with poorly supported offsets shrunk to its middle."""
-    logits = np.asarray(window.logits, np.float64)
-    if window.support is None:
-        return logits
-    support = np.asarray(window.support, np.float64)
-    if not (support > 0).any():
-        return np.zeros_like(logits)
-    middle = float(np.median(logits[support > 0]))
-    shrunk: np.ndarray = middle + support**constants.support_power * (logits - middle)
-    return shrunk
-
-
-def window_votes(
-    windows: list[WindowResult], constants: Constants
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log-probabilities (W, O) of every window's offsets, and the scaled log-odds behind them."""
-    scores = np.stack(
-        [constants.scale * w.blocks**constants.power * fair_logits(w, constants) for w in windows]
-    )
-    sharp = np.exp(scores - scores.max(axis=1, keepdims=True))
-    sharp /= sharp.sum(axis=1, keepdims=True)
-    floor = constants.outlier / scores.shape[1]
-    return np.log((1.0 - constants.outlier) * sharp + floor), scores
-
-
-def peak_height(logits: np.ndarray, weights: np.ndarray) -> float:
-    """Weighted mean of the windows' log-odds at the peak; their plain mean if none has weight."""
-    total = float(weights.sum())
-    return float(logits.mean() if total <= 0.0 else (weights * logits).sum() / total)
-
-
-def _answer(
-    votes: np.ndarray,
-    scores: np.ndarray,
-    logits: np.ndarray,
-    blocks: np.ndarray,
-    offsets: np.ndarray,
-    constants: Constants,
-    tolerance: Tolerance,
-) -> _Answer:
-    """What windows with one offset in common say of it."""
-    total = votes.sum(axis=0)
-    posterior = np.exp(total - total.max())
-    posterior /= posterior.sum()
-    peak = int(np.argmax(posterior))
-    curve = _blurred(posterior, offsets, constants.jitter_ms)
-    # Where the peak lies between two steps is read from the unbounded scores of those windows
-    # that vote for it: the votes themselves are cut off a step or two away.
-    floor = np.log(constants.outlier / len(offsets)) if constants.outlier > 0 else -np.inf
-    agreeing = 1.0 - np.exp(floor - votes[:, peak])
-    height = peak_height(logits[:, peak], blocks * agreeing)
-    belongs = 0.5 * (1.0 + math.tanh(0.5 * (constants.match_scale * height + constants.match_bias)))
-    wrong = 1.0 - belongs * (1.0 - constants.file_outlier)
-    curve = (1.0 - wrong) * curve + wrong / len(offsets)
-    offset = _refined(offsets, (agreeing[:, None] * scores).sum(axis=0), peak)
-    edge_ms = float(offsets[-1]) - min(float(FRAME_MS), float(offsets[-1]) / 4)
-    # The interval says how exact the offset is, `confidence` whether it is the right one: so the
-    # even floor, which stands for a wrong curve, is taken away first.
-    risen = curve - curve.min()
-    risen = risen / risen.sum() if risen.any() else curve
-    low, high = _quantile(offsets, risen, 0.025), _quantile(offsets, risen, 0.975)
-    return _Answer(
-        curve,
-        float(offsets[peak]),
-        offset,
-        (min(low, offset), max(high, offset)),
-        _mass(offsets, curve, offset, FRAME_MS, FRAME_MS),
-        _mass(offsets, curve, 0.0, tolerance.early_ms, tolerance.late_ms),
-        abs(float(offsets[peak])) > edge_ms or peak in (0, len(offsets) - 1),
+def _nothing(evidence: Evidence, tolerance: Tolerance, offsets: np.ndarray) -> Verdict:
+    flat = np.full(len(offsets), 1.0 / len(offsets))
+    confidence = mass(offsets, flat, 0.0, FRAME_MS, FRAME_MS)
+    p_sync = mass(offsets, flat, 0.0, tolerance.early_ms, tolerance.late_ms)
+    reasons = list(evidence.reasons) or [NO_EVIDENCE]
+    none = np.zeros(len(offsets))
+    return Verdict(
+        "undecided", None, None, "none", confidence, p_sync, None, reasons, [], flat, none
     )
 
 
 def _stretches(
-    votes: np.ndarray,
-    scores: np.ndarray,
-    logits: np.ndarray,
-    blocks: np.ndarray,
+    evidence: Evidence,
+    windows: list[WindowResult],
     offsets: np.ndarray,
     constants: Constants,
     tolerance: Tolerance,
-) -> list[tuple[slice, _Answer]]:
-    """Groups of neighbouring windows with one offset each: usually one group.
+) -> list[_Part]:
+    """Neighbouring windows with one course each: usually all of them with one offset."""
+    votes, scores = window_votes(windows, constants)
+    logits = np.stack([fair_logits(w, constants) for w in windows])
+    blocks = np.array([w.blocks for w in windows])
+    times_s = np.array([(w.start_s + w.end_s) / 2 for w in windows])
+    drift = find_drift(votes, scores, times_s, offsets, constants)
+    if drift is not None:
+        beyond = np.full(len(windows), -np.log(len(offsets)))
+        votes = without_drift(votes, offsets, times_s, drift, beyond)
+        scores, logits = (
+            without_drift(x, offsets, times_s, drift, np.median(x, axis=1))
+            for x in (scores, logits)
+        )
+    runs, _ = best_course(votes, step_price(len(offsets), constants))
 
-    The most probable path through (window, offset) where a change of offset costs more than one
-    window alone can pay: what a single window can say against an offset is bounded by the floor.
-    """
-    price = math.log(votes.shape[1] / max(constants.outlier, 1e-9)) + constants.split_odds
-    best = votes[0].copy()
-    came_from = np.zeros(votes.shape, np.int32)
-    stay = np.arange(votes.shape[1], dtype=np.int32)
-    for i in range(1, len(votes)):
-        top = int(np.argmax(best))
-        jump = best[top] - price
-        came_from[i] = np.where(best >= jump, stay, top)
-        best = np.maximum(best, jump) + votes[i]
-    state = int(np.argmax(best))
-    cuts = [len(votes)]
-    for i in range(len(votes) - 1, 0, -1):
-        before = int(came_from[i, state])
-        if before != state:
-            cuts.append(i)
-        state = before
-    cuts.append(0)
-    cuts.reverse()
-    parts: list[tuple[slice, _Answer]] = []
-
-    def answer_of(low: int, high: int) -> _Answer:
-        rows = slice(low, high)
-        return _answer(
+    def answer_of(rows: slice) -> Answer:
+        return group_answer(
             votes[rows], scores[rows], logits[rows], blocks[rows], offsets, constants, tolerance
         )
 
-    for low, high in pairwise(cuts):
-        answer = answer_of(low, high)
+    found: list[tuple[slice, Answer]] = []
+    for rows in runs:
+        answer = answer_of(rows)
         # A step of less than a frame is nothing one could see, and may be a change of speaker.
-        if parts and abs(parts[-1][1].offset_ms - answer.offset_ms) < FRAME_MS:
-            low = parts.pop()[0].start
-            answer = answer_of(low, high)
-        parts.append((slice(low, high), answer))
+        if found and abs(found[-1][1].offset_ms - answer.offset_ms) < FRAME_MS:
+            rows = slice(found.pop()[0].start, rows.stop)
+            answer = answer_of(rows)
+        found.append((rows, answer))
+    parts = _timed(evidence, windows, found, drift, constants)
+    if drift is None:
+        return parts
+    reach = float(offsets[-1])
+    return [piece for part in parts for piece in _within_range(part, reach)]
+
+
+def _timed(
+    evidence: Evidence,
+    windows: list[WindowResult],
+    found: list[tuple[slice, Answer]],
+    drift: Drift | None,
+    constants: Constants,
+) -> list[_Part]:
+    """The parts with their times; where two meet, single blocks tell when."""
+    parts: list[_Part] = []
+    for rows, answer in found:
+        mine = windows[rows]
+        start_s, end_s = mine[0].start_s, max(w.end_s for w in mine)
+        if parts:
+            last = parts[-1]
+            cut_s = place_cut(
+                evidence.block_curves,
+                last.windows[-1].start_s,
+                mine[0].end_s,
+                (last.answer.offset_ms, drift),
+                (answer.offset_ms, drift),
+                constants,
+            )
+            if cut_s is not None and last.start_s < cut_s < end_s:
+                end_before = min(cut_s, max(last.end_s, mine[0].end_s))
+                parts[-1] = _Part(last.windows, last.answer, drift, last.start_s, end_before)
+                start_s = cut_s
+        parts.append(_Part(mine, answer, drift, start_s, end_s))
     return parts
 
 
-def _status(answer: _Answer, constants: Constants, tolerance: Tolerance) -> Status:
-    if answer.at_edge or answer.confidence < constants.undecided_below:
+def _within_range(part: _Part, reach_ms: float) -> list[_Part]:
+    """A drifting part, cut where its lag leaves the scanned range."""
+    inside = [w for w in part.windows if abs(part.offset_at((w.start_s + w.end_s) / 2)) <= reach_ms]
+    if not inside or len(inside) == len(part.windows):
+        return [part]
+    pieces: list[_Part] = []
+    before = [w for w in part.windows if w.end_s <= inside[0].start_s]
+    after = [w for w in part.windows if w.start_s >= inside[-1].end_s]
+    for group, beyond in ((before, True), (inside, False), (after, True)):
+        if group:
+            start_s, end_s = group[0].start_s, max(w.end_s for w in group)
+            pieces.append(_Part(group, part.answer, part.drift, start_s, end_s, beyond))
+    return pieces
+
+
+def _p_sync(part: _Part, offsets: np.ndarray, tolerance: Tolerance) -> float:
+    """Probability that the stretch is within the tolerance from start to end."""
+    if part.drift is None:
+        return part.answer.p_sync
+    if part.beyond:
+        return 0.0
+    at_ends = (
+        mass(
+            offsets,
+            part.answer.curve,
+            part.answer.offset_ms - end_ms,
+            tolerance.early_ms,
+            tolerance.late_ms,
+        )
+        for end_ms in part.ends_ms
+    )
+    return min(at_ends)
+
+
+def _status(part: _Part, constants: Constants, tolerance: Tolerance) -> Status:
+    answer = part.answer
+    if part.beyond or answer.at_edge or answer.confidence < constants.undecided_below:
         return "undecided"
-    inside = -tolerance.early_ms <= answer.offset_ms <= tolerance.late_ms
+    inside = all(-tolerance.early_ms <= ms <= tolerance.late_ms for ms in part.ends_ms)
     return "in_sync" if inside else "out_of_sync"
 
 
@@ -294,21 +275,44 @@ def _speaks(statuses: list[Status], weights: np.ndarray) -> tuple[int, Status]:
     raise ValueError("no stretches")
 
 
-def _segment(windows: list[WindowResult], answer: _Answer, status: Status) -> Segment:
+def _segment(part: _Part, status: Status) -> Segment:
     decided = status != "undecided"
     return Segment(
-        windows[0].start_s,
-        max(w.end_s for w in windows),
-        answer.offset_ms if decided else None,
-        answer.ci_ms if decided else None,
-        answer.confidence,
+        part.start_s,
+        part.end_s,
+        part.offset_ms if decided else None,
+        part.ci_ms if decided else None,
+        part.answer.confidence,
         status,
     )
 
 
+def _with_gaps(segments: list[Segment], windows: list[WindowResult]) -> list[Segment]:
+    """Segments with the long gaps between windows cut out as undecided ones of their own."""
+    gaps: list[tuple[float, float]] = []
+    end_s = windows[0].end_s
+    for window in windows[1:]:
+        if window.start_s - end_s >= UNJUDGED_S:
+            gaps.append((end_s, window.start_s))
+        end_s = max(end_s, window.end_s)
+    told: list[Segment] = []
+    for segment in segments:
+        for low_s, high_s in gaps:
+            if segment.start_s < low_s and high_s < segment.end_s:
+                told.append(replace(segment, end_s=low_s))
+                segment = replace(segment, start_s=high_s)
+            elif segment.start_s < low_s < segment.end_s:  # a cut fell into the gap
+                segment = replace(segment, end_s=low_s)
+            elif segment.start_s < high_s < segment.end_s:
+                segment = replace(segment, start_s=high_s)
+        told.append(segment)
+    told += [Segment(low_s, high_s, None, None, 0.0, "undecided") for low_s, high_s in gaps]
+    return sorted(told, key=lambda s: s.start_s)
+
+
 def _reasons(
     evidence: Evidence,
-    main: _Answer,
+    main: _Part,
     status: Status,
     segments: list[Segment],
     offsets: np.ndarray,
@@ -317,15 +321,18 @@ def _reasons(
     reasons: list[str] = []
     reach_s = float(offsets[-1]) / 1000.0
     if status == "undecided":
-        if main.at_edge and main.confidence >= _EDGE_CONFIDENCE:
+        answer = main.answer
+        if answer.at_edge and answer.confidence >= _EDGE_CONFIDENCE:
             reasons.append(
                 f"the lag may lie beyond the scanned range of ±{reach_s:g} s: "
                 f"try --range {2 * reach_s:g}s"
             )
         else:
-            reasons.append(_doubt(main, offsets))
-    elif len({s.status for s in segments}) > 1 or len(segments) > 1:
-        reasons.append(f"the lag changes within the file: {len(segments)} stretches differ")
+            reasons.append(_doubt(answer, offsets))
+    elif (told := sum(s.offset_ms is not None for s in segments)) > 1:
+        reasons.append(f"the lag changes within the file: {told} stretches differ")
+    if status != "undecided" and main.drift is not None:
+        reasons += _drift_reasons(main, segments, reach_s)
     if status != "undecided":
         low, high = main.ci_ms
         limits = (-tolerance.early_ms, tolerance.late_ms)
@@ -334,13 +341,31 @@ def _reasons(
     return reasons + [r for r in evidence.reasons if r not in reasons]
 
 
-def _doubt(main: _Answer, offsets: np.ndarray) -> str:
+def _drift_reasons(main: _Part, segments: list[Segment], reach_s: float) -> list[str]:
+    assert main.drift is not None
+    rate = main.drift.ms_per_min
+    start_ms, end_ms = main.ends_ms
+    way = "later" if rate > 0 else "earlier"
+    words = (
+        f"the sound comes {way} by {abs(rate):.1f} ms every minute: "
+        f"{start_ms:+.0f} ms at {main.start_s:.0f} s, {end_ms:+.0f} ms at {main.end_s:.0f} s"
+    )
+    cause = likely_cause(main.drift)
+    reasons = [words + (f", as when {cause} are mistaken for each other" if cause else "")]
+    if any(s.status == "undecided" and s.offset_ms is None for s in segments):
+        reasons.append(
+            f"the lag leaves the scanned range of ±{reach_s:g} s: try --range {4 * reach_s:g}s"
+        )
+    return reasons
+
+
+def _doubt(main: Answer, offsets: np.ndarray) -> str:
     """Why the best offset is not sure enough."""
     rest = np.where(np.abs(offsets - main.peak_ms) > 2 * FRAME_MS, main.curve, 0.0)
     if rest.any():
         second = float(offsets[int(np.argmax(rest))])
-        mass = _mass(offsets, main.curve, second, FRAME_MS, FRAME_MS)
-        if mass >= 0.5 * main.confidence and mass >= 0.2:
+        share = mass(offsets, main.curve, second, FRAME_MS, FRAME_MS)
+        if share >= 0.5 * main.confidence and share >= 0.2:
             return f"lags of {main.peak_ms:+.0f} and {second:+.0f} ms fit about equally well"
     return "too little in the picture moves with the sound"
 
@@ -350,55 +375,3 @@ def _direction(offset_ms: float) -> Direction:
     if abs(offset_ms) < HOP_MS / 2:
         return "none"
     return "audio_late" if offset_ms > 0 else "audio_early"
-
-
-def _refined(offsets: np.ndarray, score: np.ndarray, peak: int) -> float:
-    """Top of the parabola through the score within a frame of the peak, in ms.
-
-    Least squares over all steps there (nine at 10 ms, three at 40): a single step's noise moves
-    it little. It stays within half a frame of the peak.
-    """
-    step = float(offsets[1] - offsets[0])
-    reach = max(1, round(FRAME_MS / step))
-    low, high = max(0, peak - reach), min(len(offsets), peak + reach + 1)
-    if high - low < 3:
-        return float(offsets[peak])
-    x = (offsets[low:high] - offsets[peak]) / step
-    bend, slope, _ = np.polyfit(x, score[low:high], 2)
-    if not bend < 0:
-        return float(offsets[peak])
-    limit = max(0.5, FRAME_MS / 2 / step)
-    return float(offsets[peak] + step * np.clip(-slope / (2 * bend), -limit, limit))
-
-
-def _blurred(posterior: np.ndarray, offsets: np.ndarray, jitter_ms: float) -> np.ndarray:
-    """The posterior with a normal error added; nothing leaves the scanned range."""
-    step = float(offsets[1] - offsets[0])
-    if jitter_ms <= 0:
-        return posterior
-    reach = min(len(offsets) - 1, math.ceil(4 * jitter_ms / step))
-    edges = (np.arange(-reach, reach + 2) - 0.5) * step / (jitter_ms * math.sqrt(2.0))
-    kernel = np.diff([math.erf(x) for x in edges])
-    wide = np.convolve(posterior, kernel / kernel.sum())
-    spread: np.ndarray = wide[reach : reach + len(posterior)]
-    return spread / float(spread.sum())
-
-
-def _cumulative(offsets: np.ndarray, curve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Edges (O + 1,) of the steps, and the mass before each: every offset stands for its step."""
-    step = float(offsets[1] - offsets[0])
-    edges = np.concatenate([offsets - step / 2, [offsets[-1] + step / 2]])
-    return edges, np.concatenate([[0.0], np.cumsum(curve)])
-
-
-def _mass(
-    offsets: np.ndarray, curve: np.ndarray, centre: float, below: float, above: float
-) -> float:
-    edges, mass = _cumulative(offsets, curve)
-    high, low = np.interp([centre + above, centre - below], edges, mass)
-    return float(min(1.0, max(0.0, high - low)))
-
-
-def _quantile(offsets: np.ndarray, curve: np.ndarray, share: float) -> float:
-    edges, mass = _cumulative(offsets, curve)
-    return float(np.interp(share * mass[-1], mass, edges))

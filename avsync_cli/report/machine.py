@@ -102,6 +102,8 @@ def file_entry(report: FileReport, *, curve: bool) -> dict[str, Any]:
         "confidence": _number(verdict.confidence),
         "p_sync": _number(verdict.p_sync),
         "drift_ms_per_min": _number(verdict.drift_ms_per_min),
+        "drift_ci_ms_per_min": _pair(verdict.drift_ci_ms_per_min),
+        "usable": _number(verdict.usable),
         "reasons": list(verdict.reasons),
         "tolerance": _own_tolerance(report.tolerance),
         "media": {

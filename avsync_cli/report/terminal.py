@@ -17,6 +17,7 @@ from avsync_cli.inference.evidence import BlockResult, FileReport, Segment, Verd
 from avsync_cli.report.plot import curve_plot
 from avsync_cli.report.words import (
     clock,
+    drift_words,
     fix_command,
     offset_words,
     percent,
@@ -70,11 +71,11 @@ def _verdict_words(report: FileReport) -> str:
     words = offset_words(verdict.offset_ms)
     parts = [f"in sync, {words}" if inside else words, f" ({sure_words(verdict)})"]
     span = _judged_span(report)
+    if verdict.drift_ms_per_min is not None:
+        parts.append(f" half-way, and comes {drift_words(verdict.drift_ms_per_min)}")
     if span is not None:
         parts.append(f", from {clock(span[0])} to {clock(span[1])}")
     parts.append(f"; {'within' if inside else 'outside'} {tolerance_name(report.tolerance)}")
-    if verdict.drift_ms_per_min is not None:
-        parts.append(f"; drifting by {verdict.drift_ms_per_min:+.1f} ms a minute")
     return "".join(parts)
 
 

@@ -80,6 +80,16 @@ def offset_words(offset_ms: float) -> str:
     return f"audio is {amount} ms {'late' if offset_ms > 0 else 'early'}"
 
 
+def drift_words(drift_ms_per_min: float) -> str:
+    """A drift in words.
+
+    >>> drift_words(40.02), drift_words(-7.5)
+    ('40.0 ms later every minute', '7.5 ms earlier every minute')
+    """
+    way = "later" if drift_ms_per_min > 0 else "earlier"
+    return f"{abs(drift_ms_per_min):.1f} ms {way} every minute"
+
+
 def interval_words(offset_ms: float, interval_ms: tuple[float, float] | None) -> str:
     """The 95 % interval: "±10 ms" when the offset is in its middle, else its two ends."""
     if interval_ms is None:

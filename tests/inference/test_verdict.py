@@ -16,7 +16,8 @@ from avsync_cli.inference.evidence import (
     Verdict,
     WindowResult,
 )
-from avsync_cli.inference.verdict import NO_EVIDENCE, Constants, decide_verdict, fair_logits
+from avsync_cli.inference.posterior import Constants, fair_logits
+from avsync_cli.inference.verdict import NO_EVIDENCE, decide_verdict
 
 OFFSETS = np.arange(-1000, 1001, 10, dtype=np.int64)
 ITU = Tolerance("itu", 45.0, 125.0)

@@ -42,7 +42,8 @@ def test_keys_of_the_document(make_report: Make) -> None:
     (file,) = document["files"]
     assert set(file) == {
         "path", "status", "offset_ms", "offset_ci_ms", "direction", "confidence", "p_sync",
-        "drift_ms_per_min", "reasons", "tolerance", "media", "segments", "blocks", "curve",
+        "drift_ms_per_min", "drift_ci_ms_per_min", "usable", "reasons", "tolerance", "media",
+        "segments", "blocks", "curve",
     }  # fmt: skip
     assert set(file["media"]) == {
         "duration_s", "fps", "vfr", "width", "height", "audio_hz", "audio_track",

@@ -1,0 +1,211 @@
+"""From the log-odds of windows to a probability for every offset, with its constants in the open.
+
+Every window votes for offsets with a softmax of its log-odds, scaled by what the model was found
+to be worth on validation data, and mixed with a uniform floor: whatever a window says, its vote
+for or against an offset is bounded, so that a flat curve (silence, music) changes nothing, and a
+single wrong one cannot outvote the rest. Votes multiply: more evidence for one offset makes it
+surer.
+
+A posterior says what is known of the offset; its mass around the peak is the confidence, its mass
+within the tolerance the probability of being in sync.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from avsync_cli.inference.evidence import Tolerance, WindowResult
+from avsync_cli.timebase import FRAME_MS
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What turns log-odds into probabilities; `Evidence.calibration` overrides by name.
+
+    Attributes:
+        scale: factor on a window's log-odds before its softmax over the offsets.
+        power: a window's log-odds count blocks^power: 1 if every second were new evidence, 0 if
+            a long window were worth no more than a short one.
+        outlier: share of windows expected to be wrong or about something else.
+        support_power: log-odds at an offset at which only a share s of a window's blocks has
+            sound shrink towards the curve's middle by s^support_power, so that little evidence
+            is never the best evidence.
+        file_outlier: share of files whose curve is wrong as a whole (dubbed, post-synchronised).
+        match_scale, match_bias: log-odds that sound and picture belong together at all, as a line
+            in the height of the peak (log-odds "in sync" of the windows that vote for it). Speech
+            laid over other speech has a best offset too, but its peak is low. The defaults, for a
+            model that was not calibrated, trust every peak.
+        jitter_ms: standard deviation of what no amount of evidence removes: decode, distance to
+            the microphone, habits of the speaker.
+        undecided_below: least confidence of an answer.
+        split_odds: natural log of the odds by which two stretches with offsets of their own must
+            explain the windows better than one.
+    """
+
+    scale: float = 1.0
+    power: float = 0.5
+    outlier: float = 0.05
+    support_power: float = 0.5
+    file_outlier: float = 0.002
+    match_scale: float = 0.0
+    match_bias: float = 10.0
+    jitter_ms: float = 8.0
+    undecided_below: float = 0.8
+    split_odds: float = 3.0
+
+    @classmethod
+    def of(cls, calibration: dict[str, float]) -> Constants:
+        """The constants with a model's own values put in; other keys are for other readers."""
+        own = {k: float(v) for k, v in calibration.items() if k in cls.__dataclass_fields__}
+        return cls(**own)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one group of windows says.
+
+    Attributes:
+        curve: (O,) probability of each offset, summing to 1.
+        peak_ms: the likeliest offset of the grid.
+        offset_ms: the same, read between the steps.
+        ci_ms: 95 % interval of it.
+        confidence: probability that it is within one frame of the truth.
+        p_sync: probability that the lag is within the tolerance.
+        at_edge: whether the peak lies at the end of what was scanned.
+    """
+
+    curve: np.ndarray
+    peak_ms: float
+    offset_ms: float
+    ci_ms: tuple[float, float]
+    confidence: float
+    p_sync: float
+    at_edge: bool
+
+
+def fair_logits(window: WindowResult, constants: Constants) -> np.ndarray:
+    """(O,) float64 log-odds of a window, with poorly supported offsets shrunk to its middle."""
+    logits = np.asarray(window.logits, np.float64)
+    if window.support is None:
+        return logits
+    support = np.asarray(window.support, np.float64)
+    if not (support > 0).any():
+        return np.zeros_like(logits)
+    middle = float(np.median(logits[support > 0]))
+    shrunk: np.ndarray = middle + support**constants.support_power * (logits - middle)
+    return shrunk
+
+
+def window_votes(
+    windows: list[WindowResult], constants: Constants
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probabilities (W, O) of every window's offsets, and the scaled log-odds behind them."""
+    scores = np.stack(
+        [constants.scale * w.blocks**constants.power * fair_logits(w, constants) for w in windows]
+    )
+    sharp = np.exp(scores - scores.max(axis=1, keepdims=True))
+    sharp /= sharp.sum(axis=1, keepdims=True)
+    floor = constants.outlier / scores.shape[1]
+    return np.log((1.0 - constants.outlier) * sharp + floor), scores
+
+
+def peak_height(logits: np.ndarray, weights: np.ndarray) -> float:
+    """Weighted mean of the windows' log-odds at the peak; their plain mean if none has weight."""
+    total = float(weights.sum())
+    return float(logits.mean() if total <= 0.0 else (weights * logits).sum() / total)
+
+
+def group_answer(
+    votes: np.ndarray,
+    scores: np.ndarray,
+    logits: np.ndarray,
+    blocks: np.ndarray,
+    offsets: np.ndarray,
+    constants: Constants,
+    tolerance: Tolerance,
+) -> Answer:
+    """What windows with one offset in common say of it."""
+    total = votes.sum(axis=0)
+    posterior = np.exp(total - total.max())
+    posterior /= posterior.sum()
+    peak = int(np.argmax(posterior))
+    curve = blurred(posterior, offsets, constants.jitter_ms)
+    # Where the peak lies between two steps is read from the unbounded scores of those windows
+    # that vote for it: the votes themselves are cut off a step or two away.
+    floor = np.log(constants.outlier / len(offsets)) if constants.outlier > 0 else -np.inf
+    agreeing = 1.0 - np.exp(floor - votes[:, peak])
+    height = peak_height(logits[:, peak], blocks * agreeing)
+    belongs = 0.5 * (1.0 + math.tanh(0.5 * (constants.match_scale * height + constants.match_bias)))
+    wrong = 1.0 - belongs * (1.0 - constants.file_outlier)
+    curve = (1.0 - wrong) * curve + wrong / len(offsets)
+    offset = refined(offsets, (agreeing[:, None] * scores).sum(axis=0), peak)
+    edge_ms = float(offsets[-1]) - min(float(FRAME_MS), float(offsets[-1]) / 4)
+    # The interval says how exact the offset is, `confidence` whether it is the right one: so the
+    # even floor, which stands for a wrong curve, is taken away first.
+    risen = curve - curve.min()
+    risen = risen / risen.sum() if risen.any() else curve
+    low, high = quantile(offsets, risen, 0.025), quantile(offsets, risen, 0.975)
+    return Answer(
+        curve,
+        float(offsets[peak]),
+        offset,
+        (min(low, offset), max(high, offset)),
+        mass(offsets, curve, offset, FRAME_MS, FRAME_MS),
+        mass(offsets, curve, 0.0, tolerance.early_ms, tolerance.late_ms),
+        abs(float(offsets[peak])) > edge_ms or peak in (0, len(offsets) - 1),
+    )
+
+
+def refined(offsets: np.ndarray, score: np.ndarray, peak: int) -> float:
+    """Top of the parabola through the score within a frame of the peak, in ms.
+
+    Least squares over all steps there (nine at 10 ms, three at 40): a single step's noise moves
+    it little. It stays within half a frame of the peak.
+    """
+    step = float(offsets[1] - offsets[0])
+    reach = max(1, round(FRAME_MS / step))
+    low, high = max(0, peak - reach), min(len(offsets), peak + reach + 1)
+    if high - low < 3:
+        return float(offsets[peak])
+    x = (offsets[low:high] - offsets[peak]) / step
+    bend, slope, _ = np.polyfit(x, score[low:high], 2)
+    if not bend < 0:
+        return float(offsets[peak])
+    limit = max(0.5, FRAME_MS / 2 / step)
+    return float(offsets[peak] + step * np.clip(-slope / (2 * bend), -limit, limit))
+
+
+def blurred(posterior: np.ndarray, offsets: np.ndarray, jitter_ms: float) -> np.ndarray:
+    """The posterior with a normal error added; nothing leaves the scanned range."""
+    step = float(offsets[1] - offsets[0])
+    if jitter_ms <= 0:
+        return posterior
+    reach = min(len(offsets) - 1, math.ceil(4 * jitter_ms / step))
+    edges = (np.arange(-reach, reach + 2) - 0.5) * step / (jitter_ms * math.sqrt(2.0))
+    kernel = np.diff([math.erf(x) for x in edges])
+    wide = np.convolve(posterior, kernel / kernel.sum())
+    spread: np.ndarray = wide[reach : reach + len(posterior)]
+    return spread / float(spread.sum())
+
+
+def _cumulative(offsets: np.ndarray, curve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Edges (O + 1,) of the steps, and the mass before each: every offset stands for its step."""
+    step = float(offsets[1] - offsets[0])
+    edges = np.concatenate([offsets - step / 2, [offsets[-1] + step / 2]])
+    return edges, np.concatenate([[0.0], np.cumsum(curve)])
+
+
+def mass(
+    offsets: np.ndarray, curve: np.ndarray, centre: float, below: float, above: float
+) -> float:
+    edges, below_edge = _cumulative(offsets, curve)
+    high, low = np.interp([centre + above, centre - below], edges, below_edge)
+    return float(min(1.0, max(0.0, high - low)))
+
+
+def quantile(offsets: np.ndarray, curve: np.ndarray, share: float) -> float:
+    edges, below_edge = _cumulative(offsets, curve)
+    return float(np.interp(share * below_edge[-1], below_edge, edges))
