@@ -14,7 +14,9 @@ _LEARNING = "Learning"
 def train(
     data: Annotated[
         Path,
-        typer.Argument(metavar="DATA", help="Folder of videos, or a manifest (CSV or JSON lines)."),
+        typer.Argument(
+            metavar="DATA", help="Folder of videos, a manifest (CSV or JSON lines), or tar shards."
+        ),
     ],
     out: Annotated[
         Path,
@@ -86,6 +88,14 @@ def train(
         str | None,
         typer.Option("--device", metavar="NAME", help="auto, cpu or cuda.", rich_help_panel=_RUN),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", metavar="KIND", help="bf16 or fp32.", rich_help_panel=_RUN),
+    ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Log for TensorBoard too.", rich_help_panel=_RUN),
+    ] = False,
 ) -> None:
     """Learn a model from a folder or manifest of videos whose sound is in sync.
 
@@ -93,6 +103,8 @@ def train(
 
       avsync train videos/ --out runs/first
       avsync train clips.csv --out runs/temporal --attention temporal --steps 8000
+      avsync train 'clips-{000..099}.tar' --out runs/large --cache /data/cache
+      torchrun --nproc-per-node 8 -m avsync_cli train clips.csv --out runs/eight
 
     Nothing is labelled by hand: moved sound is what the model learns to tell. Run the same
     command again to go on where a run was cut off. Needs the extra: pip install
@@ -114,6 +126,8 @@ def train(
         "workers": workers,
         "checkpoint_minutes": checkpoint_minutes,
         "device": device,
+        "precision": precision,
+        "tensorboard": tensorboard,
     }
     if attention is not None:
         from avsync_cli.config import check_attention

@@ -39,18 +39,18 @@ class SyncModel(nn.Module):
 
     Args:
         config: sizes and the kind of attention.
-        dropout: share of the pooled representation hidden while training; the joint layers learn
-            a small corpus by heart when nothing stops them.
+        dropout: hides part of the pooled representation while training (the joint layers learn a
+            small corpus by heart when nothing stops them); nothing by default.
     """
 
-    def __init__(self, config: ModelConfig, dropout: float = 0.3) -> None:
+    def __init__(self, config: ModelConfig, dropout: nn.Module | None = None) -> None:
         super().__init__()
         self.config = config
         self.visual = VisualEncoder(config)
         self.sound = SoundEncoder(config)
         self.joint = JointLayers(config)
         self.confidence = Confidence(config)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout if dropout is not None else nn.Identity()
         self.hidden = nn.Linear(config.joint_width, config.hidden)
         self.logits = nn.Linear(config.hidden, 2)
         self.skip_gain = nn.Parameter(torch.tensor(10.0))

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avsync_cli.timebase import SAMPLE_RATE_HZ
+from avsync_cli.training.distributed import share, world
 
 
 class SoundAugment:
@@ -115,12 +116,15 @@ def augment_crops(
     clips, frames, side = crops.shape[:3]
     device = crops.device
 
-    def draw(low: float, high: float) -> Tensor:
-        values = torch.rand(clips, generator=generator) * (high - low) + low
-        return values.to(device)
+    # Numbers are drawn for the batch of all processes, so that theirs are those of a single one.
+    def uniform(*size: int) -> Tensor:
+        return share(torch.rand(clips * world(), *size, generator=generator)).to(device)
 
-    def chance(share: float) -> Tensor:
-        return (torch.rand(clips, generator=generator) < share).to(device)
+    def draw(low: float, high: float) -> Tensor:
+        return uniform() * (high - low) + low
+
+    def chance(part: float) -> Tensor:
+        return uniform() < part
 
     if strength == 0.0:
         edge = (side - size) // 2
@@ -149,15 +153,15 @@ def augment_crops(
     x = 255.0 * (x.clamp(0, 255) / 255.0).pow(gamma)
     x = x * torch.exp(draw(-0.3, 0.3)).view(shape) + draw(-25, 25).view(shape)
     noisy = torch.where(chance(0.4), draw(0.0, 8.0), torch.zeros((), device=device)).view(shape)
-    noise = torch.randn(clips, 1, size, size, generator=generator).to(device)
+    noise = share(torch.randn(clips * world(), 1, size, size, generator=generator)).to(device)
     rolled = torch.stack(
         [noise[:, 0].roll((7 * t % size, 13 * t % size), (1, 2)) for t in range(frames)], dim=1
     )
     x = x + noisy * rolled
-    for i in torch.nonzero(chance(0.15)).flatten().tolist():
-        high, wide = (int(v) for v in torch.randint(6, size // 3, (2,), generator=generator))
-        top = int(torch.randint(0, size - high, (1,), generator=generator))
-        left = int(torch.randint(0, size - wide, (1,), generator=generator))
-        level = float(torch.rand(1, generator=generator)) * 255.0
-        x[i, :, top : top + high, left : left + wide] = level
+    hidden, places = chance(0.15), uniform(5)
+    for i in torch.nonzero(hidden).flatten().tolist():
+        part = places[i].tolist()
+        high, wide = (6 + int(v * (size // 3 - 6)) for v in part[:2])
+        top, left = int(part[2] * (size - high)), int(part[3] * (size - wide))
+        x[i, :, top : top + high, left : left + wide] = part[4] * 255.0
     return x

@@ -24,6 +24,7 @@ import numpy as np
 from avsync_cli.errors import AvsyncError, DataError
 from avsync_cli.timebase import HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
 from avsync_cli.training.manifest import Clip
+from avsync_cli.training.shards import media_file
 
 log = logging.getLogger(__name__)
 
@@ -98,11 +99,11 @@ def _load(path: Path, mapped: bool = False) -> np.ndarray:
     return array
 
 
-def _key(clip: Clip) -> str:
+def _key(clip: Clip, file_path: Path) -> str:
     digest = hashlib.sha256()
     settings = f"{CACHE_FORMAT}|{clip.start_s}|{clip.end_s}|"
     digest.update(settings.encode())
-    with clip.path.open("rb") as file:
+    with file_path.open("rb") as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()[:32]
@@ -115,20 +116,22 @@ def cache_clip(clip: Clip, cache_dir: Path) -> CachedClip:
         AvsyncError: the file cannot be read or judged (a MediaError), or the cache cannot be
             written (DataError).
     """
+    writing = False
     try:
-        folder = cache_dir / _key(clip)
+        with media_file(clip.path, clip.member, clip.at, clip.size) as path:
+            folder = cache_dir / _key(clip, path)
+            if not (folder / "entry.json").is_file():
+                writing = True
+                _write_entry(clip, path, folder)
     except OSError as error:
-        raise DataError(
-            f"cannot read {clip.path}: {error.strerror}", "check the manifest", clip.path
-        ) from error
-    if not (folder / "entry.json").is_file():
-        try:
-            _write_entry(clip, folder)
-        except OSError as error:
+        if writing:
             raise DataError(
                 f"cannot write the cache {cache_dir}: {error.strerror}",
                 "choose another folder with --cache, or make room",
             ) from error
+        raise DataError(
+            f"cannot read {clip.name}: {error.strerror}", "check the manifest", clip.path
+        ) from error
     return _open_entry(clip, folder)
 
 
@@ -138,7 +141,7 @@ def _open_entry(clip: Clip, folder: Path) -> CachedClip:
     return CachedClip(clip, folder, int(entry["frames"]), tracks)
 
 
-def _write_entry(clip: Clip, folder: Path) -> None:
+def _write_entry(clip: Clip, path: Path, folder: Path) -> None:
     from avsync_cli.media.decode import Timeline
     from avsync_cli.regions.stream import RegionPiece, RegionStream
 
@@ -147,7 +150,7 @@ def _write_entry(clip: Clip, folder: Path) -> None:
     sound: list[np.ndarray] = []
     frames = 0
     with Timeline(
-        clip.path, start_s=clip.start_s or 0.0, duration_s=duration_s, chunk_frames=100, threads=1
+        path, start_s=clip.start_s or 0.0, duration_s=duration_s, chunk_frames=100, threads=1
     ) as timeline:
         stream: RegionStream | None = None
         for chunk in timeline:
@@ -182,7 +185,7 @@ def _write_entry(clip: Clip, folder: Path) -> None:
         valid += [p.valid for p in parts]
         start += count
     if not tracks:
-        raise DataError(f"{clip.path} has no stretch long enough to learn from", "", clip.path)
+        raise DataError(f"{clip.name} has no stretch long enough to learn from", "", clip.path)
     samples = np.concatenate(sound)
     assert len(samples) == frames * SAMPLES_PER_FRAME
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -118,7 +118,7 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         hops = (frames + 2 * reach) * HOPS_PER_FRAME + before + after
         margin = MARGIN_HOPS * HOP_SAMPLES
         length = hops * HOP_SAMPLES + 2 * margin
-        own = self.offsets_hops.get(str(clip.clip.path), 0) * HOP_SAMPLES
+        own = self.offsets_hops.get(clip.clip.name, 0) * HOP_SAMPLES
         origin = (track.first_frame + start) * SAMPLES_PER_FRAME + own
         first = (-(reach * HOPS_PER_FRAME + before) * HOP_SAMPLES - margin) * speed
         at = origin + first + np.arange(length) * speed

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from avsync_cli.model.core import SyncModel
 from avsync_cli.timebase import BLOCK_FRAMES
+from avsync_cli.training.distributed import mean_count, share, world
 
 NEIGHBOUR_SHARE = 0.1
 """Target probability of an offset one frame off, on either side."""
@@ -72,7 +73,12 @@ def _soft_cross_entropy(logits: Tensor, centre: Tensor, allowed: Tensor) -> Tens
         target[rows, beside] += NEIGHBOUR_SHARE
     target = target * allowed
     target = target / target.sum(dim=1, keepdim=True).clamp_min(1e-6)
-    return -(target * logs).sum(dim=1).mean()
+    return _mean(-(target * logs).sum(dim=1))
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Mean over the rows of all processes, as this process's part of it; 0 of no rows."""
+    return values.sum() / mean_count(torch.tensor(len(values), device=values.device))
 
 
 def similarities(v: Tensor, a: Tensor) -> Tensor:
@@ -93,8 +99,6 @@ def contrastive(sims: Tensor, reach: int, frame_valid: Tensor, sound_valid: Tens
     centre = torch.arange(frames, device=sims.device) + reach
     usable = frame_valid & sound_valid[:, reach : reach + frames]
     allowed = sound_valid.unsqueeze(1).expand(sims.shape)
-    if not bool(usable.any()):
-        return sims.sum() * 0.0
     forward = _soft_cross_entropy(
         (sims * SCALE)[usable], centre.expand(clips, -1)[usable], allowed[usable]
     )
@@ -127,8 +131,6 @@ def pooled(sims: Tensor, reach: int, frame_valid: Tensor, sound_valid: Tensor) -
         ).transpose(1, 2)
         allowed = share > 0.6
         usable = allowed[:, :, reach]
-        if not bool(usable.any()):
-            continue
         means = kept / share.clamp_min(1e-3)
         centre = torch.full((int(usable.sum()),), reach, device=sims.device)
         total = total + _soft_cross_entropy(means[usable] * POOLED_SCALE, centre, allowed[usable])
@@ -207,18 +209,17 @@ def head(
     enough = torch.cat([share.mean(dim=2), share.transpose(1, 2).reshape(-1, count)]) > 0.6
 
     usable = enough[:, 0] & (enough[:, 1:].sum(dim=1) > 0)
-    if not bool(usable.any()):
-        zero = logits.sum() * 0.0
-        return zero, zero, 0.0, 0.0
     logits, enough = logits[usable].float(), enough[usable]
     margin = (logits[..., 1] - logits[..., 0]).masked_fill(~enough, -1e4)
     truth = torch.zeros(len(margin), dtype=torch.long, device=margin.device)
-    rank = F.cross_entropy(margin, truth)
+    rank = _mean(F.cross_entropy(margin, truth, reduction="none"))
     labels = torch.zeros(logits.shape[:2], dtype=torch.long, device=logits.device)
     labels[:, 0] = 1
     each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(margin)
     wrong = each[:, 1:].masked_fill(~enough[:, 1:], 0.0).sum(dim=1) / enough[:, 1:].sum(dim=1)
-    classes = 0.5 * (each[:, 0] + wrong).mean()
+    classes = _mean(0.5 * (each[:, 0] + wrong))
+    if not len(logits):
+        return rank, classes, 0.0, 0.0
     right = (logits.argmax(dim=2) == labels).float()
     balanced = 0.5 * (right[:, 0].mean() + right[:, 1:][enough[:, 1:]].mean())
     ranked = (margin.argmax(dim=1) == 0).float().mean()
@@ -238,7 +239,7 @@ def all_losses(
     a = model.sound(batch["mel"])
     frame_valid, sound_valid = batch["frame_valid"], batch["sound_valid"]
     sims = similarities(v, a)
-    offsets = draw_offsets(len(v), negatives, reach, generator)
+    offsets = share(draw_offsets(len(v) * world(), negatives, reach, generator))
     rank, classes, ranked, classed = head(model, v, a, offsets, reach, frame_valid, sound_valid)
     return Losses(
         contrastive(sims.float(), reach, frame_valid, sound_valid),

@@ -1,4 +1,4 @@
-"""Lists of clips to learn from or to be measured on: folders, CSV and JSON Lines.
+"""Lists of clips to learn from or to be measured on: folders, CSV, JSON Lines and tar shards.
 
 A manifest row names a file (`path` or `file`, relative to the manifest) and may give `start_s`,
 `end_s`, `speaker`, `source`, `split`, `kind`, `offset_ms`; other columns are ignored.
@@ -10,11 +10,12 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from avsync_cli.errors import DataError
+from avsync_cli.training.shards import expand, is_shards, samples
 
 MEDIA_SUFFIXES = frozenset(
     ".mp4 .mov .m4v .mkv .webm .avi .ts .m2ts .mts .mpg .mpeg .flv .ogv .3gp .wmv .mxf".split()
@@ -34,6 +35,7 @@ class Clip:
         kind: "talking", "impact", ... or "".
         offset_ms: lag the file is known to carry (> 0: its sound is late), undone when its sound
             is read from the cache, in steps of 10 ms.
+        member, at, size: file within the shard `path`, and where its bytes are; "" for none.
     """
 
     path: Path
@@ -44,6 +46,14 @@ class Clip:
     split: str = ""
     kind: str = ""
     offset_ms: float = 0.0
+    member: str = ""
+    at: int = 0
+    size: int = 0
+
+    @property
+    def name(self) -> str:
+        """The clip in words, unique among the clips of different files."""
+        return f"{self.path}/{self.member}" if self.member else str(self.path)
 
     @property
     def group(self) -> str:
@@ -52,7 +62,7 @@ class Clip:
 
 
 def load_manifest(path: Path) -> list[Clip]:
-    """Clips of a folder (all media files below it), a .csv or a .jsonl manifest.
+    """Clips of a folder (all media files below it), a .csv or .jsonl manifest, or tar shards.
 
     Raises:
         DataError: nothing there, no such column, a row that cannot be read, or no clip at all.
@@ -67,10 +77,12 @@ def load_manifest(path: Path) -> list[Clip]:
     elif path.suffix in (".jsonl", ".ndjson"):
         with _open(path) as text:
             clips = list(_rows(path, _json_rows(path, text)))
+    elif is_shards(path):
+        clips = [clip for shard in expand(path) for clip in _shard_clips(shard)]
     else:
         raise DataError(
-            f"{path} is neither a folder nor a .csv or .jsonl manifest",
-            "give a folder of videos, or a manifest with a column `path`",
+            f"{path} is neither a folder nor a .csv or .jsonl manifest nor a .tar",
+            "give a folder of videos, a manifest with a column `path`, or clips-{000..099}.tar",
             path,
         )
     if not clips:
@@ -90,6 +102,12 @@ def _walk(folder: Path) -> Iterator[Clip]:
         if file.suffix.lower() in MEDIA_SUFFIXES and file.is_file():
             parent = file.parent.relative_to(folder)
             yield Clip(file, source=str(parent) if parent.parts else "")
+
+
+def _shard_clips(shard: Path) -> Iterator[Clip]:
+    for row, at, size in samples(shard, MEDIA_SUFFIXES):
+        for clip in _rows(shard, [row | {"path": shard.name}]):
+            yield replace(clip, member=str(row["member"]), at=at, size=size)
 
 
 def _json_rows(path: Path, lines: Iterable[str]) -> Iterator[dict[str, object]]:
@@ -121,13 +139,9 @@ def _rows(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[Clip]:
             ) from error
         if not math.isfinite(offset_ms):
             raise DataError(f"{path}, row {number}: offset_ms is not finite", "", path)
-        yield Clip(
-            path.parent / str(name),
-            start,
-            end,
-            **{k: str(row.get(k) or "") for k in ("speaker", "source", "split", "kind")},
-            offset_ms=offset_ms,
-        )
+        words = {k: str(row.get(k) or "") for k in ("speaker", "source", "split", "kind")}
+        clip = Clip(path.parent / str(name), start, end, offset_ms=offset_ms)
+        yield replace(clip, **words)  # type: ignore[arg-type]
 
 
 def _seconds(row: dict[str, Any], key: str) -> float | None:

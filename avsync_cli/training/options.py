@@ -37,6 +37,9 @@ class TrainOptions:
         workers: processes that prepare batches; 0 prepares them in the training process.
         seed: of everything random.
         device: "auto", "cpu" or "cuda".
+        precision: "bf16" (matrices and convolutions in bfloat16) or "fp32".
+        dropout: share of the pooled representation hidden from the decision.
+        tensorboard: also write the log as TensorBoard events.
         similarity_skip: see `ModelConfig`.
         product: see `ModelConfig`.
     """
@@ -62,6 +65,9 @@ class TrainOptions:
     workers: int = 1
     seed: int = 0
     device: str = "auto"
+    precision: str = "bf16"
+    dropout: float = 0.3
+    tensorboard: bool = False
     similarity_skip: bool = True
     product: bool = True
 
@@ -80,6 +86,10 @@ class TrainOptions:
             raise UsageError("--cooldown and --val-share are shares between 0 and 1")
         if not 0.0 <= self.ema < 1.0:
             raise UsageError("--ema must lie between 0 and 1")
+        if self.precision not in ("bf16", "fp32"):
+            raise UsageError(f"--precision {self.precision} is unknown", "use bf16 or fp32")
+        if not 0.0 <= self.dropout < 1.0:
+            raise UsageError("--dropout must lie between 0 and 1")
         if self.negatives < 1:
             raise UsageError("--negatives must be at least 1")
         if self.device not in ("auto", "cpu") and not self.device.startswith("cuda"):

@@ -115,5 +115,5 @@ def realign(
         for clip, found in members:
             offset = found.offset_ms if found.sure else common
             if abs(offset) > DEAD_ZONE_MS:
-                undo[str(clip.clip.path)] = round(offset / HOP_MS)
+                undo[clip.clip.name] = round(offset / HOP_MS)
     return undo

@@ -29,14 +29,9 @@ from avsync_cli.training.losses import (  # noqa: E402
     pooled,
 )
 from avsync_cli.training.options import TrainOptions  # noqa: E402
-from avsync_cli.training.rendered import CLIP_FRAMES, rendered_clips  # noqa: E402
+from avsync_cli.training.rendered import CLIP_FRAMES  # noqa: E402
 
 WINDOW = WindowSpec()
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> list[CachedClip]:
-    return rendered_clips(5, seed=7, cache_dir=tmp_path_factory.mktemp("crops"))
 
 
 def dataset(clips: list[CachedClip], **changes: object) -> WindowDataset:

@@ -1,0 +1,73 @@
+"""A run shared by two processes is the run of one, to rounding."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from avsync_cli.model.checkpoint import load_tensors
+from avsync_cli.training.cache import CachedClip
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from avsync_cli.training import loop
+from avsync_cli.training.cache import _open_entry
+from avsync_cli.training.manifest import Clip
+from avsync_cli.training.options import TrainOptions
+
+out, *folders = map(Path, sys.argv[1:])
+clips = [_open_entry(Clip(f, source=str(i), kind="talking"), f) for i, f in enumerate(folders)]
+loop.prepare = lambda *_: (clips, [], [])
+loop.train(TrainOptions(out, out, out, steps=6, batch=4, warmup=2, val_every=100, synthetic=0,
+    workers=0, seed=3, precision="fp32", device="cpu", negatives=3))
+"""
+
+
+def run(out: Path, clips: list[CachedClip], processes: int) -> list[dict[str, float]]:
+    """Train in so many processes; returns the log's lines with losses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = []
+    for rank in range(processes):
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        if processes > 1:
+            environment |= {
+                "RANK": str(rank),
+                "WORLD_SIZE": str(processes),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+            }
+        command = [sys.executable, "-c", SCRIPT, str(out), *(str(c.folder) for c in clips)]
+        started.append(subprocess.Popen(command, env=environment))
+    assert [p.wait(timeout=500) for p in started] == [0] * processes
+    lines = [json.loads(x) for x in (out / "log.jsonl").read_text().splitlines()]
+    return [x for x in lines if "loss" in x]
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path, clips: list[CachedClip]) -> None:
+    alone = run(tmp_path / "alone", clips, 1)
+    shared = run(tmp_path / "shared", clips, 2)
+    assert len(alone) == len(shared) == 1
+    for name in ("loss", "contrastive", "pooled", "rank", "classes", "gradient"):
+        assert shared[0][name] == pytest.approx(alone[0][name], rel=2e-3), name
+    ours = load_tensors(tmp_path / "shared" / "checkpoint" / "model.safetensors")
+    theirs = load_tensors(tmp_path / "alone" / "checkpoint" / "model.safetensors")
+    moved = 0.0
+    for name, value in theirs.items():
+        # Six steps of Adam move a weight by up to 6e-3, whichever way rounding tips a gradient.
+        gap = (ours[name].float() - value.float()).abs()
+        if name.endswith("running_mean"):
+            torch.testing.assert_close(ours[name], value, rtol=2e-2, atol=2e-3, msg=name)
+        elif value.is_floating_point():
+            assert float(gap.mean()) < 3e-4, name
+            moved += float(gap.sum())
+    assert moved < 1e3
