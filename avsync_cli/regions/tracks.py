@@ -123,7 +123,7 @@ def link(tracks: list[Track], frame: int, faces: list[Face], new: int, shot_star
     free = [t for t in tracks if t.shot_end is None and frame - t.frames[-1] <= MAX_GAP]
     pairs = sorted(
         (
-            (_iou(track.box, np.array(face.box)), i, j)
+            (overlap(track.box, np.array(face.box)), i, j)
             for i, track in enumerate(free)
             for j, face in enumerate(faces)
         ),
@@ -131,8 +131,8 @@ def link(tracks: list[Track], frame: int, faces: list[Face], new: int, shot_star
     )
     used_tracks: set[int] = set()
     used_faces: set[int] = set()
-    for overlap, i, j in pairs:
-        if overlap < LINK_OVERLAP or i in used_tracks or j in used_faces:
+    for share, i, j in pairs:
+        if share < LINK_OVERLAP or i in used_tracks or j in used_faces:
             continue
         free[i].add(frame, faces[j])
         used_tracks.add(i)
@@ -146,7 +146,8 @@ def link(tracks: list[Track], frame: int, faces: list[Face], new: int, shot_star
     return new
 
 
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two boxes (left, top, width, height)."""
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     if width <= 0 or height <= 0:

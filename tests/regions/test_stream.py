@@ -193,3 +193,23 @@ def test_resizing_keeps_the_mean_and_flat_pictures(target: tuple[int, int]) -> N
     np.testing.assert_allclose(resize_area(flat, *target), 57, atol=1e-3)
     ramp = np.linspace(0, 255, W)[None, None, :].repeat(H, axis=1)
     assert resize_area(ramp, *target).mean() == pytest.approx(ramp.mean(), abs=0.5)
+
+
+def detections(script: object, count: int = 200) -> int:
+    """How many frames of a film are looked at for faces."""
+    detector = Scripted(script)
+    stream = RegionStream((H, W), detector=detector)
+    frames = film(count)
+    for at in range(0, count, 60):
+        part = frames[at : at + 60]
+        stream.push(at, part, np.ones(len(part), bool))
+    stream.finish()
+    return detector.calls
+
+
+def test_what_keeps_still_is_looked_at_half_as_often_as_what_moves() -> None:
+    still = detections(lambda k: [face(60, 70)])
+    moving = detections(lambda k: [face(30 + 0.6 * k, 70, size=24.0)])
+    flickering = detections(lambda k: [face(60, 70)] if k % 20 == 0 else [])
+    assert still == 21  # every tenth frame, and half-way between the last and the end
+    assert moving == flickering == 40
