@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Literal
 
 from avsync_cli.inference.evidence import Segment, Tolerance, Verdict
-from avsync_cli.media.resound import Piece
+from avsync_cli.media.soundgraph import Piece
 from avsync_cli.timebase import FRAME_MS
 
 GOOD_ENOUGH_MS = 10.0
@@ -61,9 +61,10 @@ def plan_fix(verdict: Verdict, *, force: bool = False) -> FixPlan:
         return NOTHING
     drift = verdict.drift_ms_per_min or 0.0
     pieces = _joined(_lines(verdict, drift))
-    if len(pieces) == 1 and not drift:
-        # One lag for all: the file's own estimate, which rests on all evidence.
-        pieces = [replace(pieces[0], offset_ms=verdict.offset_ms)]
+    if len(pieces) == 1:
+        # One lag or line for all: the file's own estimate, which rests on all evidence.
+        offset_ms = _line_at_zero(verdict, drift) if drift else verdict.offset_ms
+        pieces = [replace(pieces[0], offset_ms=offset_ms)]
     if not force and not drift and all(abs(p.offset_ms) <= GOOD_ENOUGH_MS for p in pieces):
         return NOTHING
     kind: Kind = "splices" if len(pieces) > 1 else "drift" if drift else "constant"
@@ -113,6 +114,17 @@ def _lines(verdict: Verdict, drift: float) -> list[Piece]:
         offset_ms = segment.offset_ms - drift * (_middle(segment) - start_s) / 60.0
         pieces.append(Piece(start_s, None, offset_ms, drift))
     return pieces
+
+
+def _line_at_zero(verdict: Verdict, drift: float) -> float:
+    """Lag in ms at the file's beginning of the line through all decided stretches."""
+    assert verdict.offset_ms is not None
+    known = [s for s in verdict.segments if s.offset_ms is not None and s.end_s > s.start_s]
+    total_s = sum(s.end_s - s.start_s for s in known)
+    if not total_s:
+        return verdict.offset_ms
+    at_zero = ((s.offset_ms or 0.0) - drift * _middle(s) / 60.0 for s in known)
+    return sum(x * (s.end_s - s.start_s) for x, s in zip(at_zero, known, strict=True)) / total_s
 
 
 def _middle(segment: Segment) -> float:

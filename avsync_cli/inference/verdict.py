@@ -36,6 +36,7 @@ from avsync_cli.inference.posterior import (
     mass,
     window_votes,
 )
+from avsync_cli.inference.speeds import find_wrong_speed
 from avsync_cli.timebase import FRAME_MS, HOP_MS
 
 NO_EVIDENCE = "nothing could be judged"
@@ -112,6 +113,12 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
         return _nothing(evidence, tolerance, offsets)
     parts = _stretches(evidence, windows, offsets, constants, tolerance)
     statuses = [_status(p, constants, tolerance) for p in parts]
+    if all(status == "undecided" for status in statuses):
+        wrong_speed = find_wrong_speed(evidence.block_curves, evidence.offsets_ms, constants)
+        if wrong_speed is not None:
+            drift, windows = wrong_speed
+            parts = _stretches(evidence, windows, offsets, constants, tolerance, drift)
+            statuses = [_status(p, constants, tolerance) for p in parts]
     weights = np.array([p.blocks for p in parts])
     chosen, status = _speaks(statuses, weights)
     main = parts[chosen]
@@ -120,7 +127,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     blocks = np.array([w.blocks for w in windows])
     score = (np.stack([fair_logits(w, constants) for w in windows]) * blocks[:, None]).sum(axis=0)
     decided = status != "undecided"
-    drift = main.drift if decided else None
+    found = main.drift if decided else None
     duration_s = evidence.media.duration_s
     return Verdict(
         status,
@@ -129,12 +136,12 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
         _direction(main.offset_ms) if decided else "none",
         main.answer.confidence,
         min(_p_sync(p, offsets, tolerance) for p in parts),
-        None if drift is None else drift.ms_per_min,
+        None if found is None else found.ms_per_min,
         _reasons(evidence, main, status, segments, offsets, tolerance),
         _with_gaps(segments, windows),
         curve / curve.sum(),
         score / blocks.sum(),
-        None if drift is None else drift.ci_ms_per_min,
+        None if found is None else found.ci_ms_per_min,
         min(1.0, evidence.judged_s / duration_s) if duration_s > 0 else 0.0,
     )
 
@@ -156,13 +163,18 @@ def _stretches(
     offsets: np.ndarray,
     constants: Constants,
     tolerance: Tolerance,
+    drift: Drift | None = None,
 ) -> list[_Part]:
-    """Neighbouring windows with one course each: usually all of them with one offset."""
+    """Neighbouring windows with one course each: usually all of them with one offset.
+
+    A drift is looked for unless one is given.
+    """
     votes, scores = window_votes(windows, constants)
     logits = np.stack([fair_logits(w, constants) for w in windows])
     blocks = np.array([w.blocks for w in windows])
     times_s = np.array([(w.start_s + w.end_s) / 2 for w in windows])
-    drift = find_drift(votes, scores, times_s, offsets, constants)
+    if drift is None:
+        drift = find_drift(votes, scores, times_s, offsets, constants)
     if drift is not None:
         beyond = np.full(len(windows), -np.log(len(offsets)))
         votes = without_drift(votes, offsets, times_s, drift, beyond)

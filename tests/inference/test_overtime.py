@@ -171,3 +171,19 @@ def test_causes(rate: float, words: str) -> None:
 
 def test_no_cause_for_any_drift() -> None:
     assert likely_cause(Drift(40.0, (39.0, 41.0), 0.0)) == ""
+
+
+@pytest.mark.parametrize("rate", [2500.0, -2400.0, -4875.0, 5306.1])
+def test_sound_at_the_wrong_speed_is_found_by_single_blocks(rate: float) -> None:
+    # In sync at the start; after half a minute at most the lag has left the scan for good.
+    verdict = judge(film(lambda t: rate * t / 60, 300.0, seed=2))
+    assert verdict.status == "out_of_sync"
+    assert verdict.drift_ms_per_min == pytest.approx(rate, rel=0.03)  # 24:25 or 23.976:25
+    assert any("frames a second" in r or "kHz" in r for r in verdict.reasons)
+
+
+def test_noise_has_no_speed() -> None:
+    for seed in range(3):
+        verdict = judge(film(lambda t: 5000.0, 300.0, seed, wrong_share=1.0))
+        assert verdict.drift_ms_per_min is None
+        assert verdict.status == "undecided"

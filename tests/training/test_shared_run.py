@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from avsync_cli.model.checkpoint import load_tensors
 from avsync_cli.training.cache import CachedClip
@@ -26,8 +25,9 @@ from avsync_cli.training.options import TrainOptions
 out, *folders = map(Path, sys.argv[1:])
 clips = [_open_entry(Clip(f, source=str(i), kind="talking"), f) for i, f in enumerate(folders)]
 loop.prepare = lambda *_: (clips, [], [])
-loop.train(TrainOptions(out, out, out, steps=6, batch=4, warmup=2, val_every=100, synthetic=0,
-    workers=0, seed=3, precision="fp32", device="cpu", negatives=3))
+for steps in (1, 6):
+    loop.train(TrainOptions(out, out, out, steps=steps, batch=4, warmup=2, val_every=100,
+        synthetic=0, workers=0, seed=3, precision="fp32", device="cpu", negatives=3))
 """
 
 
@@ -56,18 +56,15 @@ def run(out: Path, clips: list[CachedClip], processes: int) -> list[dict[str, fl
 def test_two_processes_learn_what_one_does(tmp_path: Path, clips: list[CachedClip]) -> None:
     alone = run(tmp_path / "alone", clips, 1)
     shared = run(tmp_path / "shared", clips, 2)
-    assert len(alone) == len(shared) == 1
+    assert [x["step"] for x in alone] == [x["step"] for x in shared] == [1, 6]
+    # The first step is the same sum in another order. After it Adam, which at first steps by the
+    # sign of a gradient, lets rounding decide where a gradient is next to nothing.
     for name in ("loss", "contrastive", "pooled", "rank", "classes", "gradient"):
-        assert shared[0][name] == pytest.approx(alone[0][name], rel=2e-3), name
+        assert shared[0][name] == pytest.approx(alone[0][name], rel=2e-4), name
+        assert shared[1][name] == pytest.approx(alone[1][name], rel=2e-2), name
     ours = load_tensors(tmp_path / "shared" / "checkpoint" / "model.safetensors")
     theirs = load_tensors(tmp_path / "alone" / "checkpoint" / "model.safetensors")
-    moved = 0.0
-    for name, value in theirs.items():
-        # Six steps of Adam move a weight by up to 6e-3, whichever way rounding tips a gradient.
-        gap = (ours[name].float() - value.float()).abs()
-        if name.endswith("running_mean"):
-            torch.testing.assert_close(ours[name], value, rtol=2e-2, atol=2e-3, msg=name)
-        elif value.is_floating_point():
-            assert float(gap.mean()) < 3e-4, name
-            moved += float(gap.sum())
-    assert moved < 1e3
+    floats = [name for name, value in theirs.items() if value.is_floating_point()]
+    apart = sum(float((ours[n] - theirs[n]).square().sum()) for n in floats)
+    size = sum(float(theirs[n].square().sum()) for n in floats)
+    assert (apart / size) ** 0.5 < 0.01
