@@ -21,7 +21,13 @@ from avsync_cli.evaluation.windows import clip_curves
 from avsync_cli.inference.engine import Engine, load_engine
 from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
-from avsync_cli.inference.posterior import Constants, fair_logits, peak_height, window_votes
+from avsync_cli.inference.posterior import (
+    Constants,
+    agreement,
+    fair_logits,
+    peak_height,
+    window_votes,
+)
 from avsync_cli.inference.verdict import decide_verdict
 from avsync_cli.regions.stream import RegionPiece
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
@@ -193,9 +199,8 @@ def peak_heights(samples: list[Sample], constants: dict[str, float]) -> np.ndarr
         votes, _ = window_votes(windows, own)
         peak = int(np.argmax(votes.sum(axis=0)))
         logits = np.array([fair_logits(w, own)[peak] for w in windows])
-        floor = math.log(own.outlier / votes.shape[1])
-        agreeing = np.array([w.blocks for w in windows]) * (1.0 - np.exp(floor - votes[:, peak]))
-        heights.append(peak_height(logits, agreeing))
+        agreeing = agreement(votes[:, peak], votes.shape[1])
+        heights.append(peak_height(logits, np.array([w.blocks for w in windows]) * agreeing))
     return np.array(heights)
 
 

@@ -31,6 +31,9 @@ SEEDS = 160
 TRIED = 5
 """Slopes that are tried with steps, after ranking all by the line alone."""
 
+COINCIDENCES = 2
+"""Windows whose whole vote a slope must be worth beyond what a level lag explains."""
+
 CAUSES = (
     (1001 / 1000, "23.976 and 24, or 29.97 and 30, frames a second"),
     (25 / 24, "24 and 25 frames a second"),
@@ -149,7 +152,9 @@ def find_drift(
             tried.append((course(beside, about_s)[1], beside, about_s))
     gain, slope, about_s = max(tried)
     choices = 2 * STEEPEST_MS_PER_MIN / fineness
-    if gain - best_course(votes, price)[1] < constants.split_odds + math.log(max(choices, 2.0)):
+    # Among so many lines some pass through two or three wrong peaks more than any level one does.
+    chance = COINCIDENCES * (price - constants.split_odds) + math.log(max(choices, 2.0))
+    if gain - best_course(votes, price)[1] < constants.split_odds + chance:
         return None
     runs, _ = course(slope, about_s)
     slope, error = _regressed(scores, times_s, offsets, constants, slope, runs, about_s)

@@ -38,6 +38,7 @@ class Constants:
             in the height of the peak (log-odds "in sync" of the windows that vote for it). Speech
             laid over other speech has a best offset too, but its peak is low. The defaults, for a
             model that was not calibrated, trust every peak.
+        common_odds: odds, before the windows are compared, that they have one offset in common.
         jitter_ms: standard deviation of what no amount of evidence removes: decode, distance to
             the microphone, habits of the speaker.
         undecided_below: least confidence of an answer.
@@ -52,6 +53,7 @@ class Constants:
     file_outlier: float = 0.002
     match_scale: float = 0.0
     match_bias: float = 10.0
+    common_odds: float = 50.0
     jitter_ms: float = 8.0
     undecided_below: float = 0.8
     split_odds: float = 3.0
@@ -118,6 +120,46 @@ def peak_height(logits: np.ndarray, weights: np.ndarray) -> float:
     return float(logits.mean() if total <= 0.0 else (weights * logits).sum() / total)
 
 
+def agreement(votes: np.ndarray, offsets: int) -> np.ndarray:
+    """How much each window is for an offset, 0 (no more than for any other) to 1.
+
+    Args:
+        votes: (W,) log-probabilities of that offset.
+        offsets: how many there are.
+    """
+    return np.clip(1.0 - np.exp(-math.log(offsets) - votes), 0.0, 1.0)
+
+
+WRONG_SHARES = (0.3, 0.6, 0.85)
+"""Shares of windows about something else that are considered beside the usual one."""
+
+
+def common_evidence(votes: np.ndarray, constants: Constants) -> float:
+    """Log-odds that windows have one offset in common, against each having one of its own.
+
+    A single window says nothing of it (0). Of many windows with peaks all over the scan a few agree
+    by chance, but the others speak against it: how many wrong ones there are is not known
+    beforehand, so several shares are considered and averaged.
+
+    Args:
+        votes: (W, O) as of `window_votes`.
+        constants: the share of wrong windows that the votes were made with.
+    """
+    offsets = votes.shape[1]
+    sharp = np.maximum(np.exp(votes) - constants.outlier / offsets, 0.0)
+    sharp *= offsets / max(1.0 - constants.outlier, 1e-9)
+    found = []
+    for wrong in (constants.outlier, *WRONG_SHARES):
+        along = np.log(wrong + (1.0 - wrong) * sharp + 1e-12).sum(axis=0)
+        found.append(_log_mean(along))
+    return _log_mean(np.array(found))
+
+
+def _log_mean(logs: np.ndarray) -> float:
+    top = float(logs.max())
+    return top + math.log(float(np.exp(logs - top).mean()))
+
+
 def group_answer(
     votes: np.ndarray,
     scores: np.ndarray,
@@ -135,11 +177,11 @@ def group_answer(
     curve = blurred(posterior, offsets, constants.jitter_ms)
     # Where the peak lies between two steps is read from the unbounded scores of those windows
     # that vote for it: the votes themselves are cut off a step or two away.
-    floor = np.log(constants.outlier / len(offsets)) if constants.outlier > 0 else -np.inf
-    agreeing = 1.0 - np.exp(floor - votes[:, peak])
+    agreeing = agreement(votes[:, peak], len(offsets))
     height = peak_height(logits[:, peak], blocks * agreeing)
     belongs = 0.5 * (1.0 + math.tanh(0.5 * (constants.match_scale * height + constants.match_bias)))
-    wrong = 1.0 - belongs * (1.0 - constants.file_outlier)
+    common = constants.common_odds * math.exp(min(30.0, common_evidence(votes, constants)))
+    wrong = 1.0 - belongs * (1.0 - constants.file_outlier) * common / (1.0 + common)
     curve = (1.0 - wrong) * curve + wrong / len(offsets)
     offset = refined(offsets, (agreeing[:, None] * scores).sum(axis=0), peak)
     edge_ms = float(offsets[-1]) - min(float(FRAME_MS), float(offsets[-1]) / 4)

@@ -60,7 +60,7 @@ def film(
         [],
         MediaSummary(duration_s, 25.0, False, 640, 360, 16_000, 0),
         judged_s=8.0 * len(windows),
-        calibration={"scale": 0.8},
+        calibration={"scale": 0.8, "match_scale": 2.0, "match_bias": 1.0},
         block_curves=BlockCurves(np.array(starts), COARSE, np.array(singles, np.float16)),
     )
 
@@ -182,8 +182,26 @@ def test_sound_at_the_wrong_speed_is_found_by_single_blocks(rate: float) -> None
     assert any("frames a second" in r or "kHz" in r for r in verdict.reasons)
 
 
-def test_noise_has_no_speed() -> None:
-    for seed in range(3):
-        verdict = judge(film(lambda t: 5000.0, 300.0, seed, wrong_share=1.0))
+def test_noise_has_no_speed_and_no_lag() -> None:
+    for seed in range(8):
+        verdict = judge(film(lambda t: 5000.0, 300.0 + 100 * seed, seed, wrong_share=1.0))
         assert verdict.drift_ms_per_min is None
         assert verdict.status == "undecided"
+
+
+def test_sharp_peaks_all_over_the_place_are_no_lag() -> None:
+    rng = np.random.default_rng(5)
+    evidence = film(lambda t: 0.0, 480.0)
+    scattered = []
+    for window in evidence.windows:
+        curve = 12.0 * np.exp(-0.5 * ((OFFSETS - rng.uniform(-900, 900)) / 40.0) ** 2) - 4.0
+        scattered.append(WindowResult(window.start_s, window.end_s, curve, 8.0))
+    evidence.windows, evidence.block_curves = scattered, None
+    verdict = judge(evidence)
+    assert verdict.status == "undecided"
+    # ... but a third of the windows in agreement is a lag.
+    for n in range(0, len(scattered), 3):
+        curve = 12.0 * np.exp(-0.5 * ((OFFSETS - 200.0) / 40.0) ** 2) - 4.0
+        window = evidence.windows[n]
+        scattered[n] = WindowResult(window.start_s, window.end_s, curve, 8.0)
+    assert judge(evidence).offset_ms == pytest.approx(200.0, abs=15.0)
