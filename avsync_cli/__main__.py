@@ -1,45 +1,48 @@
 """The program: runs the command line and turns every end into a line and an exit code.
 
 Exit codes: 0 all in sync, 1 at least one file out of sync, 2 usage, configuration or missing
-ffmpeg, 3 a file undecided or unreadable (and none out of sync), 70 internal error, 130
-interrupted, 141 the reader of our output went away, 143 terminated.
+ffmpeg, 3 a file undecided or unreadable (and none out of sync), 70 internal error, 129 hung up,
+130 interrupted, 141 the reader of our output went away, 143 terminated.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
-from avsync_cli.errors import (
-    EXIT_INTERNAL,
-    EXIT_INTERRUPTED,
-    EXIT_TERMINATED,
-    AvsyncError,
-)
+from avsync_cli.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, AvsyncError
+from avsync_cli.interrupt import Terminated, guarded
 
 EXIT_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended; 1 would say "out of sync"."""
 
 
-class Terminated(BaseException):
-    """SIGTERM, as an exception, so that ffmpeg is stopped and temporary files are removed."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run avsync with `argv` (without the program's name) and return its exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
-    previous = _on_sigterm()
+    try:
+        with guarded():
+            return _ended(args)
+    except KeyboardInterrupt:  # in the few instructions around the work itself
+        return EXIT_INTERRUPTED
+    except Terminated as signalled:
+        return signalled.exit_code
+
+
+def _ended(args: list[str]) -> int:
+    """Run, and turn whatever ended it into a line and an exit code."""
     try:
         return _run(args)
     except KeyboardInterrupt:
         _say("interrupted")
+        _flush()
         return EXIT_INTERRUPTED
-    except Terminated:
+    except Terminated as signalled:
         _say("terminated")
-        return EXIT_TERMINATED
+        _flush()
+        return signalled.exit_code
     except BrokenPipeError:
         return _reader_gone()
     except AvsyncError as error:
@@ -52,9 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         say_internal(error, trace=_wants_trace(args))
         return EXIT_INTERNAL
-    finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
 
 
 def _run(args: list[str]) -> int:
@@ -67,15 +67,11 @@ def _run(args: list[str]) -> int:
     return code
 
 
-def _on_sigterm() -> signal.Handlers | None:
-    def handler(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    try:
-        before = signal.signal(signal.SIGTERM, handler)
-    except ValueError:  # not in the main thread: somebody else's process, somebody else's signals
-        return None
-    return before if isinstance(before, signal.Handlers) else None
+def _flush() -> None:
+    """Write out what a signal held up, now: here a reader who never reads cannot hold up the end,
+    as he could when Python itself flushes on its way out."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
 
 
 def _reader_gone() -> int:

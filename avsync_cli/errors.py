@@ -59,6 +59,12 @@ class DataError(AvsyncError):
     """A manifest, folder or cache for training or evaluation that cannot be used."""
 
 
+class WorkerError(AvsyncError):
+    """The processes or the cluster that were to judge files cannot work at all."""
+
+    exit_code = EXIT_INTERNAL
+
+
 class MediaError(AvsyncError):
     """A media file that cannot be judged; one such file never stops a batch."""
 
@@ -83,6 +89,10 @@ class NoSoundError(MediaError):
 
 class TooShortError(MediaError):
     """Fewer frames or less sound than one block needs."""
+
+
+class TooLargeError(MediaError):
+    """The file claims a size, rate or length beyond what avsync takes on."""
 
 
 class DecodeError(MediaError):

@@ -14,12 +14,13 @@ from tests.conftest import REPO
 PACKAGE = REPO / "avsync_cli"
 
 LAYERS = [
-    {"errors", "timebase", "_version"},
-    {"config"},
+    {"errors", "timebase", "_version", "ort"},
+    {"config", "interrupt"},
     {"media"},
     {"model", "regions"},
     {"report", "inference", "training", "evaluation"},
     {"api"},
+    {"batch"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -29,6 +30,7 @@ SIDEWAYS = {
     # Reports are handed the values that inference makes; they know its records, not its work.
     ("report", "inference.evidence"),
     ("report", "evaluation.protocol"),
+    ("report", "evaluation.records"),
     # Training and evaluation judge with the very code that users run.
     ("training", "inference"),
     ("evaluation", "inference"),

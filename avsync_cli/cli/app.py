@@ -8,13 +8,12 @@ from typing import Annotated
 
 import typer
 
-from avsync_cli.cli import evaluate, export, offset_scan, score, train
+from avsync_cli.cli import evaluate, explain, export, fix, offset_scan, score, train
 from avsync_cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, UsageError
 
 app = typer.Typer(
     name="avsync",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -31,9 +30,11 @@ def help_text(function: Callable[..., None]) -> str:
 COMMANDS: dict[str, Callable[..., None]] = {
     "score": score.score,
     "offset-scan": offset_scan.offset_scan,
+    "fix": fix.fix,
     "train": train.train,
     "eval": evaluate.evaluate,
     "export": export.export,
+    "explain": explain.explain,
 }
 for _name, _function in COMMANDS.items():
     app.command(_name, help=help_text(_function))(_function)
@@ -65,9 +66,11 @@ def root(
 
       avsync score holiday.mp4                 a verdict, and what it rests on
       avsync offset-scan --range 2s movie.mp4  the offset, its interval, the curve
+      avsync fix movie.mp4 -o fixed.mp4        a copy in sync, measured again
       avsync score --json -r recordings/       a folder, for a script
 
-    An offset above 0 means that the sound is late: it comes after the picture.
+    An offset above 0 means that the sound is late: it comes after the picture. What the other
+    numbers mean: avsync explain.
 
     Exit codes: 0 in sync, 1 out of sync, 2 usage, 3 undecided or unreadable, 70 internal error.
     """

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 _DATA = "What to measure on"
+_WHAT = "What to measure"
 _OUT = "Output"
 
 
@@ -20,6 +21,16 @@ def evaluate(
     model: Annotated[
         str, typer.Option("--model", metavar="NAME|DIR", help="A bundled model, or a folder.")
     ] = "default",
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare",
+            metavar="NAME|DIR",
+            help="Another model on the same windows, a checkpoint, a trained baseline, or motion; "
+            "may be given again.",
+            show_default=False,
+        ),
+    ] = None,
     split: Annotated[
         str,
         typer.Option(
@@ -36,12 +47,45 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    own_zero: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--own-zero",
+            metavar="SOURCE",
+            help="A source (or pattern) whose clips carry an offset of their own; may be given "
+            "again.",
+            rich_help_panel=_DATA,
+            show_default=False,
+        ),
+    ] = None,
+    parts: Annotated[
+        str,
+        typer.Option(
+            "--parts",
+            metavar="NAMES",
+            help="windows, shifts, certainty, showcase; windows if left out, all with --report.",
+            rich_help_panel=_WHAT,
+            show_default=False,
+        ),
+    ] = "",
     windows: Annotated[
         str,
-        typer.Option("--windows", metavar="TIMES", help="Window lengths, whole seconds."),
-    ] = "1s,2s,3s,5s",
+        typer.Option(
+            "--windows",
+            metavar="LENGTHS",
+            help="Window lengths, in frames of 40 ms (15f) or times.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = "5f,7f,9f,11f,13f,15f,1s,2s,5s",
     windows_a_clip: Annotated[
-        int, typer.Option("--windows-a-clip", min=1, metavar="N", help="Most windows of a clip.")
+        int,
+        typer.Option(
+            "--windows-a-clip",
+            min=1,
+            metavar="N",
+            help="Most windows of a track.",
+            rich_help_panel=_WHAT,
+        ),
     ] = 6,
     shifts: Annotated[
         str,
@@ -50,12 +94,23 @@ def evaluate(
             metavar="MS,MS",
             help="Also write the files anew with the sound moved by these, and judge them: "
             "-400,-120,80,240.",
+            rich_help_panel=_WHAT,
             show_default=False,
         ),
     ] = "",
     range_: Annotated[
-        str, typer.Option("--range", metavar="TIME", help="Range of the scan of moved files.")
+        str,
+        typer.Option(
+            "--range",
+            metavar="TIME",
+            help="Range of the scan of moved files.",
+            rich_help_panel=_WHAT,
+        ),
     ] = "1s",
+    seed: Annotated[
+        int,
+        typer.Option("--seed", metavar="N", help="Of all that is drawn.", rich_help_panel=_WHAT),
+    ] = 0,
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -67,6 +122,15 @@ def evaluate(
     workers: Annotated[
         int, typer.Option("--workers", min=0, metavar="N", help="Processes; 0 is one a core.")
     ] = 0,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="DIR",
+            help="Measure everything, and write tables and figures to DIR.",
+            rich_help_panel=_OUT,
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON document.", rich_help_panel=_OUT)
     ] = False,
@@ -86,56 +150,74 @@ def evaluate(
     [bold]Examples[/bold]
 
       avsync eval clips.csv --split test
-      avsync eval videos/ --model models/first --windows 1s,2s
+      avsync eval clips.csv --split test --report report/ --own-zero 'lab/*'
+      avsync eval clips.csv --compare models/none --compare runs/syncnet/best --compare motion
       avsync eval clips.csv --shifts -400,-120,80,240 --json -o figures.json
 
     By source and window length: how often the offset is found within one frame, and how often a
-    pair in sync is told from a shifted one. With --shifts also how the estimate moves when the
-    sound is moved in the file.
+    pair in sync is told from a shifted one. With --report also known shifts, calibration, what
+    answers cost, by speaker too, as tables and figures. With --shifts also how the estimate moves
+    when the sound is moved in the file.
     """
+    from avsync_cli.cli.extras import train_extra
     from avsync_cli.cli.output import OutputClosed, Sink
     from avsync_cli.cli.progress import StageProgress
     from avsync_cli.config import check_range_ms, parse_duration_ms
-    from avsync_cli.evaluation.protocol import EvalOptions
+    from avsync_cli.evaluation.protocol import PARTS, EvalOptions
     from avsync_cli.evaluation.protocol import evaluate as measure
     from avsync_cli.report.evaluation import evaluation_json, evaluation_lines
+    from avsync_cli.report.evaluation_folder import check_folder, write_folder
 
+    wanted = tuple(word.strip() for word in parts.split(",") if word.strip())
     options = EvalOptions(
         data=data,
         cache=cache or user_cache(),
         model=model,
+        compare=tuple(compare or ()),
         split=split,
         kinds=tuple(kind or ()),
+        own_zero=tuple(own_zero or ()),
         contexts=_window_frames(windows),
         windows_a_clip=windows_a_clip,
+        parts=wanted or (PARTS if report is not None else ("windows",)),
         shifts_ms=_shifts_ms(shifts),
         range_ms=check_range_ms(parse_duration_ms(range_)),
+        seed=seed,
         workers=workers,
-    )
+    ).checked()
+    if report is not None:
+        check_folder(report)
     with Sink(output, machine=json, color=True) as sink:
-        with StageProgress() as progress:
-            report = measure(options, progress)
+        # Only baselines and checkpoints need the extra; exported models do not.
+        with train_extra("eval"), StageProgress() as progress:
+            found = measure(options, progress)
+        if report is not None:
+            write_folder(found, report)
         try:
             if json:
-                sink.write(evaluation_json(report))
+                sink.write(evaluation_json(found))
             else:
-                sink.write_lines(evaluation_lines(report))
+                sink.write_lines(evaluation_lines(found))
         except OutputClosed:
             raise BrokenPipeError from None
 
 
 def _window_frames(text: str) -> tuple[int, ...]:
-    """Frames of every window length in `text`; each a whole number of blocks."""
+    """Frames of every window length in `text`: "15f", or a time that is whole frames."""
     from avsync_cli.config import parse_duration_ms
     from avsync_cli.errors import UsageError
-    from avsync_cli.timebase import BLOCK_FRAMES, FPS
+    from avsync_cli.timebase import FPS
 
     frames = []
-    for word in text.split(","):
-        count = parse_duration_ms(word) * FPS / 1000.0
-        if count < BLOCK_FRAMES or count % BLOCK_FRAMES:
-            hint = "a window is one or more blocks of a second: 1s,2s,5s"
-            raise UsageError(f"no window can be {word.strip()} long", hint)
+    for word in map(str.strip, text.split(",")):
+        number = word.removesuffix("f")
+        if number != word and number.isdecimal():
+            count = float(number)
+        else:
+            count = parse_duration_ms(word) * FPS / 1000.0
+        if count < 5 or not count.is_integer():
+            hint = "a window is whole frames, five or more: 5f,15f,1s,2s,5s"
+            raise UsageError(f"no window can be {word} long", hint)
         frames.append(int(count))
     return tuple(sorted(set(frames)))
 

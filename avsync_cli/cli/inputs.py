@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -111,3 +112,22 @@ def _shown(name: str) -> str:
     from avsync_cli.report.words import safe_text
 
     return "stdin" if name == "-" else safe_text(name)
+
+
+def take_shard(files: Sequence[str], shard: str) -> list[str]:
+    """The part "i/n" of the files: of all, sorted by the bytes of their names, every n-th.
+
+    The same list in any order gives the same parts on every machine, no file is in two, and their
+    sizes differ by at most one; a part may be empty.
+
+    Raises:
+        UsageError: `shard` is not 1/n to n/n.
+
+    >>> take_shard(["b", "c", "a"], "1/2"), take_shard(["a", "b", "c"], "2/2")
+    (['a', 'c'], ['b'])
+    """
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", shard.strip())
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise UsageError(f"{shard!r} is no shard", "write 1/8 for the first of eight, up to 8/8")
+    return sorted(files, key=os.fsencode)[number - 1 :: count]

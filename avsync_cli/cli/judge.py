@@ -7,17 +7,18 @@ be judged becomes an entry among the failures, and the batch goes on.
 from __future__ import annotations
 
 import sys
-import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from avsync_cli.api import Excerpt, analyse_file, load_model
-from avsync_cli.cli.inputs import expand_inputs
+from avsync_cli.api import Excerpt, load_model
+from avsync_cli.cli.inputs import expand_inputs, take_shard
 from avsync_cli.cli.output import OutputClosed, Sink, say, say_error
-from avsync_cli.cli.progress import FileProgress
+from avsync_cli.cli.pictures import PictureWriter, Wanted, check_wanted
+from avsync_cli.cli.progress import BatchProgress
 from avsync_cli.config import (
     Command,
     Settings,
@@ -26,6 +27,7 @@ from avsync_cli.config import (
     check_step_ms,
     load_settings,
     parse_duration_ms,
+    suggestion,
     tolerance_profile,
 )
 from avsync_cli.errors import (
@@ -33,16 +35,20 @@ from avsync_cli.errors import (
     EXIT_INTERNAL,
     EXIT_OUT_OF_SYNC,
     EXIT_UNDECIDED,
-    MediaError,
+    EXIT_USAGE,
     UsageError,
 )
 
 if TYPE_CHECKING:
+    from avsync_cli.batch.journal import Journal
+    from avsync_cli.batch.task import Outcome
     from avsync_cli.inference.engine import Engine
     from avsync_cli.inference.evidence import FileReport
     from avsync_cli.report.machine import Failure, Tool
 
 Form = Literal["text", "json", "jsonl", "csv"]
+
+ENGINES = ("local", "ray")
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,16 @@ class Flags:
     jsonl: bool
     csv: bool
     output: Path | None
+    beside: Wanted
     all_blocks: bool
     quiet: bool
     verbose: int
     no_color: bool
     exit_zero: bool
+    jobs: int | None
+    resume: Path | None
+    shard: str | None
+    engine: str
     threads: int | None
     config: Path | None
 
@@ -84,11 +95,15 @@ class Job:
     files: list[str]
     form: Form
     output: Path | None
+    beside: Wanted
     all_blocks: bool
     quiet: bool
     verbose: int
     color: bool
     exit_zero: bool
+    jobs: int | None
+    resume: Path | None
+    engine: str
 
 
 def judge(command: Command, flags: Flags) -> int:
@@ -101,7 +116,9 @@ def judge(command: Command, flags: Flags) -> int:
     job = check(command, flags)
     if job.verbose:
         _log_to_stderr(job.verbose)
-    engine = load_model(job.settings.model, job.settings.attention, job.settings.threads)
+    # Where others do the work, the model is loaded only to see that it can be, and its name.
+    threads = job.settings.threads if job.jobs is None and job.engine == "local" else 1
+    engine = load_model(job.settings.model, job.settings.attention, threads)
     with Sink(job.output, machine=job.form != "text", color=job.color) as sink:
         try:
             return _Run(job, engine, sink).all()
@@ -118,6 +135,7 @@ def check(command: Command, flags: Flags) -> Job:
     forms: list[Form] = [form for form, on in _forms(flags) if on]
     if len(forms) > 1:
         raise UsageError(f"--{forms[0]} and --{forms[1]} exclude each other", "choose one")
+    _check_batch(flags, forms)
     typed = {
         "range_ms": _checked(flags.range, lambda t: check_range_ms(parse_duration_ms(t))),
         "step_ms": _checked(flags.step, lambda t: check_step_ms(parse_duration_ms(t, "ms"))),
@@ -138,19 +156,27 @@ def check(command: Command, flags: Flags) -> Job:
     if excerpt.duration_s == 0.0:
         raise UsageError("a duration of 0 leaves nothing to judge", "leave --duration out")
     files = expand_inputs(flags.files, flags.files_from, flags.recursive)
-    _check_output(flags.output, files)
+    if flags.shard is not None:
+        files = take_shard(files, flags.shard)
+    _check_output("--output", flags.output, files)
+    _check_output("--resume", flags.resume, files)
+    check_wanted(flags.beside, flags.output, files)
     return Job(
         command=command,
         settings=settings,
         excerpt=excerpt,
         files=files,
-        form=forms[0] if forms else "text",
+        form="jsonl" if flags.resume else forms[0] if forms else "text",
         output=flags.output,
+        beside=flags.beside,
         all_blocks=flags.all_blocks,
         quiet=flags.quiet,
         verbose=flags.verbose,
         color=not flags.no_color,
         exit_zero=flags.exit_zero,
+        jobs=flags.jobs,
+        resume=flags.resume,
+        engine=flags.engine,
     )
 
 
@@ -162,6 +188,7 @@ class _Run:
         from avsync_cli.report import machine
 
         self.job, self.engine, self.sink = job, engine, sink
+        self.journal: Journal | None = None
         self.curve = job.command == "offset-scan"
         self.tool: Tool = machine.Tool(__version__, engine.name, engine.backend)
         profile = tolerance_profile(job.settings.tolerance)
@@ -170,21 +197,30 @@ class _Run:
         self.failures: list[Failure] = []
         self.counts: Counter[str] = Counter()
         self.internal = False
+        self.beside = PictureWriter(
+            job.beside, job.excerpt, self.tool, job.command, quiet=job.quiet
+        )
 
     def all(self) -> int:
         """Judge every file, write the answer, and say at the end what could not be judged."""
         from avsync_cli.report import machine
 
-        if self.job.form == "csv":
-            self.sink.write(machine.csv_header())
-        for number, path in enumerate(self.job.files):
-            outcome = self._one(path, number)
-            if isinstance(outcome, machine.Failure):
-                self.failures.append(outcome)
-                self.counts["error"] += 1
-            else:
-                self.counts[outcome.verdict.status] += 1
-            self._write(outcome)
+        with self._opened_journal() as self.journal:
+            files = self._take_up()
+            if self.job.form == "csv":
+                self.sink.write(machine.csv_header())
+            job = self.job
+            with (
+                BatchProgress(files, shown=not job.quiet, color=job.color) as progress,
+                closing(self._outcomes(files, progress)) as outcomes,
+            ):
+                for outcome in outcomes:
+                    self._count(outcome)
+                    progress.tell(self.counts)
+                    with progress.hidden():
+                        self._write(outcome.result)
+                        self._write_beside(outcome.result)
+        self.beside.finish()
         if self.job.form == "json":
             document = machine.document(
                 self.reports, self.failures, self.tool, self.tolerance, curve=self.curve
@@ -193,32 +229,70 @@ class _Run:
         self._summarise()
         return self._exit_code()
 
-    def _one(self, path: str, number: int) -> FileReport | Failure:
-        from avsync_cli.report.machine import Failure
-        from avsync_cli.report.words import safe_text
+    def _opened_journal(self) -> Journal | nullcontext[None]:
+        if self.job.resume is None:
+            return nullcontext()
+        from avsync_cli.batch.journal import Journal
 
-        job, total = self.job, len(self.job.files)
-        label = safe_text(Path(path).name)
-        label = f"{number + 1}/{total} {label}" if total > 1 else label
-        shown = not job.quiet
-        try:
-            with FileProgress(label, shown=shown, color=job.color) as progress:
-                return analyse_file(path, job.settings, self.engine, job.excerpt, progress)
-        except MediaError as error:
-            return Failure(path, error.message, error.hint)
-        except (OutputClosed, UsageError):
-            raise
-        except Exception as error:
-            if _is_everybodys(error):
-                raise
-            # A fault of ours on one file: the others still deserve their answers, and the exit
-            # code tells.
+        return Journal(self.job.resume, self.tool, self.tolerance, curve=self.curve)
+
+    def _take_up(self) -> list[str]:
+        """The files still to judge; those that the journal holds are counted as it says."""
+        if self.journal is None:
+            return self.job.files
+        held = self.journal.held
+        for path in self.job.files:
+            if path in held:
+                self.counts[held[path].status] += 1
+                failure = held[path].failure
+                self.failures += [] if failure is None else [failure]
+        left = [path for path in self.job.files if path not in held]
+        if len(left) < len(self.job.files) and not self.job.quiet:
+            say(f"{len(self.job.files) - len(left)} files already in {self.job.resume}")
+        return left
+
+    def _outcomes(
+        self, files: list[str], progress: BatchProgress
+    ) -> Generator[Outcome, None, None]:
+        """What becomes of each file: as they finish for JSON lines, else in order of input."""
+        from avsync_cli.batch.task import Task, one_by_one
+
+        job = self.job
+        task = Task(job.settings, job.excerpt, job.verbose)
+        if job.engine == "ray":
+            from avsync_cli.batch.on_ray import on_ray
+
+            found = on_ray(task, files, job.jobs or 0, progress)
+        elif job.jobs is not None and files:
+            from avsync_cli.batch.processes import side_by_side
+
+            found = side_by_side(task, files, min(job.jobs, len(files)), progress)
+        else:
+            found = one_by_one(task, self.engine, files, progress)
+        early: dict[int, Outcome] = {}
+        written = 0
+        with closing(found):
+            for number, outcome in found:
+                if job.form == "jsonl":
+                    yield outcome
+                    continue
+                early[number] = outcome
+                while written in early:
+                    yield early.pop(written)
+                    written += 1
+
+    def _count(self, outcome: Outcome) -> None:
+        from avsync_cli.report.machine import Failure
+
+        if outcome.trace:  # a fault of ours: the exit code tells
             self.internal = True
-            if job.verbose >= 2:
-                sys.stderr.write("".join(traceback.format_exception(error)))
-            what = f"internal error: {type(error).__name__}: {error}".rstrip(": ")
-            hint = "run again with -vv for the whole trace, and report it"
-            return Failure(path, " ".join(f"{safe_text(path)}: {what}".split()), hint)
+            if self.job.verbose >= 2:
+                sys.stderr.write(outcome.trace)
+        if isinstance(outcome.result, Failure):
+            self.failures.append(outcome.result)
+            self.counts["error"] += 1
+        else:
+            self.counts[outcome.result.verdict.status] += 1
 
     def _write(self, outcome: FileReport | Failure) -> None:
         from avsync_cli.report import machine, terminal
@@ -226,7 +300,7 @@ class _Run:
         form = self.job.form
         if form == "jsonl":
             line = machine.json_line(outcome, self.tool, self.tolerance, curve=self.curve)
-            self.sink.write(line)
+            self._write_line(line)
         elif form == "csv":
             self.sink.write(machine.csv_row(outcome))
         elif isinstance(outcome, machine.Failure):
@@ -243,18 +317,38 @@ class _Run:
                 lines = terminal.render(outcome, layout, table=full, curve=full and self.curve)
                 self.sink.write_lines(lines)
 
+    def _write_beside(self, outcome: FileReport | Failure) -> None:
+        from avsync_cli.report.machine import Failure
+
+        if isinstance(outcome, Failure):
+            self.beside.fail(outcome)
+        else:
+            self.beside.take(outcome)
+
+    def _write_line(self, line: str) -> None:
+        if self.journal is None:
+            self.sink.write(line)
+            return
+        try:
+            self.journal.append(line)
+        except OSError as error:
+            what = f"cannot write {self.job.resume}: {error.strerror or error}"
+            raise UsageError(what, "make room, and run the same command again") from None
+
     def _summarise(self) -> None:
         from avsync_cli.report import terminal
 
-        batch = len(self.job.files) > 1
+        batch = len(self.job.files) != 1  # none at all is what a small batch leaves some shards
         if batch and not self.job.quiet:
-            say(terminal.summary(self.counts))
+            say(terminal.summary(self.counts) if self.counts else "0 files: none in this part")
         for failure in self.failures:
             say_error(failure.message, failure.hint)
 
     def _exit_code(self) -> int:
         if self.internal:
             return EXIT_INTERNAL
+        if self.beside.failed:  # not what was asked for, whatever the verdicts
+            return EXIT_USAGE
         if self.job.exit_zero:
             return EXIT_IN_SYNC
         if self.counts["out_of_sync"]:
@@ -272,27 +366,33 @@ def _checked(text: str | None, check: Callable[[str], object]) -> object:
     return None if text is None else check(text)
 
 
-def _is_everybodys(error: Exception) -> bool:
-    """Whether `error` would meet every other file as well: no ffmpeg, a damaged model."""
-    from avsync_cli.errors import AvsyncError
+def _check_batch(flags: Flags, forms: list[Form]) -> None:
+    if flags.engine not in ENGINES:
+        hint = suggestion(flags.engine, ENGINES) or f"use one of {', '.join(ENGINES)}"
+        raise UsageError(f"unknown engine {flags.engine!r}", hint)
+    other = "--output" if flags.output else next((f"--{f}" for f in forms if f != "jsonl"), "")
+    if flags.resume is not None and other:
+        hint = "--resume writes JSON lines to its own file"
+        raise UsageError(f"--resume and {other} exclude each other", hint)
+    if flags.resume is not None and flags.beside.html is not None:
+        hint = "a page cannot show what an earlier run judged"
+        raise UsageError("--resume and --html exclude each other", hint)
 
-    return isinstance(error, (AvsyncError, BrokenPipeError))
 
-
-def _check_output(output: Path | None, files: list[str]) -> None:
+def _check_output(flag: str, output: Path | None, files: list[str]) -> None:
     if output is None:
         return
     if output.is_dir():
-        raise UsageError(f"--output {output} is a folder", "name a file in it")
+        raise UsageError(f"{flag} {output} is a folder", "name a file in it")
     if not output.absolute().parent.is_dir():
-        raise UsageError(f"--output: there is no folder {output.parent}", "make it first")
+        raise UsageError(f"{flag}: there is no folder {output.parent}", "make it first")
     for file in files:
         try:
             same = output.samefile(file)
         except OSError:  # one of them does not exist, so they are not the same
             continue
         if same:
-            raise UsageError(f"--output {output} would overwrite an input", "name another file")
+            raise UsageError(f"{flag} {output} would overwrite an input", "name another file")
 
 
 def _log_to_stderr(verbose: int) -> None:

@@ -24,11 +24,19 @@ def offset_scan(
     jsonl: options.Jsonl = False,
     csv: options.Csv = False,
     output: options.Output = None,
+    html: options.Html = None,
+    plot: options.Plot = None,
+    overlay: options.Overlay = None,
+    markers: options.Markers = None,
     all_blocks: options.AllBlocks = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
     no_color: options.NoColor = False,
     exit_zero: options.ExitZero = False,
+    jobs: options.Jobs = None,
+    resume: options.Resume = None,
+    shard: options.Shard = None,
+    engine: options.EngineName = "local",
     threads: options.Threads = None,
     config: options.Config = None,
 ) -> None:
@@ -38,12 +46,14 @@ def offset_scan(
 
       avsync offset-scan --range 2s movie.mp4    the curve, then the offset
       avsync offset-scan --range 10s --json interview.mkv
+      avsync offset-scan --plot curve.png --markers markers.edl take1.mov
       avsync offset-scan --csv -o offsets.csv "rushes/*.mxf"
 
     The curve shows how well the sound fits after it is moved by each offset; its peak is the
     offset. Above 0 the sound is late, below 0 early. The command that moves it back is printed.
     """
     from avsync_cli.cli.judge import Flags, judge
+    from avsync_cli.cli.pictures import Wanted
 
     flags = Flags(
         files=files or [],
@@ -62,11 +72,16 @@ def offset_scan(
         jsonl=jsonl,
         csv=csv,
         output=output,
+        beside=Wanted(html, plot, overlay, markers),
         all_blocks=all_blocks,
         quiet=quiet,
         verbose=verbose,
         no_color=no_color,
         exit_zero=exit_zero,
+        jobs=jobs,
+        resume=resume,
+        shard=shard,
+        engine=engine,
         threads=threads,
         config=config,
     )

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+from avsync_cli.config import ATTENTIONS, TOLERANCES
+
 _WHAT = "What to look for"
 _WHERE = "Which part of the file"
 _OUT = "Output"
+_BESIDE = "Files beside the answer"
 _INPUT = "Input"
+_BATCH = "Many files"
 
 Files = Annotated[
     list[str] | None,
@@ -62,6 +66,7 @@ Tolerance = Annotated[
         "40 ms early to 60 ms late.  \\[default: itu]",
         rich_help_panel=_WHAT,
         show_default=False,
+        autocompletion=lambda: list(TOLERANCES),
     ),
 ]
 Model = Annotated[
@@ -82,6 +87,7 @@ Attention = Annotated[
         help="The model's variant: none, temporal or spatio-temporal.",
         rich_help_panel=_WHAT,
         show_default=False,
+        autocompletion=lambda: list(ATTENTIONS),
     ),
 ]
 
@@ -120,6 +126,42 @@ Output = Annotated[
         rich_help_panel=_OUT,
     ),
 ]
+Html = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        help="Also write a page with figures and stills, complete in itself.",
+        rich_help_panel=_BESIDE,
+    ),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        metavar="FILE|DIR",
+        help="Also draw the offset curve: .png or .svg.",
+        rich_help_panel=_BESIDE,
+    ),
+]
+Overlay = Annotated[
+    Path | None,
+    typer.Option(
+        "--overlay",
+        metavar="FILE|DIR",
+        help="Also write the film with attention drawn on it: .mp4, .mov or .mkv.",
+        rich_help_panel=_BESIDE,
+    ),
+]
+Markers = Annotated[
+    Path | None,
+    typer.Option(
+        "--markers",
+        metavar="FILE|DIR",
+        help="Also list out-of-sync stretches for an editing program: .csv or .edl.",
+        rich_help_panel=_BESIDE,
+    ),
+]
 AllBlocks = Annotated[
     bool,
     typer.Option(
@@ -155,13 +197,54 @@ ExitZero = Annotated[
     typer.Option("--exit-zero", help="Exit with 0 whatever the verdicts.", rich_help_panel=_OUT),
 ]
 
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        max=256,
+        metavar="N",
+        help="Judge N files at a time, each in a process of its own.",
+        rich_help_panel=_BATCH,
+    ),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        "--resume",
+        metavar="FILE",
+        help="Add JSON lines to FILE, and skip files it already holds.",
+        rich_help_panel=_BATCH,
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Judge the I-th of N equal parts of the files, from 1/N to N/N.",
+        rich_help_panel=_BATCH,
+    ),
+]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="local|ray",
+        help="Where: on this machine, or on a Ray cluster.",
+        rich_help_panel=_BATCH,
+        autocompletion=lambda: ["local", "ray"],
+    ),
+]
+
 Threads = Annotated[
     int | None,
     typer.Option(
         "--threads",
         min=0,
         metavar="N",
-        help="Threads for the model; 0 is all cores.  \\[default: 0]",
+        help="Threads for each file; 0 shares all cores.  \\[default: 0]",
     ),
 ]
 Config = Annotated[

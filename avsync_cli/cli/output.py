@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
 import sys
 import traceback
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from avsync_cli.errors import UsageError
+from avsync_cli.interrupt import on_exit
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -47,9 +50,11 @@ class Sink:
         else:
             self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
             errors = "surrogateescape" if machine else "backslashreplace"
+            self._withdraw = on_exit(partial(self._part.unlink, missing_ok=True))
             try:
                 self._stream = self._part.open("x", encoding="utf-8", errors=errors)
             except OSError as error:
+                self._withdraw()
                 reason = error.strerror or str(error)
                 raise UsageError(f"cannot write {path}: {reason}", "check --output") from None
         self._color = color
@@ -67,23 +72,41 @@ class Sink:
     ) -> None:
         if self._part is None or self._path is None:
             return
-        self._stream.close()
-        if kind is None:
-            self._part.replace(self._path)
-        else:
+        try:
+            # What could not be written is tried once more here, and fails once more.
+            with contextlib.suppress(OSError) if kind else contextlib.nullcontext():
+                self._stream.close()
+            if kind is None:
+                self._part.replace(self._path)
+        except OSError as error:
+            raise self._cannot_write(error) from None
+        finally:
             self._part.unlink(missing_ok=True)
+            self._withdraw()
 
     def write(self, text: str) -> None:
         """Write `text` as it is, at once.
 
         Raises:
             OutputClosed: nobody reads stdout any more.
+            UsageError: it cannot be written, as on a full disk.
         """
         try:
             self._stream.write(text)
             self._stream.flush()
         except BrokenPipeError:
             raise OutputClosed from None
+        except OSError as error:
+            raise self._cannot_write(error) from None
+
+    def _cannot_write(self, error: OSError) -> UsageError:
+        where = "the standard output" if self._path is None else str(self._path)
+        if self._path is None:
+            abandon_stdout()
+        return UsageError(
+            f"cannot write {where}: {error.strerror or error}",
+            "make room there, or write somewhere else with --output",
+        )
 
     def write_lines(self, lines: Iterable[Text]) -> None:
         """Write styled lines, each on a line of its own however long.
@@ -107,6 +130,18 @@ class Sink:
         for line in lines:
             console.print(line, soft_wrap=True)
         self.write(buffer.getvalue())
+
+
+def abandon_stdout() -> None:
+    """Let what stdout could not take go nowhere: Python flushes it once more at exit, which must
+    not fail a second time."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(devnull, sys.stdout.fileno())
+    except (OSError, ValueError):  # stdout is no file, as under a test's capture
+        pass
+    finally:
+        os.close(devnull)
 
 
 def _prepare(stream: io.TextIOWrapper, machine: bool) -> None:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+
+LABEL_CHARS = 32
+"""Of a file's name beside its bar: with the bar it fits 80 columns."""
 
 
 class FileProgress:
@@ -43,6 +50,84 @@ class FileProgress:
         """Seconds of the file done, and in all; 0 in all means unknown."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done_s, total=total_s or None)
+
+
+class BatchProgress:
+    """Bars for a batch: one for the whole with what was found so far, one for each file that is
+    being judged; all gone when done. Does nothing off a terminal. With one file, only its bar.
+
+    Args:
+        files: as typed; told of by their number in this list.
+        shown: whether bars are wanted at all.
+        color: whether colours are.
+    """
+
+    def __init__(self, files: Sequence[str], *, shown: bool, color: bool) -> None:
+        self._bar: Progress | None = None
+        self._files = files
+        self._whole: TaskID | None = None
+        self._tasks: dict[int, TaskID] = {}
+        self._done = 0
+        if shown and files and sys.stderr.isatty():
+            self._bar = _bar(color)
+
+    def __enter__(self) -> BatchProgress:
+        if self._bar is not None:
+            self._bar.start()
+            if len(self._files) > 1:
+                total = len(self._files)
+                self._whole = self._bar.add_task(f"0/{total} files", total=total)
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def started(self, number: int) -> None:
+        """Show a file's bar."""
+        from avsync_cli.report.words import safe_text
+
+        if self._bar is not None:
+            label = safe_text(Path(self._files[number]).name)
+            label = label if len(label) <= LABEL_CHARS else f"{label[: LABEL_CHARS - 1]}…"
+            self._tasks[number] = self._bar.add_task(label, total=None)
+
+    def advanced(self, number: int, done_s: float, total_s: float) -> None:
+        """Seconds of the file done, and in all; 0 in all means unknown."""
+        if self._bar is not None and number in self._tasks:
+            self._bar.update(self._tasks[number], completed=done_s, total=total_s or None)
+
+    def ended(self, number: int) -> None:
+        """Take a file's bar away."""
+        self._done += 1
+        if self._bar is not None and number in self._tasks:
+            self._bar.remove_task(self._tasks.pop(number))
+            if self._whole is not None:
+                self._bar.advance(self._whole)
+
+    def tell(self, counts: Mapping[str, int]) -> None:
+        """Say what was found so far, by status."""
+        if self._bar is None or self._whole is None:
+            return
+        from avsync_cli.report.terminal import summary
+
+        found = summary(dict(counts)).partition(": ")[2]
+        total = len(self._files)
+        self._bar.update(self._whole, description=f"{self._done}/{total} files: {found}")
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Without the bars, so that an answer can be written where they are."""
+        if self._bar is None:
+            yield
+            return
+        self._bar.stop()
+        try:
+            yield
+        finally:
+            self._bar.start()
 
 
 class StageProgress:

@@ -24,11 +24,19 @@ def score(
     jsonl: options.Jsonl = False,
     csv: options.Csv = False,
     output: options.Output = None,
+    html: options.Html = None,
+    plot: options.Plot = None,
+    overlay: options.Overlay = None,
+    markers: options.Markers = None,
     all_blocks: options.AllBlocks = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
     no_color: options.NoColor = False,
     exit_zero: options.ExitZero = False,
+    jobs: options.Jobs = None,
+    resume: options.Resume = None,
+    shard: options.Shard = None,
+    engine: options.EngineName = "local",
     threads: options.Threads = None,
     config: options.Config = None,
 ) -> None:
@@ -39,6 +47,8 @@ def score(
       avsync score holiday.mp4                   table of blocks, then a verdict
       avsync score --tolerance ebu *.mov         by the EBU's limits
       avsync score --jsonl -r recordings/        a line of JSON a file
+      avsync score --jobs 4 --resume qc.jsonl -r recordings/
+      avsync score --html report.html film.mkv   a page with figures and stills
       avsync score --start 10:00 --duration 2m film.mkv
 
     Offsets up to a second either way are tried; use offset-scan for larger ones. An offset above
@@ -47,6 +57,7 @@ def score(
     stands is in sync.
     """
     from avsync_cli.cli.judge import Flags, judge
+    from avsync_cli.cli.pictures import Wanted
 
     flags = Flags(
         files=files or [],
@@ -65,11 +76,16 @@ def score(
         jsonl=jsonl,
         csv=csv,
         output=output,
+        beside=Wanted(html, plot, overlay, markers),
         all_blocks=all_blocks,
         quiet=quiet,
         verbose=verbose,
         no_color=no_color,
         exit_zero=exit_zero,
+        jobs=jobs,
+        resume=resume,
+        shard=shard,
+        engine=engine,
         threads=threads,
         config=config,
     )

@@ -32,6 +32,14 @@ def train(
         str | None,
         typer.Option("--attention", metavar="KIND", help="none, temporal or spatio-temporal."),
     ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline",
+            metavar="NAME",
+            help="Train a model to compare with instead: syncnet.",
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", metavar="N", rich_help_panel=_LEARNING)
     ] = None,
@@ -105,6 +113,7 @@ def train(
       avsync train clips.csv --out runs/temporal --attention temporal --steps 8000
       avsync train 'clips-{000..099}.tar' --out runs/large --cache /data/cache
       torchrun --nproc-per-node 8 -m avsync_cli train clips.csv --out runs/eight
+      avsync train clips.csv --out runs/syncnet --baseline syncnet
 
     Nothing is labelled by hand: moved sound is what the model learns to tell. Run the same
     command again to go on where a run was cut off. Needs the extra: pip install
@@ -133,6 +142,10 @@ def train(
         from avsync_cli.config import check_attention
 
         check_attention(attention)
+    if baseline not in (None, "syncnet"):
+        from avsync_cli.errors import UsageError
+
+        raise UsageError(f"unknown baseline {baseline!r}", "use --baseline syncnet")
     with train_extra("train"):
         from avsync_cli.training import loop
         from avsync_cli.training.options import TrainOptions
@@ -144,5 +157,10 @@ def train(
             **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
         )
         with StageProgress() as progress:
-            best = loop.train(options.checked(), progress)
+            if baseline is not None:
+                from avsync_cli.training.baseline_loop import train_baseline
+
+                best = train_baseline(options, progress)
+            else:
+                best = loop.train(options.checked(), progress)
     typer.echo(best)

@@ -19,12 +19,13 @@ from avsync_cli.errors import DataError
 from avsync_cli.evaluation.metrics import calibration_error
 from avsync_cli.evaluation.windows import clip_curves
 from avsync_cli.inference.engine import Engine, load_engine
-from avsync_cli.inference.evidence import Evidence
+from avsync_cli.inference.evidence import Evidence, Verdict
 from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
 from avsync_cli.inference.posterior import (
     Constants,
     agreement,
     fair_logits,
+    log_odds,
     peak_height,
     window_votes,
 )
@@ -182,7 +183,7 @@ def fit(samples: list[Sample]) -> dict[str, float]:
     return chosen
 
 
-PRIOR_ODDS = 4.0
+PRIOR_ODDS = 9.0
 """Odds that picture and sound of a file belong together, before anything is seen of it. Among
 people's files they are higher; for those who check dubs they are not, and a wrong answer costs
 more than none."""
@@ -217,6 +218,33 @@ def fit_match(
     return {"match_scale": scale, "match_bias": bias + math.log(PRIOR_ODDS)}
 
 
+def fit_confidence(
+    matched: list[Sample], swapped: list[Sample], constants: dict[str, float]
+) -> dict[str, float]:
+    """The line that makes the confidence come true among files of which some have no offset."""
+    odds: list[float] = []
+    right: list[float] = []
+    for sample in [*matched, *swapped]:
+        verdict = decide_verdict(replace(sample.evidence, calibration=constants), ITU)
+        odds.append(log_odds(verdict.confidence))
+        guess = _guess(verdict, sample.evidence)
+        right.append(float(abs(guess - sample.truth_ms) <= FRAME_MS))
+    share = 1.0 / (1.0 + PRIOR_ODDS)
+    weight = np.array(
+        [(1.0 - share) / len(matched)] * len(matched) + [share / len(swapped)] * len(swapped)
+    )
+    scale, bias = logistic_fit(np.array(odds), np.array(right), weight)
+    # A line that falls would call the doubtful sure: then there was nothing to learn from.
+    return {"confidence_scale": scale, "confidence_bias": bias} if scale > 0 else {}
+
+
+def _guess(verdict: Verdict, evidence: Evidence) -> float:
+    """The offset of an answer, or the likeliest where there is none."""
+    if verdict.offset_ms is not None:
+        return verdict.offset_ms
+    return float(evidence.offsets_ms[int(np.argmax(verdict.curve))])
+
+
 def outcome(samples: list[Sample], constants: dict[str, float]) -> dict[str, float]:
     """How confidence and truth agree under given constants.
 
@@ -229,10 +257,7 @@ def outcome(samples: list[Sample], constants: dict[str, float]) -> dict[str, flo
     confidence, right, decided, covered = [], [], [], []
     for sample in samples:
         verdict = decide_verdict(replace(sample.evidence, calibration=constants), ITU)
-        offsets = sample.evidence.offsets_ms
-        guess = verdict.offset_ms
-        if guess is None:
-            guess = float(offsets[int(np.argmax(verdict.curve))])
+        guess = _guess(verdict, sample.evidence)
         confidence.append(verdict.confidence)
         right.append(abs(guess - sample.truth_ms) <= FRAME_MS)
         decided.append(verdict.offset_ms is not None)
@@ -317,7 +342,10 @@ def calibrate(
     """
     matched = collect(engine, clips, seed, progress)
     constants = fit(matched) | fit_blocks(engine, clips)
-    constants |= fit_match(matched, collect(engine, clips, seed, progress, swapped=True), constants)
+    swapped = collect(engine, clips, seed, progress, swapped=True)
+    constants |= fit_match(matched, swapped, constants)
+    if swapped:
+        constants |= fit_confidence(matched, swapped, constants)
     measured = outcome(collect(engine, clips, seed + 1, progress), constants)
     strangers = collect(engine, clips, seed + 1, progress, swapped=True)
     measured["swapped_decided"] = outcome(strangers, constants)["decided"]

@@ -1,14 +1,20 @@
-"""Sums over many judgements: shares, calibration, and their spread."""
+"""Sums over many judgements: shares, calibration, risk, and their spread."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
+Item = TypeVar("Item")
+
+ROUNDS = 1000
+"""Draws of a bootstrap: the ends of a 95 % interval then move by less than they are wide."""
+
 
 def bootstrap_interval(
-    groups: Sequence[Sequence[float]], seed: int = 0, rounds: int = 1000
+    groups: Sequence[Sequence[float]], seed: int = 0, rounds: int = ROUNDS
 ) -> tuple[float, float]:
     """95 % interval of a mean over values that come in groups (sources, say).
 
@@ -33,6 +39,35 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def bootstrap_statistic(
+    groups: Sequence[Sequence[Item]],
+    statistic: Callable[[list[Item]], float],
+    seed: int = 0,
+    rounds: int = 200,
+) -> tuple[float, float]:
+    """95 % interval of any statistic of items that come in groups; see `bootstrap_interval`."""
+    filled = [list(g) for g in groups if len(g)]
+    if not filled:
+        return float("nan"), float("nan")
+    if len(filled) == 1:
+        filled = [[item] for item in filled[0]]
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(rounds):
+        drawn = rng.integers(len(filled), size=len(filled))
+        values.append(statistic([item for g in drawn for item in filled[g]]))
+    kept = [v for v in values if np.isfinite(v)]
+    if not kept:
+        return float("nan"), float("nan")
+    low, high = np.percentile(kept, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _bins(confidence: np.ndarray, bins: int) -> np.ndarray:
+    place: np.ndarray = np.minimum((confidence * bins).astype(int), bins - 1)
+    return place
+
+
 def calibration_error(confidence: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
     """Expected calibration error: mean distance of confidence and share of right answers.
 
@@ -43,10 +78,61 @@ def calibration_error(confidence: Sequence[float], right: Sequence[bool], bins: 
     hits = np.asarray(right, np.float64)
     if len(sure) == 0:
         return float("nan")
-    place = np.minimum((sure * bins).astype(int), bins - 1)
+    place = _bins(sure, bins)
     total = 0.0
     for b in range(bins):
         inside = place == b
         if inside.any():
             total += inside.mean() * abs(sure[inside].mean() - hits[inside].mean())
     return float(total)
+
+
+def reliability(
+    confidence: Sequence[float], right: Sequence[bool], bins: int = 10
+) -> list[tuple[float, float, int, float, float]]:
+    """The bins of a reliability diagram.
+
+    Returns:
+        (low, high, answers, mean confidence, share right) of every bin with answers, rising.
+    """
+    sure, hits = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
+    place = _bins(sure, bins)
+    rows = []
+    for b in range(bins):
+        inside = place == b
+        if inside.any():
+            mean, share = float(sure[inside].mean()), float(hits[inside].mean())
+            rows.append((b / bins, (b + 1) / bins, int(inside.sum()), mean, share))
+    return rows
+
+
+def risk_coverage(
+    confidence: Sequence[float], right: Sequence[bool]
+) -> list[tuple[float, float, float]]:
+    """Share answered against share of the answers that are wrong, as the bar for an answer falls.
+
+    El-Yaniv and Wiener, "On the Foundations of Noise-free Selective Classification", 2010. Answers
+    of equal confidence are given together.
+
+    Returns:
+        (least confidence, coverage 0..1, risk 0..1), coverage rising.
+    """
+    sure, hits = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
+    if len(sure) == 0:
+        return []
+    order = np.argsort(-sure, kind="stable")
+    sure, wrong = sure[order], np.cumsum(1.0 - hits[order])
+    last = np.flatnonzero(np.append(sure[1:] != sure[:-1], True))
+    count = len(sure)
+    return [(float(sure[k]), (int(k) + 1) / count, float(wrong[k]) / (int(k) + 1)) for k in last]
+
+
+def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Chance that a positive scores above a negative, ties counting half; NaN if there are none."""
+    positive, negative = np.asarray(positive, np.float64), np.asarray(negative, np.float64)
+    if len(positive) == 0 or len(negative) == 0:
+        return float("nan")
+    ranked = np.sort(negative)
+    below = np.searchsorted(ranked, positive, side="left")
+    up_to = np.searchsorted(ranked, positive, side="right")
+    return float((below + up_to).mean() / 2.0 / len(ranked))

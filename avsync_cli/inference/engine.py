@@ -288,8 +288,9 @@ def _checked_calibration(values: object) -> dict[str, float]:
 
 
 def _session(folder: Path, name: str, graph: bytes, threads: int) -> Any:
-    import onnxruntime as ort
+    from avsync_cli.ort import load_onnxruntime
 
+    ort = load_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = max(0, threads)
     options.inter_op_num_threads = 1

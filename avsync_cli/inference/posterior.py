@@ -38,6 +38,8 @@ class Constants:
             in the height of the peak (log-odds "in sync" of the windows that vote for it). Speech
             laid over other speech has a best offset too, but its peak is low. The defaults, for a
             model that was not calibrated, trust every peak.
+        confidence_scale, confidence_bias: line that turns the log-odds of the posterior's mass
+            around the offset into those of the confidence, fitted on held-out clips.
         common_odds: odds, before the windows are compared, that they have one offset in common.
         jitter_ms: standard deviation of what no amount of evidence removes: decode, distance to
             the microphone, habits of the speaker.
@@ -53,6 +55,8 @@ class Constants:
     file_outlier: float = 0.002
     match_scale: float = 0.0
     match_bias: float = 10.0
+    confidence_scale: float = 1.0
+    confidence_bias: float = 0.0
     common_odds: float = 50.0
     jitter_ms: float = 8.0
     undecided_below: float = 0.8
@@ -118,6 +122,19 @@ def peak_height(logits: np.ndarray, weights: np.ndarray) -> float:
     """Weighted mean of the windows' log-odds at the peak; their plain mean if none has weight."""
     total = float(weights.sum())
     return float(logits.mean() if total <= 0.0 else (weights * logits).sum() / total)
+
+
+def log_odds(share: float) -> float:
+    """Natural log of share to the rest; a millionth off 0 and 1, where it would have no end."""
+    inside = min(max(share, 1e-6), 1.0 - 1e-6)
+    return math.log(inside / (1.0 - inside))
+
+
+def _confidence(share: float, constants: Constants) -> float:
+    if (constants.confidence_scale, constants.confidence_bias) == (1.0, 0.0):
+        return share
+    odds = constants.confidence_scale * log_odds(share) + constants.confidence_bias
+    return 0.5 * (1.0 + math.tanh(odds / 2.0))
 
 
 def agreement(votes: np.ndarray, offsets: int) -> np.ndarray:
@@ -195,7 +212,7 @@ def group_answer(
         float(offsets[peak]),
         offset,
         (min(low, offset), max(high, offset)),
-        mass(offsets, curve, offset, FRAME_MS, FRAME_MS),
+        _confidence(mass(offsets, curve, offset, FRAME_MS, FRAME_MS), constants),
         mass(offsets, curve, 0.0, tolerance.early_ms, tolerance.late_ms),
         abs(float(offsets[peak])) > edge_ms or peak in (0, len(offsets) - 1),
     )

@@ -19,6 +19,7 @@ import numpy as np
 from avsync_cli.errors import NoPictureError, NoSoundError, TooShortError, UsageError
 from avsync_cli.media.clock import Epochs
 from avsync_cli.media.ffmpeg import display_name
+from avsync_cli.media.limits import check_audio, check_filler, check_video
 from avsync_cli.media.picture import PictureReader, frame_size
 from avsync_cli.media.probe import AudioTrack, MediaInfo, VideoTrack, probe
 from avsync_cli.media.sound import SoundReader
@@ -80,6 +81,7 @@ class Timeline:
         NoPictureError, NoSoundError: the track is not there.
         UsageError: an argument out of range.
         TooShortError: the file ends before `start_s`.
+        TooLargeError: it is beyond what `limits` allows, here or while iterating.
         DecodeError: while iterating, when nothing can be decoded or ffmpeg hangs.
     """
 
@@ -99,6 +101,7 @@ class Timeline:
         self._picture: PictureReader | None = None
         self._sound: SoundReader | None = None
         self._done = False
+        self._filler_frames = 0
         if not (math.isfinite(start_s) and start_s >= 0):
             raise UsageError(f"start must be 0 s or later, not {start_s}")
         if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
@@ -184,6 +187,9 @@ class Timeline:
         sound.check()
         self._next_frame += count
         used = max(with_picture, with_sound)
+        heard = chunk.sound_valid.reshape(count, HOPS_PER_FRAME).any(axis=1)
+        self._filler_frames += int((~chunk.frame_valid & ~heard)[:used].sum())
+        check_filler(self._filler_frames / FPS, display_name(self.info.path))
         if used == count:
             return chunk
         self._done = True
@@ -289,6 +295,7 @@ def pick_video(info: MediaInfo, wanted: int) -> VideoTrack:
             f"choose a track from 0 to {len(tracks) - 1}",
             info.path,
         )
+    check_video(tracks[wanted], name)
     return tracks[wanted]
 
 
@@ -305,6 +312,7 @@ def pick_audio(info: MediaInfo, wanted: int) -> AudioTrack:
             f"choose a track from 0 to {len(tracks) - 1}",
             info.path,
         )
+    check_audio(tracks[wanted], name)
     return tracks[wanted]
 
 

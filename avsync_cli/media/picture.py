@@ -17,13 +17,13 @@ from avsync_cli.errors import DecodeError
 from avsync_cli.media.clock import Epochs
 from avsync_cli.media.ffmpeg import (
     INPUT,
-    FfmpegStream,
     command,
     display_name,
     input_args,
     passthrough_args,
 )
 from avsync_cli.media.probe import MediaInfo, VideoTrack
+from avsync_cli.media.process import FfmpegStream
 from avsync_cli.media.stamps import PICTURE_KEY, Stamps
 from avsync_cli.timebase import FPS
 
@@ -220,10 +220,14 @@ class PictureReader:
         return 0.0 if self._last_s is None else self._last_s + self._period_s
 
     def check(self) -> None:
-        """Raise DecodeError if ffmpeg ended without a single frame where there must be one."""
-        if self._ended and self.frames_read == 0:
+        """Raise DecodeError if ffmpeg was killed, or ended without a single frame where there
+        must be one."""
+        if not self._ended:
+            return
+        status = self._stream.check_end()
+        if self.frames_read == 0:
             # A stretch in the middle may well have none.
-            if self._stream.finish() == 0 and self._first_frame > 0:
+            if status == 0 and self._first_frame > 0:
                 return
             said = self._stream.last_error()
             raise DecodeError(

@@ -22,15 +22,15 @@ from pathlib import Path
 
 import ffmpeg as ffmpeg_python
 
-from avsync_cli.errors import DecodeError, FileMissingError, NotMediaError
+from avsync_cli.errors import FileMissingError
 from avsync_cli.media.ffmpeg import (
     INPUT,
-    FfmpegStream,
-    clean_line,
     command,
     display_name,
     input_args,
 )
+from avsync_cli.media.listing import displayed_size, parse_listing
+from avsync_cli.media.process import FfmpegStream
 
 PROBE_TIMEOUT_S = 60.0
 
@@ -38,9 +38,9 @@ _LOOK_PACKETS = 100
 _LOOK_TOTAL_PACKETS = 3000
 _LOOK_S = 5.0
 _LOG_LINES = 5000
+_COMPLAINTS = 40
+_USEFUL = ("Input #0", "Duration:", "Stream #", "rotation of")
 _NO_STAMP = -(2**63)
-
-_NOT_MEDIA_HINT = "give a video file such as mp4, mov, mkv, webm or ts (not a playlist)"
 
 _COMMON_RATES = tuple(
     sorted(
@@ -48,18 +48,6 @@ _COMMON_RATES = tuple(
         | {Fraction(1000 * n, 1001) for n in (12, 15, 24, 30, 48, 60, 120, 240)}
     )
 )
-
-_CHANNELS = {
-    "mono": 1,
-    "stereo": 2,
-    "downmix": 2,
-    "binaural": 2,
-    "quad": 4,
-    "hexagonal": 6,
-    "octagonal": 8,
-    "cube": 8,
-    "hexadecagonal": 16,
-}
 
 
 @dataclass(frozen=True)
@@ -117,32 +105,6 @@ class MediaInfo:
 
 
 @dataclass
-class _Listed:
-    """A track as the listing has it, before its packets were looked at."""
-
-    kind: str
-    index: int
-    codec: str
-    width: int = 0
-    height: int = 0
-    aspect: Fraction = Fraction(1)
-    rotation: float = 0.0
-    fps: str = ""
-    is_cover: bool = False
-    rate_hz: int = 0
-    channels: int = 0
-    language: str = ""
-
-
-@dataclass
-class _Listing:
-    container: str = ""
-    start_s: Fraction = Fraction(0)
-    duration_s: float = 0.0
-    tracks: list[_Listed] = field(default_factory=list)
-
-
-@dataclass
 class _Clock:
     """Time base and the first packets' time stamps of one track."""
 
@@ -168,12 +130,8 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         first = packets.read_block()
         if first is None:
             packets.finish()
-        elif not log.complete.wait(PROBE_TIMEOUT_S):
-            raise DecodeError(
-                f"ffmpeg says nothing about the file: {display_name(path)}",
-                "try another release of ffmpeg",
-                os.fsdecode(path),
-            )
+        else:
+            packets.wait_for(log.complete, PROBE_TIMEOUT_S)
         listing = parse_listing(log.lines, path)
         order = [t for kind in ("video", "audio") for t in listing.tracks if t.kind == kind]
         steady = [n for n, t in enumerate(order) if t.kind == "video" and not t.is_cover]
@@ -183,7 +141,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
     for track, clock in zip(order, clocks, strict=True):
         start = min(clock.stamps) * clock.tick_s if clock.stamps else None
         if track.kind == "video":
-            width, height = _displayed_size(track)
+            width, height = displayed_size(track)
             fps, vfr = _frame_rate(track.fps, clock)
             video.append(
                 VideoTrack(
@@ -250,16 +208,26 @@ def check_file(path: str | os.PathLike[str]) -> None:
 
 
 class _Log:
-    """What ffmpeg prints up to and including the description of its input."""
+    """What ffmpeg prints of use up to and including the description of its input.
+
+    Complaints before it and the tags in it may be without end; few of either are kept.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.complete = threading.Event()
+        self._begun = False
 
     def take_line(self, line: str) -> bool:
         if line.startswith("Output #0"):
             self.complete.set()
-        if not self.complete.is_set() and len(self.lines) < _LOG_LINES:
+        if self.complete.is_set():
+            return True
+        self._begun |= line.startswith("Input #0")
+        if not self._begun:
+            del self.lines[: max(0, len(self.lines) - _COMPLAINTS)]
+            self.lines.append(line)
+        elif len(self.lines) < _LOG_LINES and any(word in line for word in _USEFUL):
             self.lines.append(line)
         return True
 
@@ -323,15 +291,6 @@ def _read_clocks(
     return clocks
 
 
-def _displayed_size(track: _Listed) -> tuple[int, int]:
-    width = max(1, round(track.width * track.aspect)) if track.width else 0
-    height = track.height
-    # A player turns the picture by quarter turns; other angles keep the frame's size.
-    if abs(abs(track.rotation) % 180 - 90) < 1:
-        width, height = height, width
-    return width, height
-
-
 def _frame_rate(listed: str, clock: _Clock) -> tuple[Fraction, bool]:
     """(rate, uneven) from the listed mean rate (two decimals) and the first time stamps."""
     stamps = sorted(set(clock.stamps))
@@ -351,95 +310,3 @@ def _frame_rate(listed: str, clock: _Clock) -> tuple[Fraction, bool]:
     if abs(near - rate) <= max(Fraction(6, 1000), near / 5000):
         rate = near
     return rate.limit_denominator(1001), vfr
-
-
-def _ratio(text: str) -> Fraction:
-    """ "4:3" as a fraction; 1 for what is absent, zero or beyond any real pixel shape."""
-    match = re.fullmatch(r"(\d+):(\d+)", text)
-    if not match or int(match.group(1)) == 0 or int(match.group(2)) == 0:
-        return Fraction(1)
-    ratio = Fraction(int(match.group(1)), int(match.group(2)))
-    return ratio if Fraction(1, 10) <= ratio <= 10 else Fraction(1)
-
-
-def _language(text: str) -> str:
-    return "" if text == "und" else text
-
-
-def _not_media(path: str | os.PathLike[str], lines: Sequence[str]) -> NotMediaError:
-    cleaned = [clean_line(line, path) for line in lines if line.strip()]
-    said = f" ({cleaned[-1]})" if cleaned else ""
-    return NotMediaError(
-        f"not a media file avsync can open{said}: {display_name(path)}",
-        _NOT_MEDIA_HINT,
-        os.fsdecode(path),
-    )
-
-
-_DURATION = re.compile(r"  Duration: (N/A|(\d+):(\d\d):(\d\d\.\d+))(?:, start: (-?[\d.]+))?")
-_STREAM = re.compile(
-    r" {2,4}Stream #0:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>[^)]*)\))?: "
-    r"(?P<kind>Video|Audio): (?P<rest>.*)"
-)
-
-
-def parse_listing(lines: Sequence[str], path: str | os.PathLike[str]) -> _Listing:
-    """Read what ffmpeg prints about its input."""
-    listing: _Listing | None = None
-    for line in lines:
-        if match := re.match(r"Input #0, (.*?), from '", line):
-            listing = _Listing(container=match.group(1))
-        elif listing is None:
-            continue
-        elif match := re.match(
-            r"  Duration: (N/A|(\d+):(\d\d):(\d\d\.\d+))(?:, start: (-?[\d.]+))?", line
-        ):
-            if match.group(2):
-                hours, minutes, seconds = match.group(2, 3, 4)
-                listing.duration_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-            listing.start_s = Fraction(match.group(5) or "0")
-        elif match := _STREAM.match(line):
-            listing.tracks.append(_parse_stream(match))
-        elif listing.tracks and (match := re.match(r"\s+.*rotation of (-?[\d.]+) degrees", line)):
-            listing.tracks[-1].rotation = float(match.group(1))
-    if listing is None:
-        raise _not_media(path, lines)
-    return listing
-
-
-def _parse_stream(match: re.Match[str]) -> _Listed:
-    rest = match.group("rest")
-    codec = re.match(r"[^\s,]+", rest)
-    track = _Listed(
-        match.group("kind").lower(),
-        int(match.group("index")),
-        codec.group(0) if codec else "none",
-        language=_language(match.group("language") or ""),
-    )
-    if track.kind == "audio":
-        rate = re.search(r", (\d+) Hz(?:, ([^,]+))?", rest)
-        if rate:
-            track.rate_hz = int(rate.group(1))
-            track.channels = _channel_count(rate.group(2) or "")
-        return track
-    if size := re.search(r", (\d+)x(\d+)", rest):
-        track.width, track.height = int(size.group(1)), int(size.group(2))
-    # Printed twice when the container overrules the codec; the container's comes last and wins.
-    if aspects := re.findall(r"SAR (\d+:\d+)", rest):
-        track.aspect = _ratio(aspects[-1])
-    if rate := re.search(r", ([\d.]+)(k?) fps", rest):
-        track.fps = str(float(rate.group(1)) * (1000 if rate.group(2) else 1))
-    track.is_cover = "(attached pic)" in rest
-    return track
-
-
-def _channel_count(layout: str) -> int:
-    """How many channels a layout has as ffmpeg prints it: "mono", "5.1(side)", "12 channels"."""
-    layout = layout.strip()
-    if match := re.match(r"(\d+) channels", layout):
-        return int(match.group(1))
-    if match := re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", layout):
-        return sum(int(group) for group in match.groups() if group)
-    if match := re.match(r"ambisonic (\d+)", layout):
-        return (int(match.group(1)) + 1) ** 2
-    return _CHANNELS.get(re.split(r"[\s(]", layout)[0], 2)

@@ -17,12 +17,12 @@ from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.media.decode import pick_audio, pick_video
 from avsync_cli.media.ffmpeg import (
     INPUT,
-    FfmpegStream,
     command,
     display_name,
     input_args,
 )
 from avsync_cli.media.probe import MediaInfo, VideoTrack, probe
+from avsync_cli.media.process import FfmpegStream
 
 SOUND_CODECS = {
     ".mp4": {"acodec": "aac", "audio_bitrate": "192k"},

@@ -16,17 +16,21 @@ from avsync_cli.errors import DecodeError
 from avsync_cli.media.clock import Epochs
 from avsync_cli.media.ffmpeg import (
     INPUT,
-    FfmpegStream,
     command,
     display_name,
     input_args,
 )
 from avsync_cli.media.probe import AudioTrack, MediaInfo
+from avsync_cli.media.process import FfmpegStream
 from avsync_cli.media.stamps import Stamps
 from avsync_cli.timebase import FPS, HOP_SAMPLES, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 JUMP_SAMPLES = 480
 """30 ms: a time stamp further than this from where the sound stands is a gap, taken at once."""
+
+PATIENCE_SAMPLES = 4800
+"""0.3 s: for so long time stamps must go on lying before where the sound stands to be believed.
+What comes twice cannot be played twice; single stamps out of order are a damaged file's."""
 
 SLIP_SAMPLES = 64
 """4 ms: a lasting difference beyond this is corrected; less is the rounding of time stamps."""
@@ -97,6 +101,7 @@ class SoundReader:
         self._cursor = self._next
         self._placed = False
         self._slip = 0.0
+        self._behind = 0
         self._ended = False
         self.samples_read = 0
         self._stream = FfmpegStream(
@@ -173,9 +178,10 @@ class SoundReader:
                 needed_s = (at - (pts - self._zero)) / SAMPLE_RATE_HZ
                 self._correction = round(self._epochs.correction(needed_s) * SAMPLE_RATE_HZ)
                 off = pts - self._zero + self._correction - at
-            if abs(off) > JUMP_SAMPLES or not self._placed:
+            self._behind = self._behind + samples if off < -JUMP_SAMPLES else 0
+            if not self._placed or off > JUMP_SAMPLES or self._behind > PATIENCE_SAMPLES:
                 at, self._slip = at + off, 0.0
-            else:
+            elif not self._behind:
                 self._slip += SLIP_WEIGHT * (off - self._slip)
                 if abs(self._slip) > SLIP_SAMPLES:
                     at, self._slip = at + round(self._slip), 0.0
@@ -218,10 +224,14 @@ class SoundReader:
         return min(frames, -(-left // SAMPLES_PER_FRAME))
 
     def check(self) -> None:
-        """Raise DecodeError if ffmpeg ended without a single sample where there must be one."""
-        if self._ended and self.samples_read == 0:
+        """Raise DecodeError if ffmpeg was killed, or ended without a single sample where there
+        must be one."""
+        if not self._ended:
+            return
+        status = self._stream.check_end()
+        if self.samples_read == 0:
             # A stretch in the middle may well have none.
-            if self._stream.finish() == 0 and self._first_frame > 0:
+            if status == 0 and self._first_frame > 0:
                 return
             said = self._stream.last_error()
             raise DecodeError(

@@ -143,17 +143,19 @@ class CenterFace:
 @lru_cache(maxsize=2)
 def _open_session(threads: int) -> onnxruntime.InferenceSession:
     """The network, loaded once a process: optimising its graph costs more than a short clip."""
-    import onnxruntime
+    from avsync_cli.ort import load_onnxruntime
 
+    runtime = load_onnxruntime()
     file = resources.files("avsync_cli.regions") / "data" / "centerface.onnx"
     if not file.is_file():
         raise ModelError(
             "the face detector is not in this installation of avsync",
             "reinstall with `pip install .`, which puts it into the package",
         )
-    options = onnxruntime.SessionOptions()
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
+    session: onnxruntime.InferenceSession = runtime.InferenceSession(
         file.read_bytes(), options, providers=["CPUExecutionProvider"]
     )
+    return session

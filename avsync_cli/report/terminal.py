@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from rich.text import Text
 
+from avsync_cli.config import DEFAULTS
 from avsync_cli.inference.evidence import BlockResult, FileReport, Segment, Verdict
 from avsync_cli.report.plot import curve_plot
 from avsync_cli.report.words import (
@@ -57,11 +58,12 @@ def sentence(report: FileReport) -> Text:
     """One line that answers: file, verdict, offset in words, how sure, where, by which standard."""
     verdict = report.verdict
     text = Text(f"{safe_text(report.path)}: ")
-    text.append(_verdict_words(report), style=STATUS_STYLE[verdict.status])
+    text.append(verdict_words(report), style=STATUS_STYLE[verdict.status])
     return text
 
 
-def _verdict_words(report: FileReport) -> str:
+def verdict_words(report: FileReport) -> str:
+    """The sentence without the file's name and without styles."""
     verdict = report.verdict
     if verdict.status == "undecided" or verdict.offset_ms is None:
         why = ", ".join(safe_text(reason) for reason in verdict.reasons) or "too little evidence"
@@ -113,7 +115,7 @@ def details(report: FileReport) -> list[Text]:
         reasons = ", ".join(safe_text(reason) for reason in verdict.reasons)
         lines.append(Text(f"  note: {reasons}", style="dim"))
     if verdict.status == "out_of_sync" and verdict.offset_ms is not None:
-        lines.extend(_fix_lines(report, verdict))
+        lines.extend(fix_lines(report, verdict))
     return lines
 
 
@@ -127,17 +129,36 @@ def _segment_line(segment: Segment) -> Text:
     return text
 
 
-def _fix_lines(report: FileReport, verdict: Verdict) -> list[Text]:
+def fix_lines(report: FileReport, verdict: Verdict) -> list[Text]:
+    """How to put the sound right: what is to be done, and the command that does it."""
     assert verdict.offset_ms is not None
     where = {segment.offset_ms for segment in verdict.segments if segment.offset_ms is not None}
-    if verdict.drift_ms_per_min is not None or (where and max(where) - min(where) > 80.0):
-        return [Text("  no single move of the sound fixes this: the offset changes", style="dim")]
-    way = "earlier" if verdict.offset_ms > 0 else "later"
-    command = fix_command(report.path, verdict.offset_ms)
+    if verdict.drift_ms_per_min is not None:
+        what = "resample the sound, whose lag drifts"
+    elif where and max(where) - min(where) > 80.0:
+        what = "move the sound piece by piece"
+    else:
+        way = "earlier" if verdict.offset_ms > 0 else "later"
+        what = f"move the sound {round(abs(verdict.offset_ms))} ms {way}"
+    command = fix_command(report.path, *_fix_flags(report))
     return [
-        Text(f"  fix: move the sound {round(abs(verdict.offset_ms))} ms {way}:", style="dim"),
+        Text(f"  fix: {what}:", style="dim"),
         Text(f"  {command}", no_wrap=True, overflow="ignore"),
     ]
+
+
+def _fix_flags(report: FileReport) -> list[str]:
+    """What `fix` has to be told to judge as this report did, where its own defaults differ."""
+    usual = DEFAULTS["score"]
+    flags = []
+    reach_ms = int(report.evidence.offsets_ms[-1])
+    if reach_ms != usual.range_ms:
+        flags += ["--range", f"{reach_ms / 1000:g}s"]
+    if report.tolerance.name != usual.tolerance:
+        flags += ["--tolerance", report.tolerance.name]
+    if report.evidence.media.audio_track:
+        flags += ["--audio-track", str(report.evidence.media.audio_track)]
+    return flags
 
 
 # --- Table of blocks ------------------------------------------------------------------------------

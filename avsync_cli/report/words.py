@@ -8,9 +8,7 @@ from pathlib import Path
 
 from avsync_cli.config import TOLERANCES
 from avsync_cli.inference.evidence import Tolerance, Verdict
-
-_KEEPS_TIMES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".mts"}
-"""Containers that store when a packet is shown; AVI and its like cannot hold a moved start."""
+from avsync_cli.media.carriers import CARRIERS
 
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -146,24 +144,17 @@ def shell_quote(text: str) -> str:
     return "$'" + "".join(quoted) + "'"
 
 
-def fix_command(path: str, offset_ms: float) -> str:
-    """An ffmpeg command that writes a copy of `path` with the sound moved by -`offset_ms`.
-
-    The file is opened twice, its sound with all times moved; nothing is encoded again. All sound
-    tracks move together, as they were late together in the usual case. Measured on a flash and
-    click clip: exact to 1 ms in mp4, mov and mkv, 8 ms in webm (Opus), 21 ms in ts (one AAC frame).
+def fix_command(path: str, *flags: str) -> str:
+    """The command that writes a copy of `path` with its sound in sync, beside it.
 
     Args:
         path: the file as the person named it.
-        offset_ms: measured offset; > 0 means the sound is late and is moved earlier.
+        flags: of the run that judged it, where fix must judge with the same.
     """
     source = Path(path)
-    suffix = source.suffix if source.suffix.lower() in _KEEPS_TIMES else ".mkv"
+    suffix = source.suffix if source.suffix.lower() in CARRIERS else ".mkv"
     target = str(source.with_name(f"{source.stem}.synced{suffix}"))
-    # A name with a colon or a leading dash would read as a protocol or an option.
-    name = f"file:{path}" if ":" in path or path.startswith("-") else path
-    out = f"file:{target}" if ":" in target or target.startswith("-") else target
-    seconds = f"{-offset_ms / 1000.0:.3f}"
-    words = ["ffmpeg", "-i", name, "-itsoffset", seconds, "-i", name]
-    words += ["-map", "0:v", "-map", "1:a", "-map", "0:s?", "-c", "copy", out]
+    # A leading dash would read as an option.
+    source_name, target_name = (f"./{n}" if n.startswith("-") else n for n in (path, target))
+    words = ["avsync", "fix", *flags, source_name, "-o", target_name]
     return " ".join(shell_quote(word) for word in words)

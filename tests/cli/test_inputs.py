@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from avsync_cli.cli.inputs import expand_inputs
+from avsync_cli.cli.inputs import expand_inputs, take_shard
 from avsync_cli.errors import UsageError
 
 
@@ -89,3 +89,19 @@ def test_nothing_to_judge_is_an_error(
     (tree / "blank").write_text("\n\n")
     with pytest.raises(UsageError, match=words):
         expand_inputs(names, listed)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
+def test_shards_hold_every_file_once(count: int) -> None:
+    files = [f"{n:02}.mp4" for n in range(10)] + [os.fsdecode(b"caf\xe9.mp4")]
+    shards = [take_shard(files, f"{n}/{count}") for n in range(1, count + 1)]
+    assert sorted(name for shard in shards for name in shard) == sorted(files)
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+    # In whatever order the files were found.
+    assert [take_shard(files[::-1], f"{n}/{count}") for n in range(1, count + 1)] == shards
+
+
+@pytest.mark.parametrize("shard", ["0/4", "5/4", "1", "1/0", "a/b", "-1/4", "1/4/2", ""])
+def test_what_is_no_shard(shard: str) -> None:
+    with pytest.raises(UsageError, match="no shard"):
+        take_shard(["a"], shard)

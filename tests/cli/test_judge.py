@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from avsync_cli.__main__ import main
+from avsync_cli.batch import task
 from avsync_cli.cli import judge
 from avsync_cli.errors import DecodeError, ModelError
 from avsync_cli.inference.evidence import FileReport
@@ -30,7 +31,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, make_report: Make) -> dict[str, Any]:
 
     engine = SimpleNamespace(name="fake", backend="none")
     monkeypatch.setattr(judge, "load_model", lambda *_: engine)
-    monkeypatch.setattr(judge, "analyse_file", analyse_file)
+    monkeypatch.setattr(task, "analyse_file", analyse_file)
     return outcomes
 
 

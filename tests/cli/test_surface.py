@@ -13,22 +13,31 @@ _JUDGE = {
     "--range", "--step", "--tolerance", "--model", "--attention", "--video-track",
     "--audio-track", "--start", "--duration", "--recursive", "-r", "--files-from", "--json",
     "--jsonl", "--csv", "--output", "-o", "--all-blocks", "--quiet", "-q", "--verbose", "-v",
-    "--no-color", "--exit-zero", "--threads", "--config",
+    "--no-color", "--exit-zero", "--threads", "--config", "--jobs", "-j", "--resume", "--shard",
+    "--engine", "--html", "--plot", "--overlay", "--markers",
 }  # fmt: skip
 
 FLAGS = {
     "score": _JUDGE,
     "offset-scan": _JUDGE,
+    "fix": {
+        "--output", "-o", "--in-place", "--offset", "--pitch", "--force", "--dry-run",
+        "--keep-unverified", "--range", "--step", "--tolerance", "--model", "--attention",
+        "--video-track", "--audio-track", "--start", "--duration", "--quiet", "-q", "--verbose",
+        "-v", "--no-color", "--threads", "--config",
+    },
     "train": {
         "--out", "-o", "--cache", "--attention", "--steps", "--batch", "--learning-rate",
         "--warmup", "--synthetic", "--val-share", "--val-every", "--seed", "--workers",
-        "--checkpoint-minutes", "--device",
+        "--checkpoint-minutes", "--device", "--precision", "--tensorboard", "--baseline",
     },
     "eval": {
         "--model", "--split", "--kind", "--windows", "--windows-a-clip", "--shifts", "--range",
-        "--cache", "--workers", "--json", "--output", "-o",
+        "--cache", "--workers", "--json", "--output", "-o", "--compare", "--own-zero", "--parts",
+        "--seed", "--report",
     },
     "export": {"--name", "--calibrate", "--cache"},
+    "explain": set(),
 }  # fmt: skip
 
 
@@ -38,7 +47,9 @@ def _commands() -> dict[str, typer.main.TyperCommand]:
 
 
 def test_the_list_of_commands() -> None:
-    assert list(_commands()) == ["score", "offset-scan", "train", "eval", "export"]
+    assert list(_commands()) == [
+        "score", "offset-scan", "fix", "train", "eval", "export", "explain",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(FLAGS))
@@ -62,7 +73,7 @@ def test_help_begins_with_a_sentence_and_examples(name: str) -> None:
     assert any(f"avsync {name} " in line for line in third.splitlines())
 
 
-@pytest.mark.parametrize("name", ["score", "offset-scan"])
+@pytest.mark.parametrize("name", ["score", "offset-scan", "fix"])
 def test_the_sign_is_said_in_words(name: str) -> None:
     assert re.search(
         r"bove 0.*sound is late|0 means that the sound is late", help_text(COMMANDS[name])

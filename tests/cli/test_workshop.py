@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from avsync_cli.__main__ import main
 from avsync_cli.cli import extras
 from avsync_cli.errors import UsageError
+from tests.conftest import REPO
 
 
 def test_eval_measures_a_folder(
@@ -29,9 +32,43 @@ def test_eval_measures_a_folder(
     assert "placed within one frame of 0" in capsys.readouterr().out
 
 
+def test_eval_writes_a_report_without_torch(
+    clips: Path, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report"
+    args = ["eval", str(clips), "--model", str(toy), "--cache", str(tmp_path / "cache")]
+    args += ["--compare", "motion", "--windows", "5f,25f", "--windows-a-clip", "2"]
+    args += ["--parts", "windows,showcase", "--workers", "1", "--report", str(report)]
+    code = (
+        "import sys\nfrom avsync_cli.__main__ import main\n"
+        f"assert main({args!r}) == 0\nassert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPO, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "compared, all sources" in done.stdout
+    document = json.loads((report / "report.json").read_bytes())
+    (other,) = document["others"]
+    assert other["note"] == "no learning"
+    rows = {r["frames"]: r for r in document["placement"] if r["source"] == "all"}
+    assert [rows[n]["by"] for n in (5, 25)] == ["similarity", "decision"]
+    assert rows[25]["own_within"] > 0.9  # two of the three are late or early, each by its own
+    assert (report / "accuracy-rule-0.svg").is_file()
+    assert (report / "attention-1.svg").is_file()
+    assert "Compared" in (report / "report.md").read_text()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thing").write_text("")
+    assert main([*args[:-1], str(tmp_path / "other")]) == 2
+    assert "holds other things" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
+        (["eval", "x", "--windows", "4f"], "no window can be 4f long"),
+        (["eval", "x", "--parts", "windows,wind"], "'wind'"),
+        (["train", "x", "--out", "run", "--baseline", "ours"], "unknown baseline"),
         (["eval", "x", "--windows", "1.5s"], "no window can be 1.5s long"),
         (["eval", "x", "--shifts", "80,soon"], "no list of ms"),
         (["eval", "x"], "x"),

@@ -128,18 +128,24 @@ def event_times(times_s: np.ndarray, strength: np.ndarray, near_s: Sequence[floa
     return np.asarray(found)
 
 
-def measure(chunk: TimelineChunk, offset_s: float, zero_s: float = 0.0) -> tuple[float, float]:
+def measure(
+    chunk: TimelineChunk,
+    offset_s: float,
+    zero_s: float = 0.0,
+    events_s: Sequence[float] = EVENTS_S,
+) -> tuple[float, float]:
     """(mean flash time error, mean click - flash time) of a decoded clip, in seconds.
 
     Args:
         chunk: the whole decoded clip.
         offset_s: where about to look for the clicks, after the flashes.
         zero_s: where the clip's picture begins on the timeline.
+        events_s: the flashes, from there.
     """
     frame_s = (chunk.first_frame + np.arange(len(chunk.frames))) / 25
     luma = chunk.frames.mean(axis=(1, 2, 3))
     luma = (luma - np.median(luma)).clip(4, None) - 4
-    near = np.asarray(EVENTS_S) + zero_s
+    near = np.asarray(events_s) + zero_s
     flashes = event_times(frame_s, luma, near)
     sample_s = chunk.first_frame / 25 + np.arange(len(chunk.sound)) / 16_000
     power = np.square(chunk.sound, dtype=np.float64)

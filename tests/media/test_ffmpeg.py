@@ -12,14 +12,8 @@ from pathlib import Path
 import pytest
 
 from avsync_cli.errors import DecodeError, FfmpegMissingError
-from avsync_cli.media.ffmpeg import (
-    FfmpegStream,
-    clean_line,
-    display_name,
-    ffmpeg_version,
-    find_ffmpeg,
-    run_text,
-)
+from avsync_cli.media.ffmpeg import clean_line, display_name, ffmpeg_version, find_ffmpeg
+from avsync_cli.media.process import FfmpegStream
 
 
 def python(code: str) -> list[str]:
@@ -164,7 +158,7 @@ def test_children_die_with_us(end):
     endless = "import os\nwhile True: os.write(1, bytes(65536))"
     code = (
         "import os, sys\n"
-        "from avsync_cli.media.ffmpeg import FfmpegStream\n"
+        "from avsync_cli.media.process import FfmpegStream\n"
         f"s = FfmpegStream([sys.executable, '-c', {endless!r}], path='x', block_bytes=65536)\n"
         "s.read_block()\n"
         "print(s.pid, flush=True)\n"
@@ -179,11 +173,6 @@ def test_children_die_with_us(end):
     while is_alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_alive(pid)
-
-
-def test_run_text_gives_up():
-    with pytest.raises(DecodeError, match="did not answer"):
-        run_text(python("import time; time.sleep(30)"), timeout_s=0.5, path="x.mp4")
 
 
 def test_log_lines_lose_addresses_and_paths():

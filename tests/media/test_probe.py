@@ -13,7 +13,8 @@ import pytest
 
 from avsync_cli.errors import FileMissingError, NotMediaError
 from avsync_cli.media.ffmpeg import find_ffprobe, input_args, input_url
-from avsync_cli.media.probe import parse_listing, probe
+from avsync_cli.media.listing import parse_listing
+from avsync_cli.media.probe import probe
 
 KINDS = ("mp4", "mov", "mkv", "webm", "ts", "avi")
 

@@ -1,51 +1,193 @@
-"""What `avsync eval` prints."""
+"""What `avsync eval` prints and writes."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from pathlib import Path
+from xml.etree import ElementTree
 
-from avsync_cli.evaluation.protocol import EvalReport, PlacementRow, ShiftRow
+import numpy as np
+import pytest
+
+from avsync_cli.errors import UsageError
+from avsync_cli.evaluation.records import (
+    AttentionTrace,
+    CellMaps,
+    Certainty,
+    ClassRow,
+    ConfidenceRow,
+    EvalReport,
+    Histogram,
+    PlacementRow,
+    Rule,
+    ShiftRow,
+    ShiftSummary,
+    Showcase,
+)
 from avsync_cli.report.evaluation import evaluation_json, evaluation_lines
+from avsync_cli.report.evaluation_folder import check_folder, write_folder
+from avsync_cli.report.evaluation_tables import csv_tables, reading_tables
+
+NAN = float("nan")
+LONG = "a source with a very long name indeed"
 
 
-def _report() -> EvalReport:
-    nan = float("nan")
-    return EvalReport(
-        model="toy 1",
-        placement=[
-            PlacementRow("grid", 25, 40, 0.95, (0.9, 1.0), 0.0, 0.9, 30, 0.97),
-            PlacementRow(
-                "a source with a very long name indeed", 25, 10, 0.5, (0.2, 0.8), 2.0, 0.6, 8, 0.875
-            ),
-            PlacementRow("all", 25, 50, 0.86, (0.5, 0.95), 0.0, 0.84, 38, 0.95),
-            PlacementRow("grid", 50, 20, 1.0, (nan, nan), 0.0, 0.97, 0, nan),
-            PlacementRow("all", 50, 20, 1.0, (nan, nan), 0.0, 0.97, 0, nan),
-        ],
-        shifts=[
-            ShiftRow("a.mp4", "grid", -120, -118.0, True, 0.9, True),
-            ShiftRow("b\x1b.mp4", "grid", 80, 10.0, False, 0.4, False),
-        ],
-        failed=[("c.mp4", "c.mp4: no sound")],
+def placed(
+    source: str, frames: int, windows: int, within: float, rule: Rule = "0", median: float = 0.0
+) -> PlacementRow:
+    by = "decision" if frames >= 25 else "similarity"
+    ends = (max(0.0, within - 0.1), min(1.0, within + 0.1))
+    return PlacementRow(
+        source, "", "", rule, frames, by, windows, within, ends, median, windows, 0.875, ends
     )
 
 
+def a_report(model: str = "toy 1") -> EvalReport:
+    ends = (0.8, 1.0)
+    report = EvalReport(
+        model,
+        "temporal",
+        placement=[
+            placed("grid", 15, 40, 0.95),
+            placed(LONG, 15, 10, 0.5, rule="own", median=2.0),
+            placed("all", 15, 40, 0.95),
+            placed("grid", 50, 20, 1.0),
+            placed("all", 50, 20, 1.0),
+        ],
+        by_speaker=[placed("grid", 15, 4, 0.75)],
+        classes=[
+            ClassRow("all", "", "", "0", 15, "similarity", 9, NAN, (NAN, NAN), 0.9, NAN, ends, 0.8),
+            ClassRow("all", "", "", "0", 50, "decision", 9, 0.97, ends, 0.9, 0.99, ends, 0.95),
+        ],
+        shifts=[
+            ShiftRow("a.mp4", "grid", "", "file", -120, -118.0, True, 0.9, True),
+            ShiftRow("b\x1b.mp4", "grid", "", "file", 80, 10.0, False, 0.4, False),
+        ],
+        shift_summary=[
+            ShiftSummary("all", "", "file", 2, 2, 36.0, 68.0, 0.5, 0.5, 0.5, (0.0, 1.0), 0.5, 0.5)
+        ],
+        certainty=Certainty(
+            [ConfidenceRow("all", "", "", "0", 50, 0.9, 0.04, ends, 0.8, 0.2, 0.01, ends, 0.95)],
+            [(0.8, 0.9, 20, 0.85, 0.8), (0.9, 1.0, 30, 0.97, 0.99)],
+            [(0.97, 0.6, 0.01), (0.85, 1.0, 0.1)],
+            0.8,
+            50,
+            0.06,
+        ),
+        histograms={"confidence": Histogram([0.0, 1.0, 2.0], [0.1, 0.9], [0.8, 0.2], [1.0, 0.0])},
+        failed=[("c.mp4", "c.mp4: no sound")],
+    )
+    pictures = np.full((2, 96, 96), 90, np.uint8)
+    cells = np.full((2, 4, 4), 1 / 16)
+    trace = AttentionTrace("grid & co", [0.5, 0.7], [0.8, 1.2], [0.02, 0.06], [-60.0, -20.0])
+    report.showcase = Showcase([trace], [CellMaps("rendered talker", pictures, cells, 64)])
+    return report
+
+
 def test_tables_fit_and_say_the_figures() -> None:
-    lines = [line.plain for line in evaluation_lines(_report())]
+    lines = [line.plain for line in evaluation_lines(a_report())]
     text = "\n".join(lines)
     assert max(map(len, lines)) <= 80
     (grid, *_) = [line for line in lines if line.startswith("grid")]
-    assert grid.split() == ["grid", "40", "95.0", "%", "100.0", "%", "+0", "ms"]
-    (long, *_) = [line for line in lines if line.startswith("a source")]
-    assert long.split()[-6:] == ["10", "50.0", "%", "-", "+80", "ms"]
-    assert "50.0 % to 95.0 % at 1 s" in text
-    (_, own, *_) = [line for line in lines if line.startswith("a source")]
-    assert own.split()[-4:] == ["8", "87.5", "%", "-"]
+    assert grid.split() == ["grid", "40", "95.0", "%", "100.0", "%"]
+    (long, own) = [line for line in lines if line.startswith("a source")]
+    assert long.split()[-4:] == ["10", "50.0", "%", "-"]
+    assert own.split()[-4:] == ["10", "87.5", "%", "-"]
+    assert "85.0 % to 100.0 % at 15" in text
+    assert "similarity at 15; decision at 50 frames" in text
+    assert f"offsets of their own, not in all: {LONG}" in text.replace("\n", " ")
+    assert f"{LONG} +80 ms" in text
     assert "missed: b\\x1b.mp4: moved +10 ms instead of +80 ms" in text
     assert "c.mp4: no sound" in text
+    assert "0.040" in text
+    assert "answered all the same 6.0 %" in text
 
 
-def test_json_has_no_nan() -> None:
-    document = json.loads(evaluation_json(_report()))
-    assert document["placement"][3]["within_ci"] == [None, None]
+def test_json_has_no_nan_and_no_pictures() -> None:
+    document = json.loads(evaluation_json(a_report()))
+    assert document["classes"][0]["hard_ci"] == [None, None]
     assert document["shifts"][1]["right"] is False
     assert document["model"] == "toy 1"
+    assert "showcase" not in document
+
+
+def test_several_models_in_one_table() -> None:
+    report = a_report()
+    other = a_report("SyncNet shape")
+    other.note, other.attention, other.certainty = "re-trained on the same data", "", None
+    report.others = [other]
+    (table, *_) = reading_tables(report)
+    assert table.head == ["model", "rule", "15", "50"]
+    assert [row[:2] for row in table.rows] == [
+        ["toy 1 (temporal)", "0"],
+        ["toy 1 (temporal)", "own"],
+        ["SyncNet shape (re-trained on the same data)", "0"],
+        ["SyncNet shape (re-trained on the same data)", "own"],
+    ]
+    assert table.rows[0][2] == "95.0 [85, 100]"
+    text = "\n".join(line.plain for line in evaluation_lines(report))
+    assert "compared, all sources" in text
+
+
+def test_csv_holds_plain_numbers_and_no_formulas() -> None:
+    report = a_report("=1+1")
+    tables = csv_tables(report)
+    assert set(tables) == {
+        "placement.csv",
+        "classes.csv",
+        "shifts.csv",
+        "shifts-clips.csv",
+        "certainty.csv",
+    }
+    rows = list(csv.DictReader(io.StringIO(tables["placement.csv"])))
+    assert rows[0]["model"] == "'=1+1"
+    assert (rows[0]["within"], rows[0]["within_ci_low"]) == ("0.95", "0.85")
+    assert next(csv.DictReader(io.StringIO(tables["classes.csv"])))["hard"] == ""
+
+
+def test_markdown_names_rule_and_score() -> None:
+    text = "\n".join(t.markdown() for t in reading_tables(a_report()))
+    assert "15 frames similarity, 50 frames decision" in text
+    assert f"| {LONG} | **own** | 10 | 87.5 [40, 60] | – | – |" in text
+    assert f"| {LONG} | 0 | 10 | 50.0 [40, 60] | – | +2 |" in text
+
+
+def test_a_report_folder_is_whole_and_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "report"
+    report = a_report()
+    report.others = [a_report("other")]
+    write_folder(report, folder)
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {
+        "report.md",
+        "report.json",
+        "placement.csv",
+        "accuracy-rule-0.svg",
+        "accuracy-rule-own.svg",
+        "histogram-confidence.svg",
+        "histogram-confidence-1-other.svg",
+        "reliability.svg",
+        "risk-coverage.svg",
+        "attention-1.svg",
+        "cells-1.svg",
+    }
+    text = (folder / "report.md").read_text()
+    for path in folder.glob("*.svg"):
+        ElementTree.parse(path)
+        assert f"({path.name})" in text
+    (folder / "stale.txt").write_text("x")
+    write_folder(a_report(), folder)
+    assert not (folder / "stale.txt").exists()
+    assert [p.name for p in folder.parent.iterdir()] == ["report"]
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("x")
+    with pytest.raises(UsageError, match="other things"):
+        check_folder(tmp_path)
+    with pytest.raises(UsageError, match="is a file"):
+        write_folder(a_report(), tmp_path / "precious.txt")
+    assert (tmp_path / "precious.txt").read_text() == "x"
+    check_folder(tmp_path / "new")

@@ -47,11 +47,18 @@ def test_a_file_name_is_neither_markup_nor_escape(make_report: Make) -> None:
 
 
 def test_fix_is_printed_only_when_out_of_sync(make_report: Make) -> None:
-    assert "-itsoffset -0.120" in _plain(terminal.details(make_report()))
-    assert "ffmpeg" not in _plain(terminal.details(make_report(status="in_sync", offset_ms=10.0)))
+    text = _plain(terminal.details(make_report()))
+    assert "move the sound 120 ms earlier" in text
+    assert "avsync fix --tolerance ebu holiday.mp4 -o holiday.synced.mp4" in text
+    fine = make_report(status="in_sync", offset_ms=10.0)
+    assert "avsync fix" not in _plain(terminal.details(fine))
 
 
-def test_no_single_fix_for_an_offset_that_changes(make_report: Make) -> None:
+def test_fix_judges_with_the_same_range(make_report: Make) -> None:
+    assert "--range 2s" in _plain(terminal.details(make_report(range_ms=2000)))
+
+
+def test_an_offset_that_changes_is_moved_piece_by_piece(make_report: Make) -> None:
     segments = [
         Segment(0.0, 60.0, 0.0, (-10.0, 10.0), 0.9, "in_sync"),
         Segment(60.0, 120.0, 200.0, (190.0, 210.0), 0.9, "out_of_sync"),
@@ -59,8 +66,8 @@ def test_no_single_fix_for_an_offset_that_changes(make_report: Make) -> None:
     text = _plain(terminal.details(make_report(segments=segments)))
     assert "0:00 to 1:00" in text
     assert "1:00 to 2:00  audio is 200 ms late (90 % sure)" in text
-    assert "-itsoffset" not in text
-    assert "no single move" in text
+    assert "piece by piece" in text
+    assert "avsync fix" in text
 
 
 def test_table_has_every_block_with_bar_and_numbers() -> None:

@@ -80,17 +80,15 @@ def test_shell_quote_is_printable_and_bash_reads_the_name_back(name: bytes) -> N
     assert done.stdout == name
 
 
-def test_fix_moves_late_sound_earlier() -> None:
-    command = words.fix_command("my holiday.mp4", 120.0)
-    assert "-itsoffset -0.120 -i 'my holiday.mp4'" in command
-    assert command.endswith("'my holiday.synced.mp4'")
-    assert "-itsoffset 0.040" in words.fix_command("a.mp4", -40.0)
+def test_fix_names_a_copy_beside_the_file() -> None:
+    command = words.fix_command("my holiday.mp4", "--range", "2s")
+    assert command == "avsync fix --range 2s 'my holiday.mp4' -o 'my holiday.synced.mp4'"
 
 
-def test_fix_protects_names_that_look_like_options_or_protocols() -> None:
-    assert "-i file:-rf.mp4" in words.fix_command("-rf.mp4", 40.0)
-    assert "-i file:a:b.mp4" in words.fix_command("a:b.mp4", 40.0)
+def test_fix_protects_names_that_look_like_options() -> None:
+    assert words.fix_command("-rf.mp4") == "avsync fix ./-rf.mp4 -o ./-rf.synced.mp4"
 
 
-def test_fix_leaves_a_container_that_cannot_hold_the_move() -> None:
-    assert words.fix_command("old.avi", 40.0).endswith("old.synced.mkv")
+def test_fix_leaves_a_container_that_it_does_not_write() -> None:
+    assert words.fix_command("old.rm").endswith("old.synced.mkv")
+    assert words.fix_command("old.avi").endswith("old.synced.avi")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from avsync_cli.model.checkpoint import load_tensors
 from avsync_cli.training.cache import CachedClip
@@ -22,17 +23,34 @@ from avsync_cli.training.cache import _open_entry
 from avsync_cli.training.manifest import Clip
 from avsync_cli.training.options import TrainOptions
 
-out, *folders = map(Path, sys.argv[1:])
-clips = [_open_entry(Clip(f, source=str(i), kind="talking"), f) for i, f in enumerate(folders)]
+steps, out, *folders = sys.argv[1:]
+clips = [
+    _open_entry(Clip(Path(f), source=str(i), kind="talking"), Path(f))
+    for i, f in enumerate(folders)
+]
 loop.prepare = lambda *_: (clips, [], [])
-for steps in (1, 6):
-    loop.train(TrainOptions(out, out, out, steps=steps, batch=4, warmup=2, val_every=100,
-        synthetic=0, workers=0, seed=3, precision="fp32", device="cpu", negatives=3))
+loop.train(TrainOptions(Path(out), Path(out), Path(out), steps=int(steps), batch=4, warmup=2,
+    val_every=100, synthetic=0, workers=0, seed=3, precision="fp32", device="cpu", negatives=3))
 """
 
 
-def run(out: Path, clips: list[CachedClip], processes: int) -> list[dict[str, float]]:
-    """Train in so many processes; returns the log's lines with losses."""
+def run(
+    out: Path, clips: list[CachedClip], processes: int
+) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    """Train a step, and after resuming five more.
+
+    Returns:
+        the log's lines with losses, and the model after the first step.
+    """
+    go(out, clips, processes, 1)
+    first = load_tensors(out / "checkpoint" / "model.safetensors")
+    go(out, clips, processes, 6)
+    lines = [json.loads(x) for x in (out / "log.jsonl").read_text().splitlines()]
+    return [x for x in lines if "loss" in x], first
+
+
+def go(out: Path, clips: list[CachedClip], processes: int, steps: int) -> None:
+    """Train up to a step in so many processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -46,25 +64,25 @@ def run(out: Path, clips: list[CachedClip], processes: int) -> list[dict[str, fl
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": str(port),
             }
-        command = [sys.executable, "-c", SCRIPT, str(out), *(str(c.folder) for c in clips)]
+        folders = (str(c.folder) for c in clips)
+        command = [sys.executable, "-c", SCRIPT, str(steps), str(out), *folders]
         started.append(subprocess.Popen(command, env=environment))
-    assert [p.wait(timeout=500) for p in started] == [0] * processes
-    lines = [json.loads(x) for x in (out / "log.jsonl").read_text().splitlines()]
-    return [x for x in lines if "loss" in x]
+    try:
+        assert [p.wait(timeout=600) for p in started] == [0] * processes
+    finally:
+        for process in started:
+            process.kill()
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path, clips: list[CachedClip]) -> None:
-    alone = run(tmp_path / "alone", clips, 1)
-    shared = run(tmp_path / "shared", clips, 2)
+    alone, one = run(tmp_path / "alone", clips, 1)
+    shared, two = run(tmp_path / "shared", clips, 2)
     assert [x["step"] for x in alone] == [x["step"] for x in shared] == [1, 6]
     # The first step is the same sum in another order. After it Adam, which at first steps by the
     # sign of a gradient, lets rounding decide where a gradient is next to nothing.
     for name in ("loss", "contrastive", "pooled", "rank", "classes", "gradient"):
         assert shared[0][name] == pytest.approx(alone[0][name], rel=2e-4), name
         assert shared[1][name] == pytest.approx(alone[1][name], rel=2e-2), name
-    ours = load_tensors(tmp_path / "shared" / "checkpoint" / "model.safetensors")
-    theirs = load_tensors(tmp_path / "alone" / "checkpoint" / "model.safetensors")
-    floats = [name for name, value in theirs.items() if value.is_floating_point()]
-    apart = sum(float((ours[n] - theirs[n]).square().sum()) for n in floats)
-    size = sum(float(theirs[n].square().sum()) for n in floats)
-    assert (apart / size) ** 0.5 < 0.01
+    for name, value in one.items():
+        if "running" in name:
+            torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5, msg=name)

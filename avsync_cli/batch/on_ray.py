@@ -1,0 +1,144 @@
+"""Files on a Ray cluster: Ray places them, tries again after a lost process or node, and tells.
+
+Nothing is scheduled here. Every node needs this version of avsync, an ffmpeg, and the files under
+the same names. Without a cluster (RAY_ADDRESS, or one that `ray start` began on this machine) Ray
+starts one of its own on this machine, for this run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from avsync_cli._version import __version__
+from avsync_cli.batch.task import Outcome, Task, Watcher, failure, judge_file, load_engine
+from avsync_cli.errors import AvsyncError, UsageError, WorkerError
+
+RETRIES = 3
+"""Times a file is begun again after its process or node was lost: more and it is the file that
+kills them."""
+
+
+def on_ray(
+    task: Task, paths: Sequence[str], jobs: int, watcher: Watcher
+) -> Generator[tuple[int, Outcome], None, None]:
+    """Judge the files on Ray: (number, outcome) as they finish.
+
+    Args:
+        task: what to do with each file; its threads (0 counts as 1) are the cores Ray sets aside
+            for one.
+        paths: the files, as every node sees them from this folder.
+        jobs: most files at a time; 0 leaves it to Ray.
+        watcher: hears when files are handed over and when they are done.
+
+    Raises:
+        UsageError: Ray is not installed.
+        WorkerError: there is no cluster, or its nodes run another avsync.
+        AvsyncError: what would meet every other file as well.
+    """
+    ray, ours = _started()
+    threads = task.settings.threads or 1
+    task = replace(task, settings=replace(task.settings, threads=threads))
+    judge = ray.remote(_judge).options(num_cpus=threads, max_retries=RETRIES, name="avsync")
+    folder = str(Path.cwd())
+    waiting = list(enumerate(paths))[::-1]
+    running: dict[Any, int] = {}
+    try:
+        while waiting or running:
+            while waiting and (jobs == 0 or len(running) < jobs):
+                number, path = waiting.pop()
+                running[judge.remote(task, path, folder, __version__)] = number
+                watcher.started(number)
+            # With a timeout, so that Ctrl-C is heard while nothing finishes.
+            done, _ = ray.wait(list(running), num_returns=1, timeout=0.5)
+            for reference in done:
+                number = running.pop(reference)
+                outcome = _outcome(ray, reference, paths[number])
+                watcher.ended(number)
+                yield number, outcome
+    finally:
+        for reference in running:
+            with contextlib.suppress(Exception):
+                ray.cancel(reference, force=True)
+        if ours:
+            with contextlib.suppress(Exception):
+                ray.shutdown()
+
+
+def _started() -> tuple[Any, bool]:
+    """The `ray` package, connected, and whether it was not before."""
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        hint = 'pip install "avsync-cli[ray]", or use --engine local'
+        raise UsageError("--engine ray needs Ray, which is not installed", hint) from None
+    if ray.is_initialized():
+        return ray, False
+    # Ray puts handlers of its own in place, which end the program with other exit codes.
+    ours = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ray.init(log_to_driver=False, logging_level="error", configure_logging=False)
+    except Exception as error:  # whatever it was, it is Ray's, and no file's
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        hint = "check RAY_ADDRESS and `ray status`, or use --engine local"
+        raise WorkerError(f"no Ray cluster: {lines[0]}", hint) from error
+    finally:
+        for number, handler in ours.items():
+            with contextlib.suppress(ValueError):  # not in the main thread
+                signal.signal(number, handler)
+    return ray, True
+
+
+def _outcome(ray: Any, reference: Any, path: str) -> Outcome:
+    """What became of one file; what is no fault of the file is raised."""
+    lost = (
+        ray.exceptions.WorkerCrashedError,
+        ray.exceptions.OutOfMemoryError,
+        ray.exceptions.NodeDiedError,
+        ray.exceptions.TaskUnschedulableError,
+    )
+    try:
+        answer: Outcome | AvsyncError = ray.get(reference)
+    except lost as error:
+        hint = "memory may have run out: try more --threads, which spreads files out"
+        what = f"lost by Ray {RETRIES + 1} times ({type(error).__name__})"
+        return Outcome(failure(path, what, hint))
+    except ray.exceptions.RayError as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        last = lines[-1].strip() if lines else type(error).__name__
+        raise WorkerError(f"Ray cannot go on: {last}", "see the logs of the cluster") from error
+    if isinstance(answer, AvsyncError):
+        raise answer
+    return answer
+
+
+def _judge(task: Task, path: str, folder: str, version: str) -> Outcome | AvsyncError:
+    """On a node: judge one file. Errors of avsync travel as values, since Ray changes the type of
+    what is raised."""
+    if version != __version__:
+        hint = "install the same version on every node"
+        return WorkerError(f"a node runs avsync {__version__}, this is {version}", hint)
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        what = f"a node cannot enter {folder}: {reason}"
+        return WorkerError(what, "share the folder among the nodes, under the same name")
+    try:
+        return judge_file(task, _engine(task), path)
+    except AvsyncError as error:
+        return error
+
+
+@functools.lru_cache(maxsize=1)
+def _engine(task: Task) -> Any:
+    """The model, loaded once in every process that Ray keeps."""
+    return load_engine(task)

@@ -1,0 +1,111 @@
+"""What is done to every file of a batch, wherever it is done."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from avsync_cli.api import Excerpt, ProgressCall, analyse_file, load_model
+from avsync_cli.config import Settings
+from avsync_cli.errors import AvsyncError, MediaError, UsageError
+from avsync_cli.report.machine import Failure
+from avsync_cli.report.words import safe_text
+
+if TYPE_CHECKING:
+    from avsync_cli.inference.engine import Engine
+    from avsync_cli.inference.evidence import FileReport
+
+
+@dataclass(frozen=True)
+class Task:
+    """How every file is to be judged; small and plain, so that it travels to other processes.
+
+    Attributes:
+        settings: as the person asked; `threads` are those of one file.
+        excerpt: which tracks and which part.
+        verbose: 1 or more logs to stderr, 2 all of it.
+    """
+
+    settings: Settings
+    excerpt: Excerpt
+    verbose: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One file's report, or why there is none.
+
+    Attributes:
+        result: the report or the failure.
+        trace: of a fault of ours, the whole trace; "" for every other outcome.
+    """
+
+    result: FileReport | Failure
+    trace: str = ""
+
+
+class Watcher(Protocol):
+    """Hears how a batch goes; files are told by their number in the list, from 0."""
+
+    def started(self, number: int) -> None: ...
+
+    def advanced(self, number: int, done_s: float, total_s: float) -> None: ...
+
+    def ended(self, number: int) -> None: ...
+
+
+def load_engine(task: Task) -> Engine:
+    """The model that `task` names.
+
+    Raises:
+        ModelError: it cannot be used.
+    """
+    return load_model(task.settings.model, task.settings.attention, task.settings.threads)
+
+
+def judge_file(
+    task: Task, engine: Engine, path: str, progress: ProgressCall | None = None
+) -> Outcome:
+    """Judge one file; whatever is wrong with it is its outcome.
+
+    Raises:
+        AvsyncError: what would meet every other file as well: no ffmpeg, a damaged model.
+    """
+    try:
+        return Outcome(analyse_file(path, task.settings, engine, task.excerpt, progress))
+    except MediaError as error:
+        return Outcome(Failure(path, error.message, error.hint))
+    except (AvsyncError, BrokenPipeError, UsageError):
+        raise
+    except Exception as error:
+        # A fault of ours on one file: the others still deserve their answers.
+        what = f"internal error: {type(error).__name__}: {error}".rstrip(": ")
+        hint = "run again with -vv for the whole trace, and report it"
+        trace = "".join(traceback.format_exception(error))
+        return Outcome(failure(path, what, hint), trace)
+
+
+def failure(path: str, what: str, hint: str) -> Failure:
+    """A failure whose message is one line and names the file."""
+    return Failure(path, " ".join(f"{safe_text(path)}: {what}".split()), hint)
+
+
+def one_by_one(
+    task: Task, engine: Engine, paths: Sequence[str], watcher: Watcher
+) -> Generator[tuple[int, Outcome], None, None]:
+    """Judge the files in this process, in order: (number, outcome) for each.
+
+    Raises:
+        AvsyncError: what would meet every other file as well.
+    """
+    for number, path in enumerate(paths):
+        watcher.started(number)
+
+        def progress(done_s: float, total_s: float, number: int = number) -> None:
+            watcher.advanced(number, done_s, total_s)
+
+        outcome = judge_file(task, engine, path, progress)
+        watcher.ended(number)
+        yield number, outcome

@@ -1,0 +1,75 @@
+"""The process that judges files for another: what it hears, what it says, how it ends.
+
+It is told (number, path), and says ("ready",), ("progress", number, done_s, total_s),
+("done", number, outcome), or ("fatal", error) for what no file would survive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection, wait
+
+from avsync_cli.batch.task import Task, judge_file, load_engine
+from avsync_cli.errors import AvsyncError
+from avsync_cli.interrupt import undo_all
+
+SAY_EVERY_S = 0.5
+"""Least time between two words of progress: a reader who is busy must not hold the work up."""
+
+
+def main(pipe: Connection, task: Task) -> None:
+    """Judge what the pipe names until it is closed."""
+    _live_and_die_alone()
+    if task.verbose:
+        level = logging.DEBUG if task.verbose >= 2 else logging.INFO
+        logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        try:
+            engine = load_engine(task)
+            pipe.send(("ready",))
+            while True:
+                number, path = pipe.recv()
+                pipe.send(("done", number, judge_file(task, engine, path, _Teller(pipe, number))))
+        except AvsyncError as error:
+            pipe.send(("fatal", error))
+
+
+class _Teller:
+    """Tells of progress on one file, now and then."""
+
+    def __init__(self, pipe: Connection, number: int) -> None:
+        self._pipe, self._number = pipe, number
+        self._said_at = 0.0
+
+    def __call__(self, done_s: float, total_s: float) -> None:
+        if time.monotonic() - self._said_at >= SAY_EVERY_S:
+            self._said_at = time.monotonic()
+            self._pipe.send(("progress", self._number, done_s, total_s))
+
+
+def _live_and_die_alone() -> None:
+    """A process group of our own, which Ctrl-C in the terminal does not reach, and a thread that
+    ends us when our starter is gone."""
+    if hasattr(os, "setpgid"):
+        with contextlib.suppress(OSError):
+            os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        # Blocked while we were being started, and ffmpeg would inherit that.
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    threading.Thread(target=_end_with_starter, daemon=True).start()
+
+
+def _end_with_starter() -> None:
+    starter = multiprocessing.parent_process()
+    if starter is not None:
+        wait([starter.sentinel])
+        undo_all()
+        os._exit(1)

@@ -1,0 +1,245 @@
+"""Known shifts: does the estimate move by as much as the sound was moved?
+
+Two ways. "file": the clip is written anew with its sound moved and judged from the file, by the
+whole road that users take; nothing between container and estimate can hide an error. "cache": the
+sound is moved in the cached samples, which costs so little that every clip can be given every shift
+of +-1..+-15 frames. In both the clip's own offset cancels out, and so does an error of the
+estimate that moves along with the sound: known shifts show that the estimate is steady, not that
+it is right.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from avsync_cli.errors import AvsyncError
+from avsync_cli.evaluation.calibrate import clip_pieces, move_sound
+from avsync_cli.evaluation.memory import RememberingEngine
+from avsync_cli.evaluation.metrics import bootstrap_interval
+from avsync_cli.evaluation.records import ShiftRow, ShiftSummary
+from avsync_cli.evaluation.scorers import Scorer
+from avsync_cli.evaluation.sweep import open_tracks
+from avsync_cli.evaluation.tables import ALL, mean
+from avsync_cli.inference.engine import Engine, load_engine
+from avsync_cli.inference.evidence import Evidence
+from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
+from avsync_cli.inference.verdict import decide_verdict
+from avsync_cli.timebase import FPS, FRAME_MS, HOPS_PER_FRAME
+from avsync_cli.training.cache import CachedClip
+from avsync_cli.training.manifest import Clip
+
+MIN_CLIP_S = 4.0
+"""Shorter clips hold too little speech for a shift of 600 ms to be a fair question."""
+
+FRAME_SHIFTS = tuple(s for s in range(-15, 16) if s)
+"""Shifts in frames that cached clips are given."""
+
+CLIP_RIGHT = 0.95
+"""Share of a clip's shifts that must be followed for the clip to count as right."""
+
+_MARGIN_MS = 400
+"""A scan reaches this much beyond the largest shift, for offsets of the clip's own."""
+
+Progress = Callable[[int, int], None]
+
+
+def cached_shifts(
+    scorer: Scorer,
+    clips: Sequence[CachedClip],
+    shifts: Sequence[int] = FRAME_SHIFTS,
+    progress: Progress | None = None,
+) -> list[ShiftRow]:
+    """Give every clip of `MIN_CLIP_S` and more every shift, in its cached sound.
+
+    Models are asked for a verdict, as `score` would; baselines, which have none, for the best
+    offset of the whole track.
+
+    Args:
+        scorer: who judges.
+        clips: held-out clips.
+        shifts: in frames, > 0 makes the sound later.
+        progress: called with (clips done, clips in all).
+    """
+    rows: list[ShiftRow] = []
+    for number, clip in enumerate(clips, 1):
+        if clip.frames >= MIN_CLIP_S * FPS:
+            engine = scorer.engine
+            if engine is None:
+                found = [(x, 0.0, True) for x in _by_score(scorer, clip, (0, *shifts))]
+            else:
+                found = _by_verdict(engine, clip, (0, *shifts))
+            rows += _rows(clip.clip, "cache", [s * FRAME_MS for s in shifts], found)
+        if progress is not None:
+            progress(number, len(clips))
+    return rows
+
+
+def _rows(
+    clip: Clip, way: str, shifts_ms: Sequence[int], found: Sequence[tuple[float, float, bool]]
+) -> list[ShiftRow]:
+    """Rows of one clip; `found` begins with the clip as it is."""
+    (own, _, own_decided), rows = found[0], []
+    for shift, (offset, confidence, decided) in zip(shifts_ms, found[1:], strict=True):
+        moved = offset - own
+        rows.append(
+            ShiftRow(
+                str(clip.path),
+                clip.source,
+                clip.speaker,
+                way,
+                shift,
+                moved,
+                abs(moved - shift) <= FRAME_MS,
+                confidence,
+                decided and own_decided,
+            )
+        )
+    return rows
+
+
+def likeliest(evidence: Evidence) -> tuple[float, float, bool]:
+    """Likeliest offset in ms, its confidence, and whether it counts as an answer."""
+    verdict = decide_verdict(evidence, ITU)
+    if verdict.offset_ms is not None:
+        return verdict.offset_ms, verdict.confidence, True
+    offset = float(evidence.offsets_ms[int(np.argmax(verdict.curve))])
+    return offset, verdict.confidence, False
+
+
+def _by_verdict(
+    engine: Engine, clip: CachedClip, shifts: Sequence[int]
+) -> list[tuple[float, float, bool]]:
+    remembering = RememberingEngine(engine)
+    sound = np.asarray(clip.sound(), np.float32) / 32768.0
+    range_ms = max(1000, max(map(abs, shifts)) * FRAME_MS + _MARGIN_MS)
+    options = AnalyseOptions(range_ms=range_ms)
+    pieces = clip_pieces(clip, clip.crops(), 0, clip.frames)
+    found = []
+    for shift in shifts:
+        moved = move_sound(sound, shift * HOPS_PER_FRAME)
+        found.append(likeliest(analyse_tracks(pieces, moved, options, remembering)))
+    return found
+
+
+def _by_score(scorer: Scorer, clip: CachedClip, shifts: Sequence[int]) -> list[float]:
+    reach = max(map(abs, shifts)) + _MARGIN_MS // FRAME_MS
+    offsets = np.arange(-reach, reach + 1)
+    (track, *_) = sorted(open_tracks(clip), key=lambda t: -len(t.crops))
+    found = []
+    for shift in shifts:
+        moved = type(track)(
+            track.crops, track.first_frame, move_sound(track.sound, shift * HOPS_PER_FRAME)
+        )
+        score = scorer.open(moved, reach).scores(0, len(track.crops), offsets).score
+        found.append(refined_peak(score, reach) * FRAME_MS)
+    return found
+
+
+def refined_peak(score: np.ndarray, reach: int) -> float:
+    """Offset in frames of the best score, between frames by the parabola through its neighbours."""
+    at = int(np.argmax(score))
+    if not 0 < at < len(score) - 1:
+        return float(at - reach)
+    left, top, right = (float(score[at + i]) for i in (-1, 0, 1))
+    bend = left - 2.0 * top + right
+    part = 0.5 * (left - right) / bend if bend < 0 else 0.0
+    return at - reach + min(0.5, max(-0.5, part))
+
+
+def file_shifts(
+    clips: Sequence[Clip],
+    model: str,
+    shifts_ms: Sequence[int],
+    range_ms: int,
+    workers: int,
+    failed: list[tuple[str, str]],
+    progress: Progress | None = None,
+) -> list[ShiftRow]:
+    """Write every long enough clip anew at each shift, judge all, and compare with the original.
+
+    Files that cannot be judged are added to `failed`.
+    """
+    rows: list[ShiftRow] = []
+    workers = min(workers or os.cpu_count() or 1, len(clips))
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+        jobs = {
+            pool.submit(_shift_file, clip, model, tuple(shifts_ms), range_ms): clip
+            for clip in clips
+        }
+        for done, job in enumerate(concurrent.futures.as_completed(jobs), 1):
+            try:
+                rows += job.result()
+            except AvsyncError as error:
+                failed.append((str(jobs[job].path), error.message))
+            if progress is not None:
+                progress(done, len(clips))
+    return sorted(rows, key=lambda r: (r.source, r.path, r.shift_ms))
+
+
+def _shift_file(
+    clip: Clip, model: str, shifts_ms: tuple[int, ...], range_ms: int
+) -> list[ShiftRow]:
+    """All shifts of one file, in a process of its own."""
+    from avsync_cli.inference.pipeline import analyse
+    from avsync_cli.media.probe import probe
+    from avsync_cli.media.remux import shift_sound
+
+    if probe(clip.path).duration_s < MIN_CLIP_S:
+        return []
+    engine = load_engine(model, threads=1)
+    settings = AnalyseOptions(range_ms=range_ms, threads=1)
+    found = [likeliest(analyse(clip.path, settings, engine).evidence)]
+    with tempfile.TemporaryDirectory(prefix="avsync-eval-") as folder:
+        for shift in shifts_ms:
+            moved_file = Path(folder) / f"moved{clip.path.suffix}"
+            shift_sound(clip.path, moved_file, shift)
+            found.append(likeliest(analyse(moved_file, settings, engine).evidence))
+    return _rows(clip, "file", shifts_ms, found)
+
+
+def summaries(rows: Sequence[ShiftRow], seed: int = 0) -> list[ShiftSummary]:
+    """Known shifts by way: all, by source, by speaker."""
+    out: list[ShiftSummary] = []
+    for way in sorted({r.way for r in rows}):
+        of_way = [r for r in rows if r.way == way]
+        groups: dict[tuple[str, str], list[ShiftRow]] = {(ALL, ""): of_way}
+        for row in sorted(of_way, key=lambda r: (r.source, r.speaker)):
+            groups.setdefault((row.source, ""), []).append(row)
+        for row in sorted(of_way, key=lambda r: (r.source, r.speaker)):
+            if row.speaker:
+                groups.setdefault((row.source, row.speaker), []).append(row)
+        out += [_summary(*group, way, members, seed) for group, members in groups.items()]
+    return out
+
+
+def _summary(source: str, speaker: str, way: str, rows: list[ShiftRow], seed: int) -> ShiftSummary:
+    errors = np.array([abs(r.moved_ms - r.shift_ms) for r in rows])
+    by_clip: dict[str, list[float]] = {}
+    by_group: dict[str, list[float]] = {}
+    several = len({r.source for r in rows}) > 1
+    for row in rows:
+        by_clip.setdefault(row.path, []).append(float(row.right))
+        by_group.setdefault(row.source if several else row.path, []).append(float(row.right))
+    return ShiftSummary(
+        source,
+        speaker,
+        way,
+        len(by_clip),
+        len(rows),
+        float(np.median(errors)),
+        float(np.percentile(errors, 95)),
+        float(np.mean(errors <= 10.0)),
+        float(np.mean(errors <= 20.0)),
+        mean([float(r.right) for r in rows]),
+        bootstrap_interval(list(by_group.values()), seed),
+        mean([float(np.mean(right) >= CLIP_RIGHT) for right in by_clip.values()]),
+        mean([float(r.decided) for r in rows]),
+    )

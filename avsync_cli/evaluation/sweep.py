@@ -1,0 +1,165 @@
+"""One pass over the clips: every window of every length, at every offset, by one scorer.
+
+Tables of placement and classification are sums over what this pass records; windows, negatives
+and their order depend on the seed and the clips alone, never on the scorer.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from avsync_cli.evaluation.records import REACH_FRAMES, Origin, Rule, WindowRecord
+from avsync_cli.evaluation.scorers import OpenTrack, Scorer, Track
+from avsync_cli.evaluation.windows import placed_starts
+from avsync_cli.timebase import BLOCK_FRAMES
+from avsync_cli.training.cache import CachedClip, CachedTrack
+
+REST_FRAMES = 2 * BLOCK_FRAMES
+"""Least that must be left of a clip beside a window to say what the clip's own zero is."""
+
+ELSEWHERE = 8
+"""Other positions of the clip whose sound a window is given, at most."""
+
+RuleOf = Callable[[str], Rule]
+"""Which rule the clips of a source are measured by."""
+
+
+def origin_of(clip: CachedClip, rule_of: RuleOf) -> Origin:
+    """Where a clip's judgements come from."""
+    row = clip.clip
+    return Origin(str(row.path), row.source, row.speaker, row.kind, rule_of(row.source))
+
+
+def main_tracks(clip: CachedClip) -> list[CachedTrack]:
+    """The largest region of every stretch of time; where there is a face, faces only.
+
+    Whoever else is in the picture is silent as a rule, and nobody can place a silent mouth.
+    """
+    faces = [t for t in clip.tracks if t.kind == "face"] or list(clip.tracks)
+    kept: list[CachedTrack] = []
+    for track in sorted(faces, key=lambda t: (-t.size * t.count, t.first_frame)):
+        end = track.first_frame + track.count
+        if all(end <= k.first_frame or k.first_frame + k.count <= track.first_frame for k in kept):
+            kept.append(track)
+    return sorted(kept, key=lambda t: t.first_frame)
+
+
+def open_tracks(clip: CachedClip) -> list[Track]:
+    """The main tracks of a clip with their crops and the clip's sound."""
+    sound = np.asarray(clip.sound(), np.float32) / 32768.0
+    crops = clip.crops()
+    return [
+        Track(np.asarray(crops[t.start : t.start + t.count]), t.first_frame, sound)
+        for t in main_tracks(clip)
+    ]
+
+
+def clip_generator(clip: CachedClip, seed: int) -> np.random.Generator:
+    """A generator of the clip's own, whatever other clips there are."""
+    return np.random.default_rng([seed, zlib.crc32(clip.folder.name.encode())])
+
+
+def sweep(
+    scorer: Scorer,
+    clips: Sequence[CachedClip],
+    contexts: Sequence[int],
+    windows_a_clip: int,
+    rule_of: RuleOf,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[WindowRecord]:
+    """Judge up to `windows_a_clip` windows of every length of every main track.
+
+    Args:
+        scorer: who judges.
+        clips: held-out clips.
+        contexts: window lengths in frames.
+        windows_a_clip: most windows of one length of a track.
+        rule_of: which rule a source's clips count under.
+        seed: of the other positions whose sound windows are given.
+        progress: called with (clips done, clips in all).
+    """
+    records: list[WindowRecord] = []
+    for number, clip in enumerate(clips, 1):
+        origin, rng = origin_of(clip, rule_of), clip_generator(clip, seed)
+        for track in open_tracks(clip):
+            records += _judge(scorer, track, clip.frames, origin, contexts, windows_a_clip, rng)
+        if progress is not None:
+            progress(number, len(clips))
+    return records
+
+
+def _judge(
+    scorer: Scorer,
+    track: Track,
+    clip_frames: int,
+    origin: Origin,
+    contexts: Sequence[int],
+    at_most: int,
+    rng: np.random.Generator,
+) -> list[WindowRecord]:
+    length = len(track.crops)
+    placed = [
+        (frames, start)
+        for frames in contexts
+        for start in placed_starts(
+            length, track.first_frame, clip_frames, frames, REACH_FRAMES, at_most
+        )
+    ]
+    if not placed:
+        return []
+    opened = scorer.open(track, REACH_FRAMES)
+    tiles = _tiles(opened, length)
+    near = np.arange(-REACH_FRAMES, REACH_FRAMES + 1)
+    records = []
+    for frames, start in placed:
+        elsewhere = other_positions(track.first_frame + start, frames, clip_frames, rng)
+        found = opened.scores(start, frames, np.concatenate([near, elsewhere]))
+        count = len(near)
+        records.append(
+            WindowRecord(
+                origin,
+                frames,
+                found.by,
+                found.threshold,
+                np.asarray(found.score[:count], np.float32),
+                own_zero(tiles, start, frames),
+                np.asarray(found.score[count:], np.float32),
+                np.asarray(found.confidence[:count], np.float32),
+                np.asarray(found.confidence[count:], np.float32),
+            )
+        )
+    return records
+
+
+def other_positions(
+    first_frame: int, frames: int, clip_frames: int, rng: np.random.Generator
+) -> np.ndarray:
+    """(K,) offsets of up to `ELSEWHERE` other places of the clip, further than +-15 frames away,
+    at which the sound of the whole window exists."""
+    places = np.arange(clip_frames - frames + 1) - first_frame
+    far = places[np.abs(places) > REACH_FRAMES]
+    return np.sort(rng.permutation(far)[:ELSEWHERE])
+
+
+def _tiles(opened: OpenTrack, length: int) -> list[tuple[int, np.ndarray]]:
+    """First frame and scores at -R..R of the track's blocks, side by side."""
+    near = np.arange(-REACH_FRAMES, REACH_FRAMES + 1)
+    return [
+        (first, opened.scores(first, BLOCK_FRAMES, near, alone=False).score)
+        for first in range(0, length - BLOCK_FRAMES + 1, BLOCK_FRAMES)
+    ]
+
+
+def own_zero(tiles: list[tuple[int, np.ndarray]], start: int, frames: int) -> int | None:
+    """The offset in frames that all blocks of a track say together which share no frame with a
+    window; None if fewer than `REST_FRAMES` are left."""
+    rest = [
+        score for first, score in tiles if first >= start + frames or first + BLOCK_FRAMES <= start
+    ]
+    if len(rest) * BLOCK_FRAMES < REST_FRAMES:
+        return None
+    return int(np.argmax(np.sum(rest, axis=0))) - REACH_FRAMES

@@ -1,0 +1,259 @@
+"""From single judgements to rows: placement and classes, of every group, with intervals.
+
+Intervals are bootstrapped over sources where a group has several, else over its clips: clips of a
+source, and windows of a clip, are right or wrong together.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from avsync_cli.evaluation.metrics import area_under_roc, bootstrap_interval
+from avsync_cli.evaluation.records import (
+    NEAR_FRAMES,
+    ClassRow,
+    Histogram,
+    Origin,
+    PlacementRow,
+    Rule,
+    WindowRecord,
+)
+
+ALL = "all"
+
+BINS = 30
+"""Bins of a histogram."""
+
+
+class _Judged(Protocol):
+    @property
+    def origin(self) -> Origin: ...
+
+
+Item = TypeVar("Item", bound=_Judged)
+Group = tuple[str, str, str]
+"""Source, speaker and kind; see `records`."""
+
+Groups = Callable[[Sequence[Item]], list[tuple[Group, Rule, list[Item]]]]
+
+
+def overall(items: Sequence[Item]) -> list[tuple[Group, Rule, list[Item]]]:
+    """Everything: under rule "0" those sources that are taken to be in sync, else all."""
+    exact = [i for i in items if i.origin.rule == "0"]
+    if exact or not items:
+        return [((ALL, "", ""), "0", list(items))] if items else []
+    return [((ALL, "", ""), "own", list(items))]
+
+
+def by_source(items: Sequence[Item]) -> list[tuple[Group, Rule, list[Item]]]:
+    """One group a source."""
+    return _grouped(items, lambda o: (o.source, "", ""))
+
+
+def by_speaker(items: Sequence[Item]) -> list[tuple[Group, Rule, list[Item]]]:
+    """One group a speaker of a source; those whose speaker is unknown are left out."""
+    return _grouped([i for i in items if i.origin.speaker], lambda o: (o.source, o.speaker, ""))
+
+
+def by_kind(items: Sequence[Item]) -> list[tuple[Group, Rule, list[Item]]]:
+    """One group a kind ("talking", "impact", ...), over all sources."""
+    return _grouped([i for i in items if i.origin.kind], lambda o: (ALL, "", o.kind))
+
+
+def _grouped(
+    items: Sequence[Item], key: Callable[[Origin], Group]
+) -> list[tuple[Group, Rule, list[Item]]]:
+    groups: dict[Group, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[key(item.origin)].append(item)
+    return [
+        (group, "0" if any(i.origin.rule == "0" for i in members) else "own", members)
+        for group, members in sorted(groups.items(), key=lambda pair: pair[0])
+    ]
+
+
+def clusters(
+    items: Iterable[Item], value: Callable[[Item], float] | None = None
+) -> list[list[float]]:
+    """Values of the items, together by source, or by clip where there is one source only."""
+    kept = list(items)
+    sources = {i.origin.source for i in kept}
+    parts: dict[str, list[float]] = defaultdict(list)
+    for item in kept:
+        key = item.origin.source if len(sources) > 1 else item.origin.clip
+        parts[key].append(0.0 if value is None else value(item))
+    return list(parts.values())
+
+
+def cluster_items(items: Iterable[Item]) -> list[list[Item]]:
+    """The items themselves, together as in `clusters`."""
+    kept = list(items)
+    sources = {i.origin.source for i in kept}
+    parts: dict[str, list[Item]] = defaultdict(list)
+    for item in kept:
+        parts[item.origin.source if len(sources) > 1 else item.origin.clip].append(item)
+    return list(parts.values())
+
+
+def mean(values: Sequence[float]) -> float:
+    """Mean, NaN of nothing."""
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def placement_rows(
+    records: Sequence[WindowRecord], groups: Groups[WindowRecord], seed: int = 0
+) -> list[PlacementRow]:
+    """Placement by group and window length."""
+    rows = []
+    for group, rule, members in groups(records):
+        for frames in sorted({r.frames for r in members}):
+            of_length = [r for r in members if r.frames == frames]
+            exact = of_length
+            if group[0] == ALL and rule == "0":
+                exact = [r for r in of_length if r.origin.rule == "0"]
+            related = [r for r in of_length if r.own is not None]
+            rows.append(
+                PlacementRow(
+                    *group,
+                    rule,
+                    frames,
+                    of_length[0].by,
+                    len(exact),
+                    mean([_within(r) for r in exact]),
+                    bootstrap_interval(clusters(exact, _within), seed),
+                    float(np.median([r.best for r in exact])) if exact else float("nan"),
+                    len(related),
+                    mean([_own_within(r) for r in related]),
+                    bootstrap_interval(clusters(related, _own_within), seed),
+                )
+            )
+    return rows
+
+
+def _within(record: WindowRecord) -> float:
+    return float(abs(record.best) <= NEAR_FRAMES)
+
+
+def _own_within(record: WindowRecord) -> float:
+    assert record.own is not None
+    return float(abs(record.best - record.own) <= NEAR_FRAMES)
+
+
+def _pair(record: WindowRecord) -> tuple[float, np.ndarray]:
+    """Score in sync, and scores when shifted by 2..15 frames from there."""
+    assert record.zero is not None
+    reach = len(record.score) // 2
+    at = reach + record.zero
+    away = np.abs(np.arange(len(record.score)) - at)
+    shifted = record.score[(away > NEAR_FRAMES) & (away <= reach)]
+    return float(record.score[at]), shifted
+
+
+def _balanced(record: WindowRecord, negative: np.ndarray) -> float:
+    assert record.threshold is not None
+    positive, _ = _pair(record)
+    refused = float(np.mean(negative <= record.threshold))
+    return 0.5 * float(positive > record.threshold) + 0.5 * refused
+
+
+def class_rows(
+    records: Sequence[WindowRecord], groups: Groups[WindowRecord], seed: int = 0
+) -> list[ClassRow]:
+    """The paper's question by group and window length.
+
+    Windows of sources with an offset of their own count from the clip's own zero, those for which
+    it is not known are left out.
+    """
+    rows = []
+    for group, rule, members in groups(records):
+        for frames in sorted({r.frames for r in members}):
+            known = [r for r in members if r.frames == frames and r.zero is not None]
+            if not known:
+                continue
+            moved = [r for r in known if len(r.elsewhere)]
+            hard = _share(known, lambda r: _balanced(r, _pair(r)[1]), seed)
+            easy = _share(moved, lambda r: _balanced(r, r.elsewhere), seed)
+            rows.append(
+                ClassRow(
+                    *group,
+                    rule,
+                    frames,
+                    known[0].by,
+                    len(known),
+                    *hard,
+                    _auc(known, lambda r: _pair(r)[1]),
+                    *easy,
+                    _auc(moved, lambda r: r.elsewhere),
+                )
+            )
+    return rows
+
+
+def _share(
+    records: list[WindowRecord], value: Callable[[WindowRecord], float], seed: int
+) -> tuple[float, tuple[float, float]]:
+    judged = [r for r in records if r.threshold is not None]
+    return mean([value(r) for r in judged]), bootstrap_interval(clusters(judged, value), seed)
+
+
+def _auc(records: list[WindowRecord], negatives: Callable[[WindowRecord], np.ndarray]) -> float:
+    if not records:
+        return float("nan")
+    positive = np.array([_pair(r)[0] for r in records])
+    return area_under_roc(positive, np.concatenate([negatives(r) for r in records]))
+
+
+def confidence_histogram(records: Sequence[WindowRecord], frames: int) -> Histogram | None:
+    """The paper's figure: the attention's confidence for pairs in sync and not, at one length."""
+    known = [r for r in records if r.frames == frames and r.zero is not None and len(r.confidence)]
+    if not known:
+        return None
+    reach = len(known[0].score) // 2
+    positive, hard = [], []
+    for record in known:
+        assert record.zero is not None
+        at = reach + record.zero
+        away = np.abs(np.arange(2 * reach + 1) - at)
+        positive.append(record.confidence[at : at + 1])
+        hard.append(record.confidence[(away > NEAR_FRAMES) & (away <= reach)])
+    if np.ptp(np.concatenate(positive + hard)) == 0:
+        return None  # a model without attention is equally confident of everything
+    return histogram(
+        np.concatenate(positive),
+        np.concatenate(hard),
+        np.concatenate([r.elsewhere_confidence for r in known]),
+    )
+
+
+def score_histogram(records: Sequence[WindowRecord], frames: int) -> Histogram | None:
+    """The decision's log-odds for pairs in sync and not, at one window length."""
+    known = [r for r in records if r.frames == frames and r.zero is not None]
+    if not known:
+        return None
+    pairs = [_pair(r) for r in known]
+    return histogram(
+        np.array([p for p, _ in pairs]),
+        np.concatenate([n for _, n in pairs]),
+        np.concatenate([r.elsewhere for r in known]),
+    )
+
+
+def histogram(positive: np.ndarray, hard: np.ndarray, easy: np.ndarray) -> Histogram:
+    """Shares of three sets of values in common bins over all but their outermost thousandths."""
+    every = np.concatenate([positive, hard, easy])
+    low, high = np.percentile(every, [0.1, 99.9])
+    if not high > low:
+        low, high = low - 0.5, low + 0.5
+    edges = np.linspace(low, high, BINS + 1)
+
+    def shares(values: np.ndarray) -> list[float]:
+        if len(values) == 0:
+            return [0.0] * BINS
+        counts, _ = np.histogram(np.clip(values, low, high), edges)
+        return [float(c) / len(values) for c in counts]
+
+    return Histogram([float(e) for e in edges], shares(positive), shares(hard), shares(easy))

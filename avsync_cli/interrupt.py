@@ -1,0 +1,140 @@
+"""Ctrl-C, SIGTERM and SIGHUP: whenever one comes, the program ends soon and leaves nothing behind.
+
+The first signal becomes an exception in the main thread, which closes what is open on its way out.
+Python can raise it only between two of its own instructions, and drops it inside a finaliser; so a
+thread that hears of the signal by itself waits a moment, then undoes what is still registered and
+ends the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from avsync_cli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
+
+GRACE_S = 1.2
+"""Time for the orderly way out: with what ending a process costs, two seconds are kept."""
+
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+_CODES = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_TERMINATED}
+_undo: dict[object, Callable[[], object]] = {}
+_caught: list[int] = []
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP, as an exception; `exit_code` is what a shell reports of the signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = exit_code(number)
+
+
+def exit_code(number: int) -> int:
+    """What a shell reports of a program that signal `number` ended."""
+    return _CODES.get(signal.Signals(number), 128 + number)
+
+
+def on_exit(undo: Callable[[], object]) -> Callable[[], None]:
+    """Have `undo` called at the program's end should it not have been withdrawn before.
+
+    For what must not outlive us: a child process, half an output file. Registered before the
+    thing exists, it leaves no moment at which a signal could lose it.
+
+    Args:
+        undo: must be harmless when there is nothing to undo, and callable from any thread.
+
+    Returns:
+        a function that withdraws it; may be called twice.
+    """
+    key = object()
+    _undo[key] = undo
+    return lambda: (_undo.pop(key, None), None)[1]
+
+
+def undo_all() -> None:
+    """Call everything that has not been withdrawn; one that fails does not stop the others."""
+    while _undo:
+        with contextlib.suppress(KeyError, Exception):
+            _undo.popitem()[1]()
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Within the block the signals end the program as described above.
+
+    Does nothing to signals outside of the main thread, nor to one that is ignored, as in
+    `nohup avsync ...` or a shell script's `avsync ... &`.
+
+    Raises:
+        KeyboardInterrupt, Terminated: out of the block, at the first signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _caught.clear()
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    before = {n: signal.getsignal(n) for n in _SIGNALS}
+    wanted = [n for n, handler in before.items() if handler is not signal.SIG_IGN]
+    fd_before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_last_resort, args=(ours,), daemon=True).start()
+    try:
+        for number in wanted:
+            signal.signal(number, _raise_once)
+        yield
+    finally:
+        undo_all()
+        for number in wanted:
+            # None stands for a handler that was not set from Python, and cannot be set back.
+            signal.signal(number, before[number] or signal.SIG_DFL)
+        signal.set_wakeup_fd(fd_before)
+        theirs.close()
+
+
+def _raise_once(number: int, _: FrameType | None) -> None:
+    if _caught:  # already on the way out, which a second exception would only cut short
+        return
+    _caught.append(number)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise Terminated(number)
+
+
+def _last_resort(signals: socket.socket) -> None:
+    """Wait for a signal; if the program is still there after the grace, end it."""
+    number = 0
+    with signals:
+        while number not in _SIGNALS:
+            heard = signals.recv(1)
+            if not heard:
+                return
+            number = heard[0]
+        signals.settimeout(GRACE_S)
+        try:
+            while signals.recv(64):  # further signals change nothing
+                pass
+            return
+        except TimeoutError:
+            pass
+        undo_all()
+        os._exit(exit_code(number))
+
+
+def _forget() -> None:
+    """In a forked child: its signals are not its parent's."""
+    _undo.clear()
+    with contextlib.suppress(ValueError, OSError):
+        signal.set_wakeup_fd(-1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

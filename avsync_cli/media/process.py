@@ -1,0 +1,300 @@
+"""Running ffmpeg so that it can neither hang us nor outlive us, nor eat the machine.
+
+Commands run without a shell, without stdin, in a process group of their own, with stderr drained
+on a thread (an undrained stderr blocks ffmpeg for good) and stdout read ahead into a bounded
+queue, so that ffmpeg decodes while the caller computes, but never far ahead of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from avsync_cli.errors import DecodeError, FfmpegMissingError
+from avsync_cli.interrupt import on_exit
+from avsync_cli.media.ffmpeg import INSTALL_HINT, clean_line, display_name, kill_group
+from avsync_cli.media.limits import bound_memory
+
+STALL_S = 60.0
+"""Seconds without a byte after which ffmpeg counts as hung."""
+
+PIPE_BYTES = 1 << 20
+"""Most that Linux gives a pipe without privileges."""
+
+_FATAL = frozenset((4, 6, 7, 8, 9, 11, 15))
+"""Signals that end a program from outside or by its own fault, by number: a shell reports them as
+128 and the number, and ffmpeg's own codes beyond 128 are none of these."""
+
+TAIL_LINES = 40
+MAX_LINE_BYTES = 16_384
+
+
+def _end(process: subprocess.Popen[bytes], withdraw: Callable[[], None]) -> None:
+    """Kill and reap; harmless when it has already ended."""
+    kill_group(process)
+    withdraw()
+    with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+        process.wait(timeout=5)
+
+
+class FfmpegStream:
+    """One running ffmpeg whose stdout is read in blocks of a fixed size.
+
+    At most `max_blocks` blocks wait in memory; beyond that the pipe fills and ffmpeg waits. The
+    child is killed on `close`, on leaving the `with` block, when the object is collected and at
+    interpreter exit; should we be killed, it meets a broken pipe and ends by itself.
+
+    Args:
+        argv: the whole command.
+        path: the input, for messages.
+        block_bytes: size of a block; the last one may be shorter.
+        max_blocks: how many blocks may wait.
+        on_line: called on the stderr thread with each line; True means "taken", False leaves it
+            to the tail kept for error messages.
+        stall_s: seconds without a byte after which `read_block` gives up; None for STALL_S.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        path: str | os.PathLike[str],
+        block_bytes: int,
+        max_blocks: int = 8,
+        on_line: Callable[[str], bool] | None = None,
+        stall_s: float | None = None,
+    ) -> None:
+        self.path = path
+        self._block_bytes = block_bytes
+        self._max_blocks = max_blocks
+        self._on_line = on_line
+        self._stall_s = STALL_S if stall_s is None else stall_s
+        self._blocks: deque[bytes] = deque()
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._changed = threading.Condition()
+        self._eof = False
+        self._closed = False
+        self._bytes_seen = 0
+        try:
+            self._process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                process_group=0,
+            )
+        except OSError as error:
+            raise FfmpegMissingError(
+                f"cannot start {argv[0]}: {error.strerror}", INSTALL_HINT
+            ) from error
+        bound_memory(self._process.pid)
+        _widen_pipe(self._process.stdout)
+        withdraw = on_exit(partial(kill_group, self._process))
+        self._finalizer = weakref.finalize(self, _end, self._process, withdraw)
+        # The threads hold the object only through what they need, never `self`, or it could not
+        # be collected while they run.
+        ref = weakref.ref(self)
+        assert self._process.stdout is not None and self._process.stderr is not None
+        self._threads = [
+            threading.Thread(
+                target=_pump_stdout,
+                args=(ref, self._process.stdout, block_bytes, self._changed),
+                daemon=True,
+            ),
+            threading.Thread(
+                target=_pump_stderr,
+                args=(self._process.stderr, on_line, self._tail),
+                daemon=True,
+            ),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def bytes_seen(self) -> int:
+        """Bytes read from ffmpeg so far, waiting ones included."""
+        return self._bytes_seen
+
+    def read_block(self) -> bytes | None:
+        """The next block, or None at the end of the stream.
+
+        Raises:
+            DecodeError: nothing came for `stall_s` seconds; ffmpeg is killed.
+        """
+        with self._changed:
+            # Counted from the last byte, not from the last whole block: slow is not hung.
+            seen, deadline = self._bytes_seen, time.monotonic() + self._stall_s
+            while not self._blocks and not self._eof:
+                self._changed.wait(max(0.0, deadline - time.monotonic()))
+                if self._bytes_seen != seen:
+                    seen, deadline = self._bytes_seen, time.monotonic() + self._stall_s
+                elif time.monotonic() >= deadline:
+                    break
+            if self._blocks:
+                block = self._blocks.popleft()
+                self._changed.notify_all()
+                return block
+            if self._eof:
+                return None
+        self.close()
+        raise DecodeError(
+            f"ffmpeg gave nothing for {self._stall_s:g} s: {display_name(self.path)}",
+            "the file may be damaged, or its disk slow",
+            os.fsdecode(self.path),
+        )
+
+    def wait_for(self, event: threading.Event, timeout_s: float) -> None:
+        """Wait until the log has set `event`, or has ended without.
+
+        Raises:
+            DecodeError: neither happens in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not event.wait(0.05) and self._threads[1].is_alive():
+            if time.monotonic() > deadline:
+                raise DecodeError(
+                    f"ffmpeg says nothing about the file: {display_name(self.path)}",
+                    "try another release of ffmpeg",
+                    os.fsdecode(self.path),
+                )
+
+    def finish(self, timeout_s: float = 10.0) -> int:
+        """After the end of the stream: wait for the process, return its exit status."""
+        try:
+            status = self._process.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            self.close()
+            status = -9
+        self._threads[1].join(timeout=timeout_s)
+        return status
+
+    def check_end(self, timeout_s: float = 10.0) -> int:
+        """As `finish`, but being killed is no end: what came may be a part of it only.
+
+        Raises:
+            DecodeError: a signal ended the process, or ended what a script around it had started.
+        """
+        status = self.finish(timeout_s)
+        number = -status if status < 0 else status - 128
+        if number in _FATAL and not self._closed:
+            raise DecodeError(
+                f"ffmpeg was killed (signal {number}) before its end: {display_name(self.path)}",
+                "memory may be short, or this ffmpeg has a fault: try another release",
+                os.fsdecode(self.path),
+            )
+        return status
+
+    def last_error(self) -> str:
+        """The last line ffmpeg logged that is not empty, cleaned; "" if it logged nothing."""
+        for line in reversed(list(self._tail)):
+            cleaned = clean_line(line, self.path)
+            if cleaned:
+                return cleaned
+        return ""
+
+    def close(self) -> None:
+        """Kill ffmpeg if it still runs and free its pipes; may be called at any time, twice too."""
+        with self._changed:
+            self._closed = self._eof = True
+            self._blocks.clear()
+            self._changed.notify_all()
+        self._finalizer()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(timeout=5)
+
+    def __enter__(self) -> FfmpegStream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _widen_pipe(pipe: Any) -> None:
+    """Let a pipe hold a frame or two, not the usual 64 KiB: fewer switches between processes."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
+def _pump_stdout(
+    ref: weakref.ref[FfmpegStream], pipe: Any, block_bytes: int, changed: threading.Condition
+) -> None:
+    buffer = bytearray(block_bytes)
+    view = memoryview(buffer)
+    filled = 0
+    with contextlib.closing(pipe):
+        while True:
+            try:
+                count = pipe.readinto(view[filled:])
+            except (OSError, ValueError):
+                count = 0
+            filled += count or 0
+            with changed:
+                stream = ref()
+                if stream is None or stream._closed:
+                    return
+                stream._bytes_seen += count or 0
+                if not count:
+                    if filled:
+                        stream._blocks.append(bytes(view[:filled]))
+                    stream._eof = True
+                    changed.notify_all()
+                    return
+                if filled == block_bytes:
+                    stream._blocks.append(bytes(buffer))
+                    filled = 0
+                    changed.notify_all()
+                full = len(stream._blocks) >= stream._max_blocks
+                while full:
+                    del stream
+                    changed.wait(1.0)
+                    stream = ref()
+                    if stream is None or stream._closed:
+                        return
+                    full = len(stream._blocks) >= stream._max_blocks
+                del stream
+
+
+def _pump_stderr(pipe: Any, on_line: Callable[[str], bool] | None, tail: deque[str]) -> None:
+    rest = b""
+    with contextlib.closing(pipe):
+        while True:
+            try:
+                data = pipe.read(65_536)
+            except (OSError, ValueError):
+                data = b""
+            if not data:
+                break
+            *lines, rest = (rest + data).split(b"\n")
+            rest = rest[-MAX_LINE_BYTES:]
+            for raw in lines:
+                _take_line(raw, on_line, tail)
+    if rest:
+        _take_line(rest, on_line, tail)
+
+
+def _take_line(raw: bytes, on_line: Callable[[str], bool] | None, tail: deque[str]) -> None:
+    line = raw[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r")
+    if on_line is None or not on_line(line):
+        tail.append(line)

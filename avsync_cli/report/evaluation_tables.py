@@ -1,0 +1,281 @@
+"""Tables of an evaluation as Markdown, for reading, and as CSV, for everything else."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from avsync_cli.report.evaluation import report_name
+from avsync_cli.report.words import safe_text
+
+if TYPE_CHECKING:
+    from avsync_cli.evaluation.records import EvalReport, PlacementRow
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for reading.
+
+    Attributes:
+        title, note: above it.
+        head: names of the columns.
+        rows: cells as text.
+    """
+
+    title: str
+    note: str
+    head: list[str]
+    rows: list[list[str]]
+
+    def markdown(self) -> str:
+        """As GitHub's Markdown."""
+        lines = [f"## {self.title}", "", self.note, ""] if self.note else [f"## {self.title}", ""]
+        lines.append("| " + " | ".join(map(_cell, self.head)) + " |")
+        lines.append("|" + "---|" * len(self.head))
+        lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in self.rows]
+        return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return safe_text(text).replace("|", "\\|").replace("<", "&lt;") or " "
+
+
+def percent(value: float | None, ends: tuple[float, float] | None = None) -> str:
+    """A share in per cent, with its interval in brackets; "–" for none."""
+    if value is None or math.isnan(value):
+        return "–"
+    text = f"{100 * value:.1f}"
+    if ends is not None and not math.isnan(ends[0]):
+        text += f" [{100 * ends[0]:.0f}, {100 * ends[1]:.0f}]"
+    return text
+
+
+def _group(row: Any) -> str:
+    kind = getattr(row, "kind", "")
+    parts = [p for p in (row.source if not kind else "", row.speaker, kind) if p]
+    return " / ".join(parts) or "(no source)"
+
+
+def reading_tables(report: EvalReport) -> list[Table]:
+    """Every table that has rows, for a model and those it is compared with."""
+    every = [report, *report.others]
+    tables = [compared(every)] if report.others and report.placement else []
+    for each in every:
+        name = report_name(each)
+        groups = (
+            ("by source", [*each.placement, *each.by_kind]),
+            ("by speaker", each.by_speaker),
+        )
+        tables += [placement_table(f"{name}: placement {t}", rows) for t, rows in groups if rows]
+    tables += [t for t in (classes(every), shifts(every), certainty(every)) if t.rows]
+    return [t for t in tables if t.rows]
+
+
+def compared(reports: Sequence[EvalReport]) -> Table:
+    """One line a scorer and rule: placement of all sources at every length."""
+    lengths = sorted({row.frames for r in reports for row in r.placement})
+    rows = []
+    for report in reports:
+        at = {row.frames: row for row in report.placement if row.source == "all"}
+        for rule in ("0", "own"):
+            cells = [_placed(at.get(n), rule) for n in lengths]
+            rows.append([report_name(report), rule, *cells])
+    note = (
+        "Placed within ±1 frame over ±15 frames, per cent of windows, with 95 % intervals over "
+        "sources, by frames of context. Rule 0: of the clip as it is, sources in sync only; rule "
+        "own: of the clip's own zero, all sources."
+    )
+    return Table("Compared", note, ["model", "rule", *map(str, lengths)], rows)
+
+
+def _placed(row: PlacementRow | None, rule: str) -> str:
+    """Placement under one rule."""
+    if row is None:
+        return "–"
+    if rule == "0":
+        return percent(row.within, row.within_ci)
+    return percent(row.own_within, row.own_ci)
+
+
+def placement_table(title: str, rows: Sequence[PlacementRow]) -> Table:
+    """One line a group and rule, one column a window length; the rule that counts is bold."""
+    lengths = sorted({row.frames for row in rows})
+    by = {row.frames: row.by for row in rows}
+    groups: dict[str, dict[int, PlacementRow]] = {}
+    for row in rows:
+        groups.setdefault(_group(row), {})[row.frames] = row
+    lines = []
+    for name, cells in groups.items():
+        some = next(iter(cells.values()))
+        for rule in ("0", "own"):
+            counts = rule == some.rule
+            here = [cells.get(n) for n in lengths]
+            number = max(
+                (r.windows if rule == "0" else r.own_windows for r in here if r), default=0
+            )
+            shown = [_placed(row, rule) for row in here]
+            mark = f"**{rule}**" if counts else rule
+            median = cells[max(cells)].median_frames if rule == "0" else math.nan
+            middle = "–" if math.isnan(median) else f"{median:+.0f}"
+            lines.append([name, mark, str(number), *shown, middle])
+    note = (
+        "Per cent of windows placed within ±1 frame over ±15 frames [95 % interval]; rule 0: of "
+        "the clip as it is, rule own: of what the rest of the clip says; the rule that counts for "
+        "the source is bold. Score used: "
+        + ", ".join(f"{n} frames {by[n]}" for n in lengths)
+        + ". The last column is the median offset found, in frames."
+    )
+    head = ["group", "rule", "windows", *(str(n) for n in lengths), "median"]
+    return Table(title, note, head, lines)
+
+
+def classes(reports: Sequence[EvalReport]) -> Table:
+    """The paper's question, of all scorers and groups but speakers."""
+    rows = [
+        [
+            report_name(report),
+            _group(row),
+            row.rule,
+            str(row.frames),
+            row.by,
+            str(row.windows),
+            percent(row.hard, row.hard_ci),
+            percent(row.hard_auc),
+            percent(row.easy, row.easy_ci),
+            percent(row.easy_auc),
+        ]
+        for report in reports
+        for row in report.classes
+        if not row.speaker
+    ]
+    note = (
+        "Balanced accuracy at the scorer's own threshold (– where it has none), and area under the "
+        "ROC curve, in per cent. Hard: the sound shifted by 2..15 frames. Easy: the sound of "
+        "another position of the same video."
+    )
+    head = "model|group|rule|frames|score|windows|hard|hard AUC|easy|easy AUC".split("|")
+    return Table("In sync or not", note, head, rows)
+
+
+def shifts(reports: Sequence[EvalReport]) -> Table:
+    """Known shifts."""
+    rows = [
+        [
+            report_name(report),
+            _group(s),
+            s.way,
+            str(s.clips),
+            str(s.shifts),
+            f"{s.median_ms:.1f}",
+            f"{s.p95_ms:.1f}",
+            percent(s.within_10),
+            percent(s.within_20),
+            percent(s.within_40, s.within_40_ci),
+            percent(s.clips_right),
+            percent(s.decided),
+        ]
+        for report in reports
+        for s in report.shift_summary
+    ]
+    note = (
+        "Sound moved by a known amount: how far the estimate's movement is off, in ms, and shares "
+        "in per cent. Way: moved in the file, or in the cached sound by ±1..±15 frames."
+    )
+    head = "model|group|way|clips|shifts|median|95th|±10 ms|±20 ms|±40 ms|clips right|answered"
+    return Table("Known shifts", note, head.split("|"), rows)
+
+
+def certainty(reports: Sequence[EvalReport]) -> Table:
+    """Calibration and answers."""
+    rows = []
+    for report in reports:
+        if report.certainty is None:
+            continue
+        for row in report.certainty.rows:
+            ends = row.ece_ci
+            ece = "–" if math.isnan(row.ece) else f"{row.ece:.3f}"
+            if not math.isnan(ends[0]):
+                ece += f" [{ends[0]:.3f}, {ends[1]:.3f}]"
+            rows.append(
+                [
+                    report_name(report),
+                    _group(row),
+                    row.rule,
+                    str(row.stretches),
+                    percent(row.right),
+                    ece,
+                    percent(row.undecided),
+                    percent(row.wrong, row.wrong_ci),
+                    percent(row.covered),
+                ]
+            )
+        found = report.certainty
+        answered = percent(found.strangers_decided)
+        rows.append(
+            [
+                report_name(report),
+                "another clip's sound",
+                "–",
+                str(found.strangers),
+                "–",
+                "–",
+                percent(1.0 - found.strangers_decided),
+                f"{answered} answered",
+                "–",
+            ]
+        )
+    note = (
+        "Verdicts on stretches of 1.5, 3, 6 s and whole clips with known lags of up to 800 ms: "
+        "expected calibration error of the confidence (10 bins), share left undecided, share of "
+        "the answers off by more than a frame, share of the intervals that hold the truth."
+    )
+    head = "model|group|rule|stretches|right|ECE|undecided|wrong|covered".split("|")
+    return Table("Certainty", note, head, rows)
+
+
+def csv_tables(report: EvalReport) -> dict[str, str]:
+    """File names and contents: every row of every table, figures as plain numbers."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for each in [report, *report.others]:
+        about = {"model": each.model, "attention": each.attention, "note": each.note}
+
+        def add(name: str, rows: Sequence[Any], about: dict[str, str] = about) -> None:
+            found.setdefault(name, []).extend(about | asdict(row) for row in rows)
+
+        add("placement.csv", [*each.placement, *each.by_kind, *each.by_speaker])
+        add("classes.csv", each.classes)
+        add("shifts.csv", each.shift_summary)
+        add("shifts-clips.csv", each.shifts)
+        if each.certainty is not None:
+            add("certainty.csv", each.certainty.rows)
+    return {name: _csv(rows) for name, rows in found.items() if rows}
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    flat = []
+    for row in rows:
+        out: dict[str, Any] = {}
+        for key, value in row.items():
+            if isinstance(value, tuple):
+                out[f"{key}_low"], out[f"{key}_high"] = value
+            else:
+                out[key] = value
+        flat.append({k: _plain(v) for k, v in out.items()})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(flat[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    if isinstance(value, str):
+        # A spreadsheet takes these for formulas.
+        return f"'{value}" if value[:1] in ("=", "+", "-", "@") else safe_text(value)
+    return value

@@ -1,0 +1,106 @@
+"""Markers for editing programs: one for every stretch of a film that is out of sync.
+
+`.csv` has the columns of the marker list that Adobe Premiere Pro exports, which its marker panels
+and most other programs read. `.edl` is a CMX 3600 list of the kind that DaVinci Resolve takes by
+Timelines > Import > Timeline Markers from EDL: one event a marker, and below it a line with the
+note, the colour |C:, the name |M: and the length in frames |D:.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from avsync_cli.inference.evidence import FileReport
+from avsync_cli.report.timecode import exact_rate, frame_at, frame_of, is_drop_frame, timecode
+from avsync_cli.report.words import offset_words, percent, safe_text, tolerance_name
+
+FORMATS = (".csv", ".edl")
+
+CSV_COLUMNS = ("Marker Name", "Description", "In", "Out", "Duration", "Marker Type")
+
+_EDL_START = "01:00:00:00"
+"""Where Resolve begins a timeline unless told otherwise; its markers count from there."""
+
+
+@dataclass(frozen=True)
+class Marker:
+    """One stretch: its frames, from 0 and without the last one, and what to say of it."""
+
+    first: int
+    end: int
+    name: str
+    note: str
+
+
+def markers(report: FileReport) -> list[Marker]:
+    """The out-of-sync stretches of a film, in order."""
+    rate = exact_rate(report.evidence.media.fps)
+    found = []
+    for segment in report.verdict.segments:
+        if segment.status != "out_of_sync" or segment.offset_ms is None:
+            continue
+        first = frame_at(segment.start_s, rate)
+        words = offset_words(segment.offset_ms).capitalize()
+        note = f"{percent(segment.confidence)} sure"
+        if segment.offset_ci_ms is not None:
+            low, high = segment.offset_ci_ms
+            note = f"{low:+.0f} to {high:+.0f} ms, {note}"
+        note = f"{words}, {note}; outside {tolerance_name(report.tolerance)}"
+        end = max(first + 1, frame_at(segment.end_s, rate))
+        found.append(Marker(first, end, words, note))
+    return found
+
+
+def marker_file(report: FileReport, suffix: str) -> str:
+    """The markers of a film as the text of a file; its ending, in small letters, says which."""
+    rate = exact_rate(report.evidence.media.fps)
+    if suffix == ".edl":
+        title = Path(report.path).stem
+        return edl_text(markers(report), rate, title)
+    return csv_text(markers(report), rate)
+
+
+def csv_text(found: list[Marker], rate: Fraction) -> str:
+    """Columns as in Premiere's own export, separated by commas; drop-frame codes are written with
+    semicolons throughout, as there."""
+    separators = ";;" if is_drop_frame(rate) else "::"
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for marker in found:
+        frames = (marker.first, marker.end, marker.end - marker.first)
+        codes = (timecode(frame, rate, separators=separators) for frame in frames)
+        writer.writerow((marker.name, marker.note, *codes, "Comment"))
+    return out.getvalue()
+
+
+def edl_text(found: list[Marker], rate: Fraction, title: str) -> str:
+    """An EDL with one event a marker, on a timeline that begins at an hour."""
+    drop = is_drop_frame(rate)
+    separators = ":;" if drop else "::"
+    zero = frame_of(_EDL_START, rate)
+    lines = [
+        f"TITLE: {_plain(title)}",
+        f"FCM: {'DROP FRAME' if drop else 'NON-DROP FRAME'}",
+        "",
+    ]
+    for number, marker in enumerate(found, start=1):
+        # An event is one frame long; how long the marker is, is said below it.
+        ends = (zero + marker.first, zero + marker.first + 1)
+        begin, end = (timecode(frame, rate, separators=separators) for frame in ends)
+        lines.append(f"{number:03d}  001      V     C        {begin} {end} {begin} {end}")
+        length = marker.end - marker.first
+        lines.append(
+            f"{_plain(marker.note)} |C:ResolveColorRed |M:{_plain(marker.name)} |D:{length}"
+        )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """One line without the bar that separates fields."""
+    return safe_text(text).replace("|", "/")

@@ -1,0 +1,114 @@
+"""The whole program against full disks, foreign models and hostile names; what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import resource
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from avsync_cli.media.ffmpeg import find_ffmpeg
+from tests.cli.conftest import Run
+
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+
+
+def _limit_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+
+
+@pytest.mark.parametrize("form", ["--json", "--jsonl", "--csv", "-v"])
+def test_a_full_disk_under_the_output(
+    avsync: Run, clips: Path, toy: Path, tmp_path: Path, form: str
+) -> None:
+    target = tmp_path / "answer"
+    target.write_text("before")
+    args = ["score", form, "-o", target, "--model", toy, clips / "sync.mp4", "gone.mp4"]
+    done = avsync(*args, preexec_fn=_limit_files)
+    assert done.returncode == 2, done.stderr
+    assert b"cannot write" in done.stderr
+    assert b"hint: " in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert target.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["answer"]
+
+
+@needs_full
+@pytest.mark.parametrize("form", ["--json", "-v"])
+def test_a_full_disk_under_stdout(
+    clips: Path, toy: Path, avsync: Run, tmp_path: Path, form: str
+) -> None:
+    script = f'exec "$@" >{os.devnull.replace("null", "full")}'
+    done = avsync("--version")  # that the program works at all
+    assert done.returncode == 0
+    command = [*done.args, "score", form, "--model", str(toy), str(clips / "sync.mp4")]
+    command.remove(b"--version")
+    full = subprocess.run(
+        ["sh", "-c", script, "sh", *command],
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        timeout=120,
+        check=False,
+    )
+    assert full.returncode == 2, full.stderr
+    assert b"cannot write the standard output: No space left on device" in full.stderr
+    assert b"Exception ignored" not in full.stderr
+
+
+class _Payload:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch unpickled",)
+
+
+def test_a_pickle_is_no_model_and_is_not_opened(
+    avsync: Run, clips: Path, toy: Path, tmp_path: Path
+) -> None:
+    data = pickle.dumps(_Payload())
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("model.json", "weights.pt", "weights.safetensors", "visual.onnx"):
+        (folder / name).write_bytes(data)
+    for model in (folder, folder / "weights.pt"):
+        done = avsync("score", "--model", model, clips / "sync.mp4")
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith(b"error: ")
+    (folder / "model.json").write_bytes((toy / "model.json").read_bytes())
+    done = avsync("score", "--model", folder, clips / "sync.mp4")
+    assert done.returncode == 2
+    assert b"visual.onnx is damaged" in done.stderr
+    assert not (tmp_path / "unpickled").exists()
+
+
+def test_tracks_are_chosen_by_number(avsync: Run, clips: Path, toy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "two.mkv"
+    sources = ["-i", clips / "sync.mp4", "-i", clips / "late.mp4"]
+    maps = ["-map", "0", "-map", "1", "-c", "copy"]
+    command = [str(find_ffmpeg()), "-nostdin", "-v", "error", *sources, *maps, path]
+    subprocess.run([str(word) for word in command], check=True, timeout=60)
+    for video, audio, late_ms in ((0, 0, 0), (0, 1, 200), (1, 0, 0), (1, 1, 200)):
+        tracks = ["--video-track", str(video), "--audio-track", str(audio)]
+        done = avsync("score", "--json", "--model", toy, *tracks, path)
+        (file,) = json.loads(done.stdout)["files"]
+        assert file["offset_ms"] == pytest.approx(late_ms, abs=20)
+        assert file["media"]["audio_track"] == audio
+    done = avsync("score", "--model", toy, "--audio-track", "2", path)
+    assert done.returncode == 3
+    assert b"no audio track 2, the file has 2" in done.stderr
+
+
+def test_nothing_is_written_beside_the_answer(
+    avsync: Run, clips: Path, toy: Path, tmp_path: Path
+) -> None:
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    home.mkdir()
+    temporary.mkdir()
+    around = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "TMPDIR": str(temporary)}
+    done = avsync("score", "-q", "--model", toy, clips / "sync.mp4", env=around)
+    assert done.returncode == 0, done.stderr
+    assert not list(home.iterdir())
+    assert not list(temporary.iterdir())

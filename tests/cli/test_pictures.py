@@ -1,0 +1,167 @@
+"""--html, --plot, --overlay and --markers: what is written, what is refused, what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avsync_cli.__main__ import main
+from avsync_cli.batch import task
+from avsync_cli.cli import judge
+from avsync_cli.cli.pictures import votes
+from avsync_cli.errors import DecodeError
+from avsync_cli.inference.evidence import FileReport
+from tests.cli.conftest import Run
+
+Make = Callable[..., FileReport]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, make_report: Make, tmp_path: Path) -> Callable[..., None]:
+    """Pretend that files were judged; they are never opened, so nothing can be decoded."""
+    outcomes: dict[str, Any] = {}
+
+    def analyse_file(path: str, *_: object) -> FileReport:
+        outcome = outcomes[path]
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return make_report(path, **outcome)
+
+    engine = SimpleNamespace(name="fake", backend="none")
+    monkeypatch.setattr(judge, "load_model", lambda *_: engine)
+    monkeypatch.setattr(task, "analyse_file", analyse_file)
+    monkeypatch.chdir(tmp_path)
+    return lambda **files: outcomes.update(files)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_one_file_and_everything_there_is(
+    fake: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake(a={})
+    args = ["--html", "r.html", "--plot", "c.png", "--markers", "m.edl"]
+    assert main(["score", *args, "a"]) == 1
+    out, err = capsys.readouterr()
+    assert "audio is 120 ms late" in out
+    assert err.splitlines() == ["wrote c.png", "wrote m.edl", "wrote r.html"]
+    assert _names(tmp_path) == ["c.png", "m.edl", "r.html"]
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    assert "|D:" in (tmp_path / "m.edl").read_text()
+    assert main(["offset-scan", "-q", "--plot", "c.svg", "a"]) == 1
+    assert "<svg" in (tmp_path / "c.svg").read_text()
+    assert capsys.readouterr().err == ""
+
+
+def test_several_files_go_into_a_folder(
+    fake: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake(**{"x/a.mp4": {}, "y/a.mp4": {}, "b.mov": DecodeError("b.mov: broken", "")})
+    folder = tmp_path / "out"
+    folder.mkdir()
+    files = ["x/a.mp4", "y/a.mp4", "b.mov"]
+    args = ["--plot", "out", "--markers", "out", "--html", "all.html", "-q"]
+    assert main(["score", *args, *files]) == 1
+    assert _names(folder) == [
+        "a.curve-2.png", "a.curve.png", "a.markers-2.csv", "a.markers.csv",
+    ]  # fmt: skip
+    page = (tmp_path / "all.html").read_text()
+    assert page.count('<section class="file"') == 3
+    assert "b.mov: broken" in page
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--plot", "c.png", "a", "b"], "--plot writes one file a film, and there are 2 films"),
+        (["--overlay", "o.mp4", "a", "b"], "--overlay writes one file a film"),
+        (["--markers", "m.csv", "a", "b"], "--markers writes one file a film"),
+        (["--plot", "c.jpg", "a"], "--plot cannot write 'c.jpg'"),
+        (["--overlay", "o.webm", "a"], "--overlay cannot write 'o.webm'"),
+        (["--markers", "m.txt", "a"], "--markers cannot write 'm.txt'"),
+        (["--html", ".", "a"], "--html . is a folder"),
+        (["--html", "none/r.html", "a"], "--html: there is no folder none"),
+        (["--plot", "none/c.png", "a"], "--plot: there is no folder none"),
+        (["--html", "x.csv", "--markers", "x.csv", "a"], "--html and --markers name the same"),
+        (["--html", "x.csv", "--csv", "-o", "./x.csv", "a"], "--output and --html name the same"),
+        (["--resume", "j.jsonl", "--html", "r.html", "a"], "--resume and --html exclude"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_any_work(
+    fake: Callable[..., None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    args: list[str],
+    message: str,
+) -> None:
+    fake(a=AssertionError("judged"), b=AssertionError("judged"))
+    assert main(["score", *args]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err.splitlines()[0]
+    assert "hint: " in err
+    assert _names(tmp_path) == []
+
+
+def test_an_input_is_never_overwritten(
+    fake: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"precious")
+    fake(**{"film.mp4": {}})
+    for flag in ("--html", "--overlay"):
+        assert main(["score", flag, "film.mp4", "film.mp4"]) == 2
+        assert "would overwrite an input" in capsys.readouterr().err
+    assert film.read_bytes() == b"precious"
+
+
+def test_what_could_not_be_written_is_told_and_the_rest_goes_on(
+    fake: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake(a={})
+    # The film is not there any more when it is to be drawn on.
+    assert main(["score", "--overlay", "o.mp4", "--plot", "c.png", "--exit-zero", "a"]) == 2
+    out, err = capsys.readouterr()
+    assert "audio is 120 ms late" in out
+    assert "error: no such file: a" in err
+    assert _names(tmp_path) == ["c.png"]
+
+
+def test_votes_are_those_of_the_verdict(make_report: Make) -> None:
+    import dataclasses
+
+    report = make_report()
+    (window,) = report.evidence.windows
+    broken = dataclasses.replace(window, logits=np.full_like(window.logits, np.nan))
+    evidence = dataclasses.replace(report.evidence, windows=[window, broken])
+    shares = votes(dataclasses.replace(report, evidence=evidence))
+    assert shares is not None
+    assert np.allclose(shares.sum(axis=1), 1.0)
+    assert report.evidence.offsets_ms[shares[0].argmax()] == 120
+    assert np.ptp(shares[1]) == 0.0
+    nothing = dataclasses.replace(report.evidence, windows=[])
+    assert votes(dataclasses.replace(report, evidence=nothing)) is None
+
+
+def test_a_real_film_has_stills_loudness_and_an_overlay(
+    avsync: Run, toy: Path, clips: Path, tmp_path: Path
+) -> None:
+    done = avsync(
+        "score", "--model", toy, clips / "late.mp4", "--html", "r.html", "--overlay", "o.mp4",
+        "--start", "1s", "--duration", "5s",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    page = (tmp_path / "r.html").read_text()
+    assert "data:image/jpeg;base64," in page
+    assert "Loudness" in page
+    assert 'class="cells"' in page
+    assert (tmp_path / "o.mp4").stat().st_size > 10_000
+    assert _names(tmp_path) == ["o.mp4", "r.html"]

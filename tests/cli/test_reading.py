@@ -1,0 +1,150 @@
+"""docs/reading-the-answer.md: its examples are what is printed, its reasons all there are."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from avsync_cli.__main__ import main
+from avsync_cli.cli import explain
+from avsync_cli.inference.evidence import BlockResult, FileReport, Region, Tolerance
+from avsync_cli.report import terminal
+from tests.conftest import REPO, build_report
+
+PAGE = (REPO / "docs" / explain.PAGE).read_text(encoding="utf-8")
+INFERENCE = REPO / "avsync_cli" / "inference"
+
+_BLOCKS = [
+    ("face", 1.25, 0.48, 0.05, ""),
+    ("face", 0.80, 0.31, 0.11, ""),
+    ("face", -0.40, 0.09, 0.42, ""),
+    ("face", 0.0, 0.0, 0.0, "silence"),
+    ("frame", -0.12, 0.12, 0.30, ""),
+]
+
+
+def _film(path: str = "holiday.mp4", **verdict: object) -> FileReport:
+    blocks = [
+        BlockResult(
+            start_s=float(second),
+            end_s=float(second + 1),
+            region=Region("face" if kind == "face" else "frame", 0, (0.25, 0.25, 0.5, 0.5)),
+            confidence=confidence,
+            weight=weight,
+            p_sync=p_sync,
+            used=not reason,
+            reason=reason,
+        )
+        for second, (kind, confidence, weight, p_sync, reason) in enumerate(_BLOCKS)
+    ]
+    settings: dict[str, object] = {"tolerance": Tolerance("itu", 45.0, 125.0), "segments": []}
+    return build_report(path, blocks=blocks, **{**settings, **verdict})  # type: ignore[arg-type]
+
+
+def _late(path: str) -> FileReport:
+    tolerance = Tolerance("ebu", 40.0, 60.0)
+    return _film(path, offset_ms=120.0, ci_ms=(95.0, 145.0), tolerance=tolerance)
+
+
+def _sentences() -> list[str]:
+    reports = [
+        _film("interview.mov", status="in_sync", offset_ms=-10.0, ci_ms=(-25.0, 5.0)),
+        _late("holiday.mp4"),
+        _film(
+            "concert.mkv",
+            status="undecided",
+            offset_ms=None,
+            ci_ms=None,
+            confidence=0.31,
+            reasons=["too little in the picture moves with the sound"],
+        ),
+    ]
+    return [terminal.sentence(report).plain for report in reports]
+
+
+def _answer() -> list[str]:
+    lines = terminal.render(_late("holiday.mp4"), terminal.Layout(80), table=True, curve=False)
+    return [line.plain.rstrip() for line in lines]
+
+
+def test_the_examples_are_what_is_printed() -> None:
+    blocks = re.findall(r"^```text\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
+    assert [block.splitlines() for block in blocks] == [_answer(), _sentences()]
+
+
+def test_every_column_and_word_of_the_answer_is_a_topic() -> None:
+    topics = explain.sections()
+    head = _answer()[0]
+    assert {"confidence", "weight", "p(sync)"} <= set(head.split())
+    assert {"confidence", "weight", "p(sync)", "sure", "offset", "undecided"} <= set(topics)
+    (listed,) = re.findall(r"Topics: (.*)\.", explain.explain.__doc__ or "")
+    assert listed.split(", ") == list(topics)
+    assert all(text.startswith(f"## {name}\n") for name, text in topics.items())
+
+
+def _said() -> set[str]:
+    """What inference may give as a reason: the fixed parts of all of them."""
+    said = set()
+    for path in sorted(INFERENCE.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and node.name.endswith(("_reasons", "_doubt")):
+                said |= _texts(node)
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                name, value = node.targets[0], node.value.value
+                public = isinstance(name, ast.Name) and not name.id.startswith("_")
+                if public and isinstance(value, str) and value.islower():
+                    said.add(value)
+    return said
+
+
+def _texts(function: ast.FunctionDef) -> set[str]:
+    body = function.body
+    first = body[0]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        body = body[1:]
+    texts = set()
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                text = " ".join(node.value.split()).strip(" ,:")
+                if len(text.split()) >= 3:
+                    texts.add(text)
+    return texts
+
+
+def test_every_reason_is_explained() -> None:
+    said = _said()
+    assert {"silence", "frozen picture", "ms fit about equally well"} <= said
+    missing = sorted(text for text in said if text not in PAGE)
+    assert not missing, f"docs/{explain.PAGE} does not explain {missing}"
+
+
+def test_explain_prints_the_page_or_a_part(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain"]) == 0
+    assert capsys.readouterr().out == PAGE
+    assert main(["explain", "Undecided"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("## undecided\n")
+    assert "## notes" not in out
+    assert main(["explain", "undecidet"]) == 2
+    err = capsys.readouterr().err
+    assert "did you mean 'undecided'?" in err
+
+
+def test_the_page_of_an_installation_is_inside_the_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(explain, "__file__", str(tmp_path / "avsync_cli" / "cli" / "explain.py"))
+    page = tmp_path / "avsync_cli" / "_docs" / explain.PAGE
+    assert explain.page_file() == page
+    assert main(["explain"]) == 2
+    page.parent.mkdir(parents=True)
+    page.write_text("# Page\n\n## offset\n\nLate.\n", encoding="utf-8")
+    assert explain.sections() == {"offset": "## offset\n\nLate.\n"}
+    project = (REPO / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'"docs/{explain.PAGE}" = "avsync_cli/_docs/{explain.PAGE}"' in project

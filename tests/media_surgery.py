@@ -1,0 +1,123 @@
+"""Changes to a finished file's bytes that no muxer would make: time stamps, headers, edits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+TICKS = 90_000
+WRAP = 1 << 33
+
+
+def _read_stamp(five: bytes) -> int:
+    return (
+        (five[0] >> 1 & 7) << 30
+        | five[1] << 22
+        | (five[2] >> 1) << 15
+        | five[3] << 7
+        | five[4] >> 1
+    )
+
+
+def _write_stamp(five: bytes, stamp: int) -> bytes:
+    return bytes(
+        (
+            five[0] & 0xF0 | (stamp >> 30 & 7) << 1 | 1,
+            stamp >> 22 & 255,
+            (stamp >> 15 & 127) << 1 | 1,
+            stamp >> 7 & 255,
+            (stamp & 127) << 1 | 1,
+        )
+    )
+
+
+def restamp(data: bytes, change: Callable[[int, int], int]) -> bytes:
+    """A transport stream with other time stamps.
+
+    Args:
+        data: packets of 188 bytes.
+        change: called with (number of the packet among its stream's, stamp in 1/90000 s).
+    """
+    out = bytearray(data)
+    numbers: dict[int, int] = {}
+    for at in range(0, len(data) - 187, 188):
+        packet = data[at : at + 188]
+        if packet[0] != 0x47 or not packet[1] & 0x40:
+            continue
+        body = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
+        if packet[body : body + 3] != b"\0\0\1" or packet[body + 3] & 0xC0 != 0xC0:
+            continue  # tables, not picture or sound
+        pid = int.from_bytes(packet[1:3], "big") & 0x1FFF
+        number = numbers[pid] = numbers.get(pid, -1) + 1
+        for n in range((packet[body + 7] >> 6).bit_count()):
+            where = at + body + 9 + 5 * n
+            five = data[where : where + 5]
+            stamp = change(number, _read_stamp(five)) % WRAP
+            out[where : where + 5] = _write_stamp(five, stamp)
+    return bytes(out)
+
+
+def _first_stamp(data: bytes) -> int:
+    seen: list[int] = []
+    restamp(data, lambda _, stamp: seen.append(stamp) or stamp)
+    return min(seen)
+
+
+def jump_stamps(data: bytes, after_s: float, by_s: float) -> bytes:
+    """Time stamps later than `after_s` from the first are moved by `by_s`."""
+    border = _first_stamp(data) + round(after_s * TICKS)
+    by = round(by_s * TICKS)
+    return restamp(data, lambda _, stamp: stamp + by if stamp >= border else stamp)
+
+
+def shuffle_stamps(data: bytes) -> bytes:
+    """Every sixth packet's stamp lies 60 ms too early, that is, before its forerunner's."""
+    return restamp(data, lambda n, stamp: stamp - 5400 if n % 6 == 5 else stamp)
+
+
+def change_atom(data: bytes, path: tuple[bytes, ...], change: Callable[[bytes], bytes]) -> bytes:
+    """An mp4 or mov whose atoms at `path` have another body; all sizes around them follow.
+
+    The index must lie behind the data, where ffmpeg puts it, or places in it would be wrong.
+    """
+    out = bytearray()
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        kind, body = data[at + 4 : at + 8], data[at + 8 : at + size]
+        if kind == path[0]:
+            body = change(body) if len(path) == 1 else change_atom(body, path[1:], change)
+        out += (len(body) + 8).to_bytes(4, "big") + kind + body
+        at += size
+    return bytes(out)
+
+
+def turn_quarter(data: bytes) -> bytes:
+    """An mp4 that a player turns clockwise, as phones write it."""
+    quarter = "00000000" + "00010000" + "00000000" + "ffff0000" + "0" * 32 + "40000000"
+    path = (b"moov", b"trak", b"tkhd")
+    return change_atom(data, path, lambda body: body[:40] + bytes.fromhex(quarter) + body[76:])
+
+
+def cut_by_edit_list(data: bytes, from_s: float, to_s: float, scale: int) -> bytes:
+    """A mov that leaves out a stretch: two edits in every track.
+
+    Args:
+        data: the file; its tracks' time scale is `scale`.
+        from_s, to_s: the stretch, in media time.
+        scale: ticks a second.
+    """
+
+    at = data.index(b"mvhd") + 16
+    own = int.from_bytes(data[at : at + 4], "big")
+
+    def two_edits(body: bytes) -> bytes:
+        lasts = int.from_bytes(body[8:12], "big")
+        first, second = round(from_s * own), lasts - round(to_s * own)
+        edits = ((first, 0), (second, round(to_s * scale)))
+        rows = b"".join(
+            length.to_bytes(4, "big") + media.to_bytes(4, "big") + b"\0\1\0\0"
+            for length, media in edits
+        )
+        return body[:4] + (2).to_bytes(4, "big") + rows
+
+    return change_atom(data, (b"moov", b"trak", b"edts", b"elst"), two_edits)

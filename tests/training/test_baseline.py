@@ -1,0 +1,161 @@
+"""The SyncNet-shaped baseline: its pairs, its clock, and that it learns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from avsync_cli.errors import ModelError, UsageError  # noqa: E402
+from avsync_cli.evaluation.scorers import Track, load_scorer  # noqa: E402
+from avsync_cli.training import baseline_loop  # noqa: E402
+from avsync_cli.training.baseline_loop import BaselineRun, draw_pairs  # noqa: E402
+from avsync_cli.training.baseline_syncnet import (  # noqa: E402
+    MARGIN,
+    SYNCNET_CONFIG,
+    SyncNetScorer,
+    SyncNetShape,
+    contrastive_loss,
+)
+from avsync_cli.training.cache import CachedClip, CachedTrack  # noqa: E402
+from avsync_cli.training.dataset import WindowDataset, WindowSpec  # noqa: E402
+from avsync_cli.training.manifest import Clip  # noqa: E402
+from avsync_cli.training.options import TrainOptions  # noqa: E402
+from tests.inference.toy_model import flash_clip  # noqa: E402
+
+NEAR = np.arange(-15, 16)
+
+
+class Levels(SyncNetShape):
+    """Towers that know the mean brightness and loudness of the middle frame as an angle."""
+
+    def see(self, crops: torch.Tensor) -> torch.Tensor:
+        return self._angle((crops[:, 2].mean(dim=(1, 2)) - 30.0) / 190.0)
+
+    def hear(self, mel: torch.Tensor) -> torch.Tensor:
+        assert mel.shape[1:] == (20, 80)
+        return self._angle((mel[:, 8:12].mean(dim=(1, 2)) + 0.8).clamp(0, 1.2) / 1.2)
+
+    @staticmethod
+    def _angle(share: torch.Tensor) -> torch.Tensor:
+        return torch.stack([torch.cos(share), torch.sin(share)], dim=1)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> CachedClip:
+    crops, sound = flash_clip(120, seed=3)
+    folder = tmp_path / "entry"
+    folder.mkdir()
+    np.save(folder / "crops.npy", crops)
+    np.save(folder / "valid.npy", np.ones(120, bool))
+    np.save(folder / "sound.npy", np.rint(sound * 32767).astype(np.int16))
+    track = CachedTrack("face", 0, 0, 120, 0.5)
+    return CachedClip(Clip(folder, source="made", kind="talking"), folder, 120, (track,))
+
+
+@pytest.mark.parametrize("late", [-6, 0, 11])
+@pytest.mark.parametrize("first_frame", [0, 4])
+def test_picture_and_sound_are_cut_by_the_same_clock(late: int, first_frame: int) -> None:
+    crops, sound = flash_clip(140, offset_ms=40 * late, seed=8)
+    track = Track(crops[first_frame:], first_frame, sound)
+    opened = SyncNetScorer.of(Levels()).open(track, 15)
+    found = opened.scores(30, 50, NEAR)
+    assert int(np.argmax(found.score)) - 15 == late
+    assert found.by == "distance"
+    assert found.score.max() <= 0.0
+
+
+def test_a_window_of_five_frames_sees_five_frames() -> None:
+    crops, sound = flash_clip(60, seed=8)
+    other = crops.copy()
+    other[:20], other[25:] = 0, 255
+    scorer = SyncNetScorer.of(SyncNetShape())
+    here, there = (
+        scorer.open(Track(c, 0, sound), 15).scores(20, 5, NEAR).score for c in (crops, other)
+    )
+    np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-5)
+
+
+def test_pairs_are_in_sync_or_at_least_two_frames_off(clip: CachedClip) -> None:
+    window = WindowSpec()
+    data = WindowDataset([clip], SYNCNET_CONFIG, window, 0, 8)
+    batch = {k: torch.stack([data[i][k] for i in range(4)]) for k in data[0]}
+    assert batch["crops"].shape[1] == window.frames + 4
+    which, frame, late = draw_pairs(batch, window, torch.Generator().manual_seed(0))
+    assert len(which) > 20
+    assert (late[:, 0] == 0).all()
+    assert (late[:, 1].abs() >= 2).all()
+    assert (late[:, 1].abs() <= window.reach).all()
+    assert {-1, 1} == set(late[:, 1].sign().tolist())
+    for column in (0, 1):
+        assert batch["sound_valid"][which, frame + window.reach + late[:, column]].all()
+
+
+def test_the_loss_is_the_papers() -> None:
+    distance = torch.tensor([0.5, 0.2, MARGIN + 0.3])
+    in_sync = torch.tensor([True, False, False])
+    expected = 0.25 * (0.25 + ((MARGIN - 0.2) ** 2 + 0.0) / 2)
+    assert float(contrastive_loss(distance, in_sync)) == pytest.approx(expected)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Towers small enough to be trained within seconds."""
+
+    class Small(SyncNetShape):
+        def __init__(self) -> None:
+            super().__init__()
+            self.visual = nn.Sequential(
+                nn.AvgPool2d(16), nn.Flatten(), nn.Linear(80, 64), nn.ReLU(), nn.Linear(64, 8)
+            )
+            self.sound = nn.Sequential(
+                nn.AvgPool2d((8, 2)), nn.Flatten(), nn.Linear(100, 64), nn.ReLU(), nn.Linear(64, 8)
+            )
+
+        def see(self, crops: torch.Tensor) -> torch.Tensor:
+            return nn.functional.normalize(self.visual(crops / 128.0 - 1.0), dim=1)
+
+    monkeypatch.setattr(baseline_loop, "SyncNetShape", Small)
+
+
+def test_it_learns_goes_on_and_is_scored(
+    clip: CachedClip, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baseline_loop, "prepare", lambda *_: ([clip], [clip], []))
+    options = TrainOptions(
+        tmp_path, tmp_path, tmp_path / "run", steps=24, batch=4, workers=0, device="cpu",
+        warmup=1, learning_rate=6e-3, val_every=1000, ema=0.8, precision="fp32",
+    )  # fmt: skip
+    best = baseline_loop.train_baseline(options)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert rows[-2]["nearer"] > 0.75  # chance is 0.5
+    (measured,) = [r for r in rows if r.get("event") == "validation"]
+    assert measured["acc25"] == 1.0
+    about = json.loads((best / "model.json").read_text())
+    assert (about["kind"], about["training"]["step"]) == ("syncnet", 24)
+    assert "data" not in about["training"]
+
+    again = BaselineRun(options)
+    assert again.resume()
+    assert again.step == 24
+    with pytest.raises(UsageError, match="another kind"):
+        BaselineRun(TrainOptions(tmp_path, tmp_path, tmp_path / "run", seed=9)).resume()
+    with pytest.raises(ModelError, match="do not fit"):  # the real towers are larger
+        load_scorer(str(best))
+
+
+def test_a_trained_one_is_found_by_its_folder(tmp_path: Path) -> None:
+    options = TrainOptions(tmp_path, tmp_path, tmp_path / "run", device="cpu")
+    run = BaselineRun(options)
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    run.fill(folder)
+    scorer = load_scorer(str(folder))
+    assert scorer.note == "re-trained on the same data"
+    assert scorer.engine is None
