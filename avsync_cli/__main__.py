@@ -12,11 +12,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from avsync_cli.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, AvsyncError
+from avsync_cli.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, AvsyncError
 from avsync_cli.interrupt import Terminated, guarded
 
 EXIT_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended; 1 would say "out of sync"."""
+
+SIGNALLED = (129, EXIT_INTERRUPTED, EXIT_TERMINATED)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,11 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         with guarded():
-            return _ended(args)
+            code = _ended(args)
     except KeyboardInterrupt:  # in the few instructions around the work itself
-        return EXIT_INTERRUPTED
+        code = EXIT_INTERRUPTED
     except Terminated as signalled:
-        return signalled.exit_code
+        code = signalled.exit_code
+    if argv is None and code in SIGNALLED:
+        # All is closed and written; taking apart what was loaded would only keep a person waiting.
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _ended(args: list[str]) -> int:

@@ -348,7 +348,7 @@ class _Mending:
         offset = self.before.verdict.offset_ms
         sure = sure_words(verdict)
         if abs(offset) <= GOOD_ENOUGH_MS:
-            self._line(f"{self.source}: in sync ({offset:+.0f} ms, {sure}); nothing to fix")
+            self._line(f"{self.source}: in sync ({round(offset):+d} ms, {sure}); nothing to fix")
             return
         name = tolerance_name(self.before.tolerance)
         self._line(
@@ -360,9 +360,8 @@ class _Mending:
         from avsync_cli.report.words import shell_quote
 
         self._line(f"# {self.source}: {self._was(plan)}")
-        recipe = recipes[0]
-        argv = recipe.argv(self.job.source, self.job.target)
-        self._line(" ".join(shell_quote(word) for word in ["ffmpeg", *argv[1:]]))
+        words = recipes[0].shown(self.job.source, self.job.target)
+        self._line(" ".join(shell_quote(word) for word in words))
         return EXIT_IN_SYNC
 
     def _say_done(
@@ -375,7 +374,7 @@ class _Mending:
             self._line(f"{self.target}: written, but not confirmed: {doubt}; {self._was(plan)}")
         else:
             around = interval_words(offset, after.verdict.offset_ci_ms)
-            measured = f"({offset:+.0f} ms {around})".replace(" )", ")")
+            measured = f"({round(offset):+d} ms {around})".replace(" )", ")")
             if doubt:
                 self._line(
                     f"{self.target}: written, but not confirmed: {doubt} {measured}; "

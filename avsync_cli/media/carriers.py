@@ -71,13 +71,10 @@ CARRIERS = {
     ".mpg": Carrier(frozenset({"mp2", "ac3"}), "mp2", "mp2"),
     ".mpeg": Carrier(frozenset({"mp2", "ac3"}), "mp2", "mp2"),
     ".vob": Carrier(frozenset({"mp2", "ac3"}), "ac3", "ac3"),
-    ".wmv": Carrier(frozenset({"wmav2"}), "wmav2", "wmav2"),
-    ".asf": Carrier(frozenset({"wmav2"}), "wmav2", "wmav2"),
-    ".mxf": Carrier(frozenset({"pcm_s16le", "pcm_s24le"}), "pcm_s24le", "pcm_s24le"),
-    ".ogv": Carrier(frozenset({"vorbis", "opus", "flac"}), "vorbis", "flac"),
 }
 """By extension. What is not here is not written: a lag moved into a container nobody measured
-could be seen by one player and missed by the next."""
+could be seen by one player and missed by the next. MXF, measured, loses the last pictures where the
+sound is shorter; the first of WMA's sound is lost on naive readers."""
 
 _ENCODERS = {"mp3": "libmp3lame", "opus": "libopus", "vorbis": "libvorbis"}
 
@@ -85,7 +82,6 @@ _STEPS_KBPS = {
     "mp2": (64, 96, 128, 160, 192, 224, 256, 320, 384),
     "mp3": (64, 96, 128, 160, 192, 224, 256, 320),
     "ac3": (96, 128, 192, 224, 256, 320, 384, 448, 640),
-    "wmav2": (64, 96, 128, 160, 192, 256, 320),
 }
 """Bit rates that these codecs have; others take any."""
 

@@ -75,6 +75,11 @@ class Recipe:
         filled = command(self.args[:-1], source, "level+error")
         return [*filled, f"file:{Path(os.fsdecode(target)).absolute()}"]
 
+    def shown(self, source: str, target: str | os.PathLike[str]) -> list[str]:
+        """The command for a person to read and run, without what guards against strange files."""
+        begin = self.args.index("-i")
+        return ["ffmpeg", "-i", f"file:{source}", *self.args[begin + 2 : -1], f"file:{target}"]
+
 
 def plan_copies(
     info: MediaInfo,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,34 +55,59 @@ def _ray_workers() -> list[int]:
     return found
 
 
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A cluster of two workers; the environment in which a program finds it."""
+    ports = _free_ports(5)
+    around = {**os.environ, "PYTHONPATH": str(REPO), "RAY_USAGE_STATS_ENABLED": "0"}
+    # Every wait is long: the machine may have other things to do. With its ports given, Ray does
+    # not wait for its agents at all, for which it has a limit of its own.
+    around["RAY_raylet_start_wait_time_s"] = "240"
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"]
+    command += ["--num-cpus=2", "--include-dashboard=false", f"--port={ports[0]}"]
+    command += [f"--dashboard-agent-grpc-port={ports[1]}"]
+    command += [f"--dashboard-agent-listen-port={ports[2]}"]
+    command += [f"--runtime-env-agent-port={ports[3]}", f"--metrics-export-port={ports[4]}"]
+    log = tmp_path / "ray.log"
+    with log.open("wb") as out:
+        head = subprocess.Popen(command, env=around, stdout=out, stderr=out, process_group=0)
+    try:
+        deadline = time.monotonic() + 240
+        while b"Ray runtime started" not in log.read_bytes():
+            assert head.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield {"RAY_ADDRESS": f"127.0.0.1:{ports[0]}"}
+    finally:
+        head.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            head.wait(timeout=30)
+        with contextlib.suppress(OSError):
+            os.killpg(head.pid, signal.SIGKILL)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
 @needs_ray
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc")
 def test_a_killed_worker_changes_nothing(
-    avsync: Run, toy: Path, clips: Path, tmp_path: Path
+    avsync: Run, cluster: dict[str, str], toy: Path, clips: Path, tmp_path: Path
 ) -> None:
     names = [f"{n}.mp4" for n in range(5)]
     for n, name in enumerate(names):
         (tmp_path / name).symlink_to(clips / ("late.mp4" if n % 2 else "sync.mp4"))
-    args = ["score", "--jsonl", "--threads", "1", "--model", toy, *names, "gone.mp4"]
+    args = ["score", "--jsonl", "--threads", "1", "--model", str(toy), *names, "gone.mp4"]
     local = avsync(*args)
-    cluster = {
-        **os.environ,
-        "PYTHONPATH": str(REPO),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_raylet_start_wait_time_s": "240",  # on a machine that has other things to do
-    }
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            # Two workers, whatever the machine has.
-            "import ray, sys; ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)\n"
-            "from avsync_cli.__main__ import main; sys.exit(main(sys.argv[1:]))",
-            *map(str, [*args, "--engine", "ray"]),
-        ],
+        [sys.executable, "-m", "avsync_cli", *args, "--engine", "ray"],
         cwd=tmp_path,
-        env=cluster,
+        env={**os.environ, "PYTHONPATH": str(REPO), **cluster},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

@@ -18,7 +18,7 @@ needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/
 
 
 def _limit_files() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 
 
 @pytest.mark.parametrize("form", ["--json", "--jsonl", "--csv", "-v"])

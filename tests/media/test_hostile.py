@@ -231,6 +231,14 @@ def sleepers() -> list[int]:
     return found
 
 
+def nothing_sleeps() -> bool:
+    """Whether all are gone; a killed process takes a moment."""
+    deadline = time.monotonic() + 10
+    while sleepers() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not sleepers()
+
+
 HUNG_LATER = 'case "$*" in *framecrc*) exec "$REAL" "$@";; esac\n'
 
 
@@ -243,10 +251,7 @@ def test_a_hung_ffmpeg_is_given_up(
     fake(body)
     with pytest.raises(DecodeError, match=r"gave nothing for 1\.5 s.*hostile\.mp4"):
         read_all(clip)
-    deadline = time.monotonic() + 10
-    while (sleepers() or children()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not sleepers()
+    assert nothing_sleeps()
     assert not children()
 
 
@@ -260,7 +265,7 @@ def test_one_that_does_not_even_tell_its_version(
     monkeypatch.setenv("AVSYNC_FFMPEG", str(script))
     with pytest.raises(AvsyncError, match="not an ffmpeg that runs"):
         find_ffmpeg()
-    assert not sleepers()
+    assert nothing_sleeps()
 
 
 def test_a_flood_on_stderr_is_borne(clip: Path, fake) -> None:

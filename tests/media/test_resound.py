@@ -23,7 +23,7 @@ from avsync_cli.media.resound import plan_copies, temporary_copy, write_copy
 from avsync_cli.media.soundgraph import Piece, sound_graph
 from tests.media.conftest import CLIP_S, EVENTS_S, Clips, event_times
 
-VIDEO = {"webm": "libvpx", "avi": "mpeg4", "mpg": "mpeg2video", "wmv": "msmpeg4"}
+VIDEO = {"webm": "libvpx", "avi": "mpeg4", "mpg": "mpeg2video"}
 
 CASES = [
     # container, sound codec, does the container record the codec's delay?
@@ -35,7 +35,9 @@ CASES = [
     ("ts", "aac", False),
     ("ts", "mp2", False),
     ("avi", "pcm_s16le", True),
+    ("avi", "ac3", False),
     ("flv", "aac", False),
+    ("mpg", "mp2", False),
 ]
 
 
@@ -95,8 +97,9 @@ def packets(path: Path, stream: str) -> str:
 def test_every_reader_sees_it_moved(clips, measure_clip, tmp_path, kind, codec, recorded, lag_ms):
     source = make(clips, kind, codec, lag_ms)
     copy = tmp_path / f"copy.{kind}"
-    if kind == "webm":
-        # ffmpeg before 6 writes Opus 6.5 ms early each time; what is moved is what was measured.
+    if kind in ("webm", "avi"):
+        # ffmpeg before 6 writes Opus 6.5 ms early each time, and AC-3 in avi comes 5 ms late;
+        # what is moved is what was measured.
         lag_ms = 1000 * measure_clip(read_all(source), lag_ms / 1000, events_s=EVENTS_S[1:])[1]
     way = moved(source, copy, [Piece(0.0, None, lag_ms)])
     _, offset_s = measure_clip(read_all(copy), 0.0, events_s=EVENTS_S[1:])
