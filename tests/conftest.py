@@ -24,6 +24,13 @@ from avsync_cli.inference.evidence import (
 REPO = Path(__file__).resolve().parent.parent
 
 
+def pytest_configure() -> None:
+    """Give each of several test processes one thread: they share the cores as it is."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
+
+
 @pytest.fixture(autouse=True)
 def _no_outside_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No configuration of the person who runs the tests reaches them."""

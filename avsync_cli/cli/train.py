@@ -112,7 +112,6 @@ def train(
       avsync train videos/ --out runs/first
       avsync train clips.csv --out runs/temporal --attention temporal --steps 8000
       avsync train 'clips-{000..099}.tar' --out runs/large --cache /data/cache
-      torchrun --nproc-per-node 8 -m avsync_cli train clips.csv --out runs/eight
       avsync train clips.csv --out runs/syncnet --baseline syncnet
 
     Nothing is labelled by hand: moved sound is what the model learns to tell. Run the same

@@ -156,9 +156,11 @@ def test_a_real_film_has_stills_loudness_and_an_overlay(
 ) -> None:
     done = avsync(
         "score", "--model", toy, clips / "late.mp4", "--html", "r.html", "--overlay", "o.mp4",
-        "--start", "1s", "--duration", "5s",
+        "--start", "1s", "--duration", "3s", "--quiet",
     )  # fmt: skip
-    assert done.returncode == 1, done.stderr
+    # Three seconds may be too little for an answer, but not for pictures.
+    assert done.returncode in (0, 1, 3), done.stderr
+    assert done.stderr == b""
     page = (tmp_path / "r.html").read_text()
     assert "data:image/jpeg;base64," in page
     assert "Loudness" in page
