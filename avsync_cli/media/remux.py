@@ -105,7 +105,8 @@ def _write(
     partial = Path(name)
     try:
         output = ffmpeg_python.output(picture, sound, f"file:{partial}", vcodec="copy", **codec)
-        args = output.overwrite_output().get_args()
+        # Its words on the pipe show that it is alive: what is silent for a minute counts as hung.
+        args = [*output.overwrite_output().get_args(), "-progress", "pipe:1"]
         with FfmpegStream(command(args, info.path), path=info.path, block_bytes=4096) as stream:
             while stream.read_block() is not None:
                 pass
