@@ -134,7 +134,9 @@ def find_drift(
     span_s = float(times_s[-1] - times_s[0])
     if len(votes) < LEAST_WINDOWS or span_s < LEAST_SPAN_S:
         return None
-    beyond = np.full(len(votes), -math.log(len(offsets)))
+    # A line that leaves the scanned range explains nothing there: its windows count as wrong ones,
+    # or a steep line would win by running away from those that disagree.
+    beyond = np.full(len(votes), math.log(max(constants.outlier, 1e-9) / len(offsets)))
     price = step_price(len(offsets), constants)
     fineness = FRAME_MS / (span_s / 60.0)  # slopes closer than this differ by a frame at the ends
     suggested = _suggested(votes, times_s, offsets, fineness)
@@ -183,7 +185,7 @@ def _suggested(
     slopes, first = slopes[apart], first[apart]
     if not len(slopes):
         return []
-    flat = -math.log(len(offsets))
+    flat = float(votes.min())
     step = float(offsets[1] - offsets[0])
     rows = np.arange(len(votes))
     support = np.empty(len(slopes))

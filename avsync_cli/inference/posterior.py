@@ -147,8 +147,9 @@ def agreement(votes: np.ndarray, offsets: int) -> np.ndarray:
     return np.clip(1.0 - np.exp(-math.log(offsets) - votes), 0.0, 1.0)
 
 
-WRONG_SHARES = (0.3, 0.6, 0.85)
-"""Shares of windows about something else that are considered beside the usual one."""
+WRONG_SHARES = ((0.3, 0.045), (0.6, 0.004), (0.85, 0.001))
+"""Shares of windows with a sharp peak about something else that are considered beside the usual
+one, and how often files are like that. (Music and silence make flat windows, not wrong ones.)"""
 
 
 def common_evidence(votes: np.ndarray, constants: Constants) -> float:
@@ -156,7 +157,7 @@ def common_evidence(votes: np.ndarray, constants: Constants) -> float:
 
     A single window says nothing of it (0). Of many windows with peaks all over the scan a few agree
     by chance, but the others speak against it: how many wrong ones there are is not known
-    beforehand, so several shares are considered and averaged.
+    beforehand, so several shares are considered, the usual one as by far the most likely.
 
     Args:
         votes: (W, O) as of `window_votes`.
@@ -165,16 +166,17 @@ def common_evidence(votes: np.ndarray, constants: Constants) -> float:
     offsets = votes.shape[1]
     sharp = np.maximum(np.exp(votes) - constants.outlier / offsets, 0.0)
     sharp *= offsets / max(1.0 - constants.outlier, 1e-9)
+    usual = 1.0 - sum(often for _, often in WRONG_SHARES)
     found = []
-    for wrong in (constants.outlier, *WRONG_SHARES):
+    for wrong, often in ((constants.outlier, usual), *WRONG_SHARES):
         along = np.log(wrong + (1.0 - wrong) * sharp + 1e-12).sum(axis=0)
-        found.append(_log_mean(along))
-    return _log_mean(np.array(found))
+        found.append(math.log(often / offsets) + _log_sum(along))
+    return _log_sum(np.array(found))
 
 
-def _log_mean(logs: np.ndarray) -> float:
+def _log_sum(logs: np.ndarray) -> float:
     top = float(logs.max())
-    return top + math.log(float(np.exp(logs - top).mean()))
+    return top + math.log(float(np.exp(logs - top).sum()))
 
 
 def group_answer(

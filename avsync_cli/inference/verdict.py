@@ -44,6 +44,12 @@ NO_EVIDENCE = "nothing could be judged"
 _EDGE_CONFIDENCE = 0.3
 """Below this a peak at the edge is just the highest of many, no hint at a lag beyond."""
 
+SCATTERED = "different parts of the file point to different lags"
+
+LEAST_SHARE = 1 / 3
+"""Share of the windows with a clear peak that must lie in decided stretches: among many windows
+that point all over the place, neighbours that agree by chance are always found."""
+
 UNJUDGED_S = 20.0
 """A gap of this length between windows is told as a stretch that could not be judged."""
 
@@ -119,6 +125,9 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
             drift, windows = wrong_speed
             parts = _stretches(evidence, windows, offsets, constants, tolerance, drift)
             statuses = [_status(p, constants, tolerance) for p in parts]
+    scattered = _scattered(parts, statuses, windows, constants)
+    if scattered:
+        statuses = ["undecided"] * len(parts)
     weights = np.array([p.blocks for p in parts])
     chosen, status = _speaks(statuses, weights)
     main = parts[chosen]
@@ -137,13 +146,32 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
         main.answer.confidence,
         min(_p_sync(p, offsets, tolerance) for p in parts),
         None if found is None else found.ms_per_min,
-        _reasons(evidence, main, status, segments, offsets, tolerance),
+        ([SCATTERED] if scattered else [])
+        + _reasons(evidence, main, status, segments, offsets, tolerance),
         _with_gaps(segments, windows),
         curve / curve.sum(),
         score / blocks.sum(),
         None if found is None else found.ci_ms_per_min,
         min(1.0, evidence.judged_s / duration_s) if duration_s > 0 else 0.0,
     )
+
+
+def _scattered(
+    parts: list[_Part], statuses: list[Status], windows: list[WindowResult], constants: Constants
+) -> bool:
+    """Whether the decided stretches are islands in a sea of windows that disagree.
+
+    Along a drift this is no question: it has been paid for, and may leave the scanned range.
+    """
+    if len(parts) < 2 or any(p.drift is not None for p in parts):
+        return False
+    votes, _ = window_votes(windows, constants)
+    clear = votes.max(axis=1) > np.log(5.0 / votes.shape[1])
+    decided = {
+        id(w) for p, s in zip(parts, statuses, strict=True) if s != "undecided" for w in p.windows
+    }
+    inside = sum(id(w) in decided for w, c in zip(windows, clear, strict=True) if c)
+    return len(decided) > 0 and inside < LEAST_SHARE * clear.sum()
 
 
 def _nothing(evidence: Evidence, tolerance: Tolerance, offsets: np.ndarray) -> Verdict:

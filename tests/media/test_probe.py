@@ -28,7 +28,7 @@ def ask_ffprobe(path: Path) -> dict:
     ffprobe = find_ffprobe()
     if ffprobe is None:
         pytest.skip("no ffprobe beside this ffmpeg")
-    limits = [part for key, value in input_args().items() for part in (f"-{key}", value)]
+    limits = [part for key, value in input_args().items() for part in (f"-{key}", str(value))]
     show = ["-v", "error", "-print_format", "json", "-show_format", "-show_streams"]
     done = subprocess.run(
         [ffprobe, *show, *limits, input_url(path)], capture_output=True, check=True, timeout=60

@@ -49,20 +49,28 @@ def test_silence_is_not_sure(tmp_path: Path, engine: OnnxEngine) -> None:
     assert not own_offset(engine, silent).sure
 
 
-def test_sources_that_agree_get_their_median_others_their_own(
-    tmp_path: Path, engine: OnnxEngine
-) -> None:
+def test_every_clip_gets_its_own_offset(tmp_path: Path, engine: OnnxEngine) -> None:
     shared = [clip(tmp_path, "shared", 80, seed=i) for i in range(4)]
     mixed = [clip(tmp_path, "mixed", ms, seed=i) for i, ms in enumerate((-240, 0, 200, 400))]
     right = [clip(tmp_path, "right", 0, seed=i) for i in range(4)]
     drawn = [clip(tmp_path, "drawn", 160, seed=i, rendered=True) for i in range(4)]
     undo = realign(engine, [*shared, *mixed, *right, *drawn])
-    agreed = {undo[str(c.clip.path)] for c in shared}
-    assert len(agreed) == 1
-    assert agreed.pop() == pytest.approx(8, abs=2)
+    assert [undo[str(c.clip.path)] for c in shared] == pytest.approx([8] * 4, abs=2)
     own = [undo.get(str(c.clip.path), 0) for c in mixed]
     assert own == pytest.approx([-24, 0, 20, 40], abs=2)
     assert not {str(c.clip.path) for c in [*right, *drawn]} & set(undo)
+
+
+def test_who_is_not_sure_gets_what_the_sources_others_share(
+    tmp_path: Path, engine: OnnxEngine
+) -> None:
+    shared = [clip(tmp_path, "shared", 80, seed=i) for i in range(4)]
+    np.save(shared[3].folder / "sound.npy", np.zeros(FRAMES * 640, np.int16))
+    alone = clip(tmp_path, "alone", 80, seed=9)
+    np.save(alone.folder / "sound.npy", np.zeros(FRAMES * 640, np.int16))
+    undo = realign(engine, [*shared, alone])
+    assert undo[str(shared[3].clip.path)] == pytest.approx(8, abs=2)
+    assert str(alone.clip.path) not in undo
 
 
 def test_what_counts_as_common() -> None:
