@@ -61,11 +61,11 @@ def find_wrong_speed(
     """
     if curves is None or len(curves.start_s) < LEAST_BLOCKS:
         return None
-    windows = block_windows(curves, offsets_ms)
-    votes, _ = window_votes(windows, constants)
+    # Votes at the offsets that were kept: a quarter of the scan's, which for hours of film counts.
+    votes, _ = window_votes(block_windows(curves, curves.offsets_ms), constants)
     flat = -math.log(votes.shape[1])
     times_s = curves.start_s + BLOCK_S / 2
-    offsets = np.asarray(offsets_ms, np.float64)
+    offsets = curves.offsets_ms.astype(np.float64)
     step, reach = float(offsets[1] - offsets[0]), float(offsets[-1])
     best: tuple[float, float, float, np.ndarray] | None = None
     lines = 0
@@ -89,4 +89,5 @@ def find_wrong_speed(
     _, rate, zero_s, rows = best
     # A rate that is one of a few is known better than it could be measured here.
     drift = Drift(rate, (rate - 0.002 * abs(rate), rate + 0.002 * abs(rate)), zero_s)
-    return drift, [windows[n] for n in rows]
+    found = BlockCurves(curves.start_s[rows], curves.offsets_ms, curves.logits[rows])
+    return drift, block_windows(found, offsets_ms)
