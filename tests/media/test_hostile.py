@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -27,8 +28,13 @@ def clip(clips: Clips) -> Path:
 
 
 def children() -> list[int]:
-    tasks = Path("/proc/self/task")
-    return [int(p) for task in tasks.iterdir() for p in (task / "children").read_text().split()]
+    """The children of this process, by whichever thread started them."""
+    found: list[int] = []
+    for task in Path("/proc/self/task").iterdir():
+        # A reader thread may end between the listing and the read, its file with it.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found += [int(pid) for pid in (task / "children").read_text().split()]
+    return found
 
 
 # --- Scripts that would open something else -------------------------------------------------------
