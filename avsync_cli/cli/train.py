@@ -74,6 +74,33 @@ def train(
             "--val-every", metavar="N", help="Steps between checks.", rich_help_panel=_LEARNING
         ),
     ] = None,
+    realign_at: Annotated[
+        int | None,
+        typer.Option(
+            "--realign-at",
+            metavar="N",
+            help="Step from which offsets of the clips' own are undone; 0 for never.",
+            rich_help_panel=_LEARNING,
+        ),
+    ] = None,
+    encoders: Annotated[
+        Path | None,
+        typer.Option(
+            "--encoders",
+            metavar="DIR",
+            help="Keep the encoders of this trained model and learn a new head.",
+            rich_help_panel=_LEARNING,
+        ),
+    ] = None,
+    windows: Annotated[
+        int | None,
+        typer.Option(
+            "--windows",
+            metavar="N",
+            help="Windows to encode for --encoders.",
+            rich_help_panel=_LEARNING,
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", rich_help_panel=_LEARNING)
     ] = None,
@@ -130,6 +157,9 @@ def train(
         "synthetic": synthetic,
         "val_share": val_share,
         "val_every": val_every,
+        "realign_at": realign_at,
+        "encoders": encoders,
+        "windows": windows,
         "seed": seed,
         "workers": workers,
         "checkpoint_minutes": checkpoint_minutes,

@@ -7,6 +7,8 @@ energy of the sound, and slide one past the other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from avsync_cli.evaluation.scorers import NO_CONFIDENCE, OpenTrack, Scores, Track
@@ -62,7 +64,7 @@ class MotionScorer:
     attention = ""
     engine: Engine | None = None
 
-    def open(self, track: Track, reach: int) -> OpenTrack:
+    def open(self, track: Track, reach: int, others: Sequence[OpenTrack] = ()) -> OpenTrack:
         return _MotionTrack(track)
 
 

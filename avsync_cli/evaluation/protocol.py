@@ -19,7 +19,7 @@ bootstrapped over sources, and is the same for the same seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -52,7 +52,7 @@ __all__ = [
     "PlacementRow",
     "ShiftRow",
     "evaluate",
-    "evaluate_scorer",
+    "evaluate_scorers",
 ]
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -147,37 +147,48 @@ def evaluate(options: EvalOptions, progress: Progress | None = None) -> EvalRepo
         load_engine(options.model)  # files are judged as users judge them
     stage = _stages(progress)
     cached, failed = build_cache(clips, options.cache, options.workers, stage("cache"))
-    reports = []
-    for scorer in scorers:
-        reports.append(evaluate_scorer(scorer, cached, options, progress))
-    report = reports[0]
-    report.others = reports[1:]
+    report, *others = evaluate_scorers(scorers, cached, options, progress)
+    report.others = others
     report.failed += [(str(c.path), why) for c, why in failed]
     if options.shifts_ms:
         _add_file_shifts(report, clips, options, progress)
     return report
 
 
-def evaluate_scorer(
-    scorer: Scorer,
+def evaluate_scorers(
+    scorers: Sequence[Scorer],
     clips: list[CachedClip],
     options: EvalOptions,
     progress: Progress | None = None,
-) -> EvalReport:
-    """Measure one scorer on cached clips; which parts is up to `options`."""
-    report = EvalReport(scorer.name, scorer.attention, scorer.note)
-    stage = _stages(progress)
+) -> list[EvalReport]:
+    """Measure scorers on cached clips; which parts is up to `options`."""
+    reports = [EvalReport(s.name, s.attention, s.note) for s in scorers]
     if "windows" in options.parts:
-        records = sweep.sweep(
-            scorer,
+        found = sweep.sweep(
+            scorers,
             clips,
             options.contexts,
             options.windows_a_clip,
             options.rule_of,
             options.seed,
-            stage("windows"),
+            _stages(progress)("windows"),
         )
-        _add_windows(report, records, options)
+        for report, records in zip(reports, found, strict=True):
+            _add_windows(report, records, options)
+    for report, scorer in zip(reports, scorers, strict=True):
+        _add_whole_clips(report, scorer, clips, options, progress)
+    return reports
+
+
+def _add_whole_clips(
+    report: EvalReport,
+    scorer: Scorer,
+    clips: list[CachedClip],
+    options: EvalOptions,
+    progress: Progress | None,
+) -> None:
+    """What is measured of whole clips and verdicts, one scorer after another."""
+    stage = _stages(progress)
     if "shifts" in options.parts:
         report.shifts = shifts.cached_shifts(scorer, clips, progress=stage("shifts"))
         report.shift_summary = shifts.summaries(report.shifts, options.seed)
@@ -192,7 +203,6 @@ def evaluate_scorer(
         report.certainty = certainty.summarise(found, strangers, calibration, options.seed)
     if "showcase" in options.parts and scorer.engine is not None:
         report.showcase = showcase(scorer.engine, clips, options.seed)
-    return report
 
 
 def _add_windows(report: EvalReport, records: list[WindowRecord], options: EvalOptions) -> None:

@@ -6,7 +6,9 @@ nothing else of it, so that every row of a comparison comes from the same window
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -21,6 +23,7 @@ from avsync_cli.evaluation.windows import (
     slid_sound,
 )
 from avsync_cli.inference.engine import Engine, load_engine
+from avsync_cli.model.config import CROP_PX
 
 MOTION = "motion"
 """Name of the baseline that learns nothing."""
@@ -101,8 +104,12 @@ class Scorer(Protocol):
     @property
     def engine(self) -> Engine | None: ...
 
-    def open(self, track: Track, reach: int) -> OpenTrack:
-        """Encode a track; offsets up to `reach` frames beyond the clip's ends will be asked for."""
+    def open(self, track: Track, reach: int, others: Sequence[OpenTrack] = ()) -> OpenTrack:
+        """Encode a track; offsets up to `reach` frames beyond the clip's ends will be asked for.
+
+        Of `others`, which are the same track opened by other scorers, features may be taken over
+        where the encoders are the same.
+        """
         ...
 
 
@@ -116,28 +123,53 @@ class ModelScorer:
         self._engine = engine
         self.name = f"{engine.name} {engine.version}"
         self.attention: str = engine.config.attention
+        self.encoders = _fingerprint(engine)
 
-    def open(self, track: Track, reach: int) -> OpenTrack:
-        return _ModelTrack(self._engine, track, reach)
+    def open(self, track: Track, reach: int, others: Sequence[OpenTrack] = ()) -> OpenTrack:
+        for other in others:
+            if isinstance(other, _ModelTrack) and other.encoders == self.encoders:
+                return other.judged_by(self._engine)
+        opened = _ModelTrack(self._engine, self.encoders, reach, track.first_frame)
+        opened.picture = TrackFeatures(self._engine, track.crops)
+        opened.sound = encode_clip_sound(self._engine, track.sound, reach)
+        return opened
 
 
 class _ModelTrack:
-    def __init__(self, engine: Engine, track: Track, reach: int) -> None:
-        self._engine, self._reach = engine, reach
-        self._first = track.first_frame
-        self._picture = TrackFeatures(engine, track.crops)
-        self._sound = encode_clip_sound(engine, track.sound, reach)
+    picture: TrackFeatures
+    sound: np.ndarray
+
+    def __init__(self, engine: Engine, encoders: str, reach: int, first_frame: int) -> None:
+        self._engine, self._reach, self._first = engine, reach, first_frame
+        self.encoders = encoders
+
+    def judged_by(self, engine: Engine) -> _ModelTrack:
+        """The same features before another head."""
+        same = _ModelTrack(engine, self.encoders, self._reach, self._first)
+        same.picture, same.sound = self.picture, self.sound
+        return same
 
     def scores(self, first: int, frames: int, offsets: np.ndarray, alone: bool = True) -> Scores:
         if alone:
-            v = self._picture.window(first, frames)
+            v = self.picture.window(first, frames)
         else:
-            v = self._picture.stream[first : first + frames]
-        a = slid_sound(self._sound, self._first + first, frames, offsets, self._reach)
+            v = self.picture.stream[first : first + frames]
+        a = slid_sound(self.sound, self._first + first, frames, offsets, self._reach)
         found = pair_scores(self._engine, v, a)
         if np.isnan(found.margin).any():
             return Scores(found.similarity, "similarity", None, NO_CONFIDENCE)
         return Scores(found.margin, "decision", 0.0, found.confidence)
+
+
+def _fingerprint(engine: Engine) -> str:
+    """The same for two models whose encoders answer alike, to the last digit."""
+    rng, around = np.random.default_rng(0), engine.config.visual_context
+    crops = rng.integers(0, 256, (2 * around + 2, CROP_PX, CROP_PX)).astype(np.uint8)
+    hops = engine.config.sound_hops(2)
+    mel = rng.standard_normal((hops, engine.config.mel_bands)).astype(np.float32)
+    found = hashlib.sha256(np.ascontiguousarray(engine.encode_visual(crops)).tobytes())
+    found.update(np.ascontiguousarray(engine.encode_sound(mel)).tobytes())
+    return found.hexdigest()
 
 
 def load_scorer(name: str) -> Scorer:

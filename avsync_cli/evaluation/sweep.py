@@ -63,60 +63,63 @@ def clip_generator(clip: CachedClip, seed: int) -> np.random.Generator:
 
 
 def sweep(
-    scorer: Scorer,
+    scorers: Sequence[Scorer],
     clips: Sequence[CachedClip],
     contexts: Sequence[int],
     windows_a_clip: int,
     rule_of: RuleOf,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> list[WindowRecord]:
+) -> list[list[WindowRecord]]:
     """Judge up to `windows_a_clip` windows of every length of every main track.
 
     Args:
-        scorer: who judges.
+        scorers: who judges; those with the same encoders share the work of encoding.
         clips: held-out clips.
         contexts: window lengths in frames.
         windows_a_clip: most windows of one length of a track.
         rule_of: which rule a source's clips count under.
         seed: of the other positions whose sound windows are given.
         progress: called with (clips done, clips in all).
+
+    Returns:
+        the records of every scorer, of the same windows in the same order.
     """
-    records: list[WindowRecord] = []
+    records: list[list[WindowRecord]] = [[] for _ in scorers]
     for number, clip in enumerate(clips, 1):
         origin, rng = origin_of(clip, rule_of), clip_generator(clip, seed)
         for track in open_tracks(clip):
-            records += _judge(scorer, track, clip.frames, origin, contexts, windows_a_clip, rng)
+            placed = _placed(track, clip.frames, contexts, windows_a_clip, rng)
+            opened: list[OpenTrack] = []
+            for scorer, kept in zip(scorers, records, strict=True):
+                if placed:
+                    opened.append(scorer.open(track, REACH_FRAMES, opened))
+                    kept += _judge(opened[-1], len(track.crops), origin, placed)
         if progress is not None:
             progress(number, len(clips))
     return records
 
 
-def _judge(
-    scorer: Scorer,
-    track: Track,
-    clip_frames: int,
-    origin: Origin,
-    contexts: Sequence[int],
-    at_most: int,
-    rng: np.random.Generator,
-) -> list[WindowRecord]:
-    length = len(track.crops)
-    placed = [
-        (frames, start)
+def _placed(
+    track: Track, clip_frames: int, contexts: Sequence[int], at_most: int, rng: np.random.Generator
+) -> list[tuple[int, int, np.ndarray]]:
+    """Length and first frame of the windows of a track, and the other places to take sound from."""
+    return [
+        (frames, start, other_positions(track.first_frame + start, frames, clip_frames, rng))
         for frames in contexts
         for start in placed_starts(
-            length, track.first_frame, clip_frames, frames, REACH_FRAMES, at_most
+            len(track.crops), track.first_frame, clip_frames, frames, REACH_FRAMES, at_most
         )
     ]
-    if not placed:
-        return []
-    opened = scorer.open(track, REACH_FRAMES)
+
+
+def _judge(
+    opened: OpenTrack, length: int, origin: Origin, placed: list[tuple[int, int, np.ndarray]]
+) -> list[WindowRecord]:
     tiles = _tiles(opened, length)
     near = np.arange(-REACH_FRAMES, REACH_FRAMES + 1)
     records = []
-    for frames, start in placed:
-        elsewhere = other_positions(track.first_frame + start, frames, clip_frames, rng)
+    for frames, start, elsewhere in placed:
         found = opened.scores(start, frames, np.concatenate([near, elsewhere]))
         count = len(near)
         records.append(

@@ -136,6 +136,7 @@ class TrackFeatures:
         self._around = engine.config.visual_context
         self._stream: np.ndarray | None = None
         self._edges: dict[tuple[str, int], np.ndarray] = {}
+        self._whole: dict[tuple[int, int], np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self._crops)
@@ -153,11 +154,19 @@ class TrackFeatures:
         r, end = self._around, first + frames
         # Two edges cost 6 r frames of picture, the window by itself n + 2 r.
         if frames <= 4 * r:
-            return self._engine.encode_visual(edge_pad(self._crops[first:end], r, r))
+            return self._short(first, end)
         if r == 0:
             return self.stream[first:end]
         left, right = self._edge("left", first), self._edge("right", end)
         return np.concatenate([left, self.stream[first + r : end - r], right])
+
+    def _short(self, first: int, end: int) -> np.ndarray:
+        """A window encoded by itself; several heads may ask for it."""
+        if (first, end) not in self._whole:
+            r = self._around
+            seen = edge_pad(self._crops[first:end], r, r)
+            self._whole[first, end] = self._engine.encode_visual(seen)
+        return self._whole[first, end]
 
     def _edge(self, side: str, at: int) -> np.ndarray:
         """The r features on the inner side of a window's edge; windows often share an edge."""

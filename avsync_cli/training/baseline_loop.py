@@ -197,7 +197,8 @@ class BaselineRun:
     def validate(self, clips: list[CachedClip]) -> dict[str, float]:
         """Share of talking windows placed within one frame of 0, by length."""
         talking = [c for c in clips if c.clip.kind in ("", "talking")]
-        records = sweep(SyncNetScorer.of(self.averaged), talking, VAL_CONTEXTS, 2, lambda _: "0")
+        scorer = SyncNetScorer.of(self.averaged)
+        (records,) = sweep([scorer], talking, VAL_CONTEXTS, 2, lambda _: "0")
         right = {
             n: [float(abs(r.best) <= 1) for r in records if r.frames == n] for n in VAL_CONTEXTS
         }

@@ -10,6 +10,7 @@ half as wide, for a corpus a hundredth the size. Tables name it as re-trained.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +154,7 @@ class SyncNetScorer:
         scorer.name, scorer.model = "SyncNet shape", model.eval()
         return scorer
 
-    def open(self, track: Track, reach: int) -> OpenTrack:
+    def open(self, track: Track, reach: int, others: Sequence[OpenTrack] = ()) -> OpenTrack:
         return _SyncNetTrack(self.model, track, reach)
 
 

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from avsync_cli.errors import DataError
 from avsync_cli.model.checkpoint import read_json, replace_folder
 from avsync_cli.training import distributed
+from avsync_cli.training.bank import FeatureBank, fill_bank
 from avsync_cli.training.cache import CachedClip, build_cache
 from avsync_cli.training.dataset import WindowDataset, WindowSpec
 from avsync_cli.training.engine import TorchEngine
@@ -21,6 +22,9 @@ from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.realign import realign
 from avsync_cli.training.run import Run
 from avsync_cli.training.validate import validate
+
+BANK_SEED = 0
+"""Seed of the windows that finished encoders are shown: whatever the run's own, the same data."""
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 """Called with the stage ("cache", "train", "validate"), how far, of how much, and figures."""
@@ -67,7 +71,8 @@ def prepare(
     if options.synthetic:
         from avsync_cli.training.rendered import rendered_clips
 
-        train += rendered_clips(options.synthetic, options.seed, options.cache)
+        seed = BANK_SEED if options.encoders else options.seed
+        train += rendered_clips(options.synthetic, seed, options.cache)
     return train, val, failed
 
 
@@ -107,7 +112,10 @@ def _loop(
     run: Run, clips: list[CachedClip], val: list[CachedClip], progress: Progress | None
 ) -> None:
     options = run.options
-    for start, end in phases(options.realign_at, options.steps):
+    # Finished encoders know the clips' own offsets from the start, and will not know better.
+    whole = [(0, options.steps)]
+    stretches = whole if options.encoders else phases(options.realign_at, options.steps)
+    for start, end in stretches:
         if run.step < end:
             _phase(run, start, end, clips, val, progress)
     run.save()
@@ -134,7 +142,7 @@ def _own_offsets(
 
     They are found once and kept in the run's folder, so that a resumed run has the same.
     """
-    if start == 0:
+    if start == 0 and not (run.encoders and run.options.realign_at):
         return {}
     kept = run.options.out / f"offsets-{start}.json"
     if not kept.exists() and distributed.rank() == 0:
@@ -152,6 +160,28 @@ def _own_offsets(
     return {path: int(hops) for path, hops in read_json(kept).items()}
 
 
+def _windows(
+    run: Run, start: int, clips: list[CachedClip], progress: Progress | None
+) -> WindowDataset | FeatureBank:
+    """What the phase from `start` on learns from."""
+    options = run.options
+    length = options.steps * options.batch
+    own = _own_offsets(run, start, clips, progress)
+    if options.encoders is None:
+        return WindowDataset(clips, run.config, WindowSpec(), options.seed, length, own)
+
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress("encode", done, total, {})
+
+    # One bank for all seeds: it is the data, and what is compared shall have the same.
+    drawn = WindowDataset(clips, run.config, WindowSpec(), BANK_SEED, options.windows, own)
+    if distributed.rank() == 0:
+        fill_bank(options.cache, run.averaged, drawn, report)
+    distributed.barrier()
+    return FeatureBank(fill_bank(options.cache, run.averaged, drawn), options.seed, length)
+
+
 def _phase(
     run: Run,
     start: int,
@@ -162,14 +192,7 @@ def _phase(
 ) -> None:
     """Steps up to `end` on the offsets found at `start`."""
     options = run.options
-    dataset = WindowDataset(
-        clips,
-        run.config,
-        WindowSpec(),
-        options.seed,
-        options.steps * options.batch,
-        _own_offsets(run, start, clips, progress),
-    )
+    dataset = _windows(run, start, clips, progress)
     loader = DataLoader(
         dataset,
         batch_sampler=_Steps(run.step, end, options.batch),

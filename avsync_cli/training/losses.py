@@ -249,3 +249,18 @@ def all_losses(
         ranked,
         classed,
     )
+
+
+def head_losses(
+    model: SyncModel,
+    batch: dict[str, Tensor],
+    reach: int,
+    negatives: int,
+    generator: torch.Generator,
+) -> Losses:
+    """The joint head's losses of windows that are encoded already (see `FeatureBank`)."""
+    v, a = batch["v"], batch["a"]
+    offsets = share(draw_offsets(len(v) * world(), negatives, reach, generator))
+    found = head(model, v, a, offsets, reach, batch["frame_valid"], batch["sound_valid"])
+    nothing = v.new_zeros(())
+    return Losses(nothing, nothing, *found)

@@ -40,6 +40,9 @@ class TrainOptions:
         precision: "bf16" (matrices and convolutions in bfloat16) or "fp32".
         dropout: share of the pooled representation hidden from the decision.
         tensorboard: also write the log as TensorBoard events.
+        encoders: folder of a trained model whose encoders are kept as they are while a new head
+            is trained on windows that they encode once; None to train everything.
+        windows: how many windows are encoded for that.
         similarity_skip: see `ModelConfig`.
         product: see `ModelConfig`.
     """
@@ -68,6 +71,8 @@ class TrainOptions:
     precision: str = "bf16"
     dropout: float = 0.3
     tensorboard: bool = False
+    encoders: Path | None = None
+    windows: int = 4000
     similarity_skip: bool = True
     product: bool = True
 
@@ -77,7 +82,7 @@ class TrainOptions:
         Raises:
             UsageError: naming the first value that cannot.
         """
-        for name in ("steps", "batch", "val_every", "warmup"):
+        for name in ("steps", "batch", "val_every", "warmup", "windows"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1")
         if self.batch < 2:
@@ -90,6 +95,8 @@ class TrainOptions:
             raise UsageError(f"--precision {self.precision} is unknown", "use bf16 or fp32")
         if not 0.0 <= self.dropout < 1.0:
             raise UsageError("--dropout must lie between 0 and 1")
+        if self.realign_at < 0:
+            raise UsageError("--realign-at must be a step, or 0 for never")
         if self.negatives < 1:
             raise UsageError("--negatives must be at least 1")
         if self.device not in ("auto", "cpu") and not self.device.startswith("cuda"):

@@ -14,6 +14,7 @@ from torch import nn
 from avsync_cli.errors import DataError, UsageError
 from avsync_cli.model.checkpoint import (
     FORMAT,
+    load_model,
     load_tensors,
     optimizer_tensors,
     read_json,
@@ -26,14 +27,18 @@ from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
 from avsync_cli.training import distributed
 from avsync_cli.training.augment import augment_crops
+from avsync_cli.training.bank import ENCODERS, digest, encoder_tensors
 from avsync_cli.training.dataset import WindowSpec
-from avsync_cli.training.losses import all_losses
+from avsync_cli.training.losses import Losses, all_losses, head_losses
 from avsync_cli.training.options import TrainOptions
 
 MAX_GRADIENT = 2.0
 """Norm to which gradients are cut: a batch of silent windows must not undo a hundred others."""
 
-RESUME_MUST_MATCH = ("attention", "batch", "seed", "similarity_skip", "product")
+SHAPES_OF_THE_HEAD = {"attention": "none", "product": True, "similarity_skip": True}
+"""Parts of a model's configuration that its encoders do not depend on."""
+
+RESUME_MUST_MATCH = ("attention", "batch", "seed", "similarity_skip", "product", "windows")
 """Options that shape a run; a resumed one must have the same. Steps may be added or taken away: the
 learning rate then follows the new plan from there on."""
 
@@ -114,6 +119,7 @@ class Run:
         for parameter in self.model.parameters():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self.encoders = self._keep_encoders(options.encoders)
         distributed.share_batch_norm(self.model)
         self.averaged = copy.deepcopy(self.model).requires_grad_(False)
         named = list(self.model.named_parameters())
@@ -132,6 +138,20 @@ class Run:
         self.step = 0
         self.best = -1.0
         self.spent_s = 0.0
+
+    def _keep_encoders(self, folder: Path | None) -> str:
+        """Take over a trained model's encoders, to be left as they are; returns their digest."""
+        if folder is None:
+            return ""
+        trained, _ = load_model(folder)
+        sizes = [{**m.config.to_json(), **SHAPES_OF_THE_HEAD} for m in (trained, self.model)]
+        if sizes[0] != sizes[1]:
+            raise UsageError(f"{folder} has encoders of another shape", "train it anew")
+        self.model.load_state_dict(encoder_tensors(trained), strict=False)
+        for name, parameter in self.model.named_parameters():
+            if name.startswith(ENCODERS):
+                parameter.requires_grad_(False)
+        return digest(trained)
 
     # -- checkpoints ---------------------------------------------------------------------------
 
@@ -160,6 +180,7 @@ class Run:
         training = self.options.to_json()
         for name in ("data", "cache", "out"):  # paths of one machine say nothing on another
             training.pop(name)
+        training["encoders"] = self.encoders
         training |= {"step": self.step, "best": self.best, "spent_s": round(self.spent_s)}
         return {"format": FORMAT, "config": self.config.to_json(), "training": training}
 
@@ -174,11 +195,14 @@ class Run:
             return False
         about = read_json(self.folder / "model.json")
         then = about.get("training", {})
-        for name in RESUME_MUST_MATCH:
-            if then.get(name) != getattr(self.options, name):
+        now = {name: getattr(self.options, name) for name in RESUME_MUST_MATCH}
+        now["encoders"] = self.encoders
+        # Options that are younger than a checkpoint had their defaults when it was written.
+        usual = {"encoders": "", "windows": TrainOptions.windows}
+        for name, value in now.items():
+            if then.get(name, usual.get(name)) != value:
                 raise UsageError(
-                    f"{self.folder} is of a run with {name} = {then.get(name)}, "
-                    f"not {getattr(self.options, name)}",
+                    f"{self.folder} is of a run with {name} = {then.get(name)}, not {value}",
                     "give the same options, or another --out",
                 )
         self.model.load_state_dict(load_tensors(self.folder / "model.safetensors"))
@@ -213,16 +237,12 @@ class Run:
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + self.step)
         torch.manual_seed(generator.initial_seed())
         batch = {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
-        crops = augment_crops(batch["crops"], self.config.input_px, generator)
         rate = learning_rate(options, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        window = WindowSpec()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bf16"):
-            losses = all_losses(
-                self.model, crops, batch, window.reach, options.negatives, generator
-            )
+            losses = self._losses(batch, generator)
             total = losses.total(options.head_weight)
         if not math.isfinite(float(total.detach())):
             raise DataError(
@@ -246,6 +266,14 @@ class Run:
             "gradient": float(norm),
             "rate": rate,
         }
+
+    def _losses(self, batch: dict[str, torch.Tensor], generator: torch.Generator) -> Losses:
+        """Losses of a batch of windows, or of windows that are encoded already."""
+        reach, negatives = WindowSpec().reach, self.options.negatives
+        if "v" in batch:
+            return head_losses(self.model, batch, reach, negatives, generator)
+        crops = augment_crops(batch["crops"], self.config.input_px, generator)
+        return all_losses(self.model, crops, batch, reach, negatives, generator)
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -30,6 +30,7 @@ FLAGS = {
         "--out", "-o", "--cache", "--attention", "--steps", "--batch", "--learning-rate",
         "--warmup", "--synthetic", "--val-share", "--val-every", "--seed", "--workers",
         "--checkpoint-minutes", "--device", "--precision", "--tensorboard", "--baseline",
+        "--encoders", "--windows", "--realign-at",
     },
     "eval": {
         "--model", "--split", "--kind", "--windows", "--windows-a-clip", "--shifts", "--range",

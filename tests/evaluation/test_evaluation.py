@@ -21,7 +21,7 @@ from avsync_cli.evaluation.calibrate import (
     outcome,
 )
 from avsync_cli.evaluation.metrics import bootstrap_interval, calibration_error
-from avsync_cli.evaluation.protocol import EvalOptions, evaluate_scorer
+from avsync_cli.evaluation.protocol import EvalOptions, evaluate_scorers
 from avsync_cli.evaluation.scorers import ModelScorer
 from avsync_cli.evaluation.windows import clip_curves, encode_clip_sound, window_starts
 from avsync_cli.inference.engine import OnnxEngine
@@ -174,7 +174,7 @@ def test_a_clips_own_offset_cancels_out_against_its_rest(
     crops, sound = flash_clip(300, offset_ms=200, seed=9)
     np.save(clip.folder / "sound.npy", np.rint(sound * 32767).astype(np.int16))
     options = EvalOptions(tmp_path, tmp_path, contexts=(25, 50), windows_a_clip=4)
-    placement = evaluate_scorer(ModelScorer(engine), [clip], options).placement
+    placement = evaluate_scorers([ModelScorer(engine)], [clip], options)[0].placement
     rows = {r.frames: r for r in placement if r.source == "all"}
     for row in rows.values():
         assert row.within == 0.0

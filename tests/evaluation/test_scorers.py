@@ -73,25 +73,41 @@ def test_the_pass_records_windows_zeros_and_other_positions(
     toy: OnnxEngine, make_clip: MakeClip
 ) -> None:
     clip = make_clip("late", 200, seed=5, offset_ms=80)
-    records = sweep(ModelScorer(toy), [clip], (25, 50), 3, lambda _: "own", seed=1)
+    (records,) = sweep([ModelScorer(toy)], [clip], (25, 50), 3, lambda _: "own", seed=1)
     assert [r.frames for r in records] == [25, 25, 25, 50, 50, 50]
     for record in records:
         assert record.best == record.own == record.zero == 2
         assert len(record.elsewhere) == 8
         assert record.elsewhere.max() < record.score.max()
-    again = sweep(ModelScorer(toy), [clip], (25, 50), 3, lambda _: "own", seed=1)
+    (again,) = sweep([ModelScorer(toy)], [clip], (25, 50), 3, lambda _: "own", seed=1)
     for one, other in zip(records, again, strict=True):
         np.testing.assert_array_equal(one.elsewhere, other.elsewhere)
 
 
 def test_the_same_windows_whoever_judges(toy: OnnxEngine, make_clip: MakeClip) -> None:
     clips = [make_clip("a", 150, seed=1), make_clip("b", 90, seed=2)]
-    ours, theirs = (
-        sweep(s, clips, (5, 25), 3, lambda _: "0") for s in (ModelScorer(toy), MotionScorer())
-    )
+    ours, theirs = sweep([ModelScorer(toy), MotionScorer()], clips, (5, 25), 3, lambda _: "0")
     assert [(r.origin, r.frames, len(r.elsewhere)) for r in ours] == [
         (r.origin, r.frames, len(r.elsewhere)) for r in theirs
     ]
+
+
+def test_heads_on_the_same_encoders_share_their_features(
+    toy: OnnxEngine, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip("a", 150, seed=1)
+    scorers = [ModelScorer(toy), ModelScorer(toy)]
+    encoded = []
+    encode = toy.encode_visual
+    monkeypatch.setattr(toy, "encode_visual", lambda x: encoded.append(len(x)) or encode(x))
+    (alone,) = sweep(scorers[:1], [clip], (5, 25), 3, lambda _: "0")
+    once = len(encoded)
+    both = sweep(scorers, [clip], (5, 25), 3, lambda _: "0")
+    assert len(encoded) == 2 * once
+    for records in both:
+        for one, other in zip(records, alone, strict=True):
+            np.testing.assert_array_equal(one.score, other.score)
+            np.testing.assert_array_equal(one.elsewhere, other.elsewhere)
 
 
 def test_other_positions_are_far_and_have_sound() -> None:

@@ -1,0 +1,145 @@
+"""Heads trained on encoders that stay as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avsync_cli.errors import UsageError
+from avsync_cli.model.checkpoint import load_model, save_tensors
+from avsync_cli.model.config import ModelConfig
+from avsync_cli.model.core import SyncModel
+from avsync_cli.training import loop
+from avsync_cli.training.bank import ENCODERS, FeatureBank, digest, fill_bank
+from avsync_cli.training.cache import CachedClip
+from avsync_cli.training.dataset import WindowDataset, WindowSpec
+from avsync_cli.training.options import TrainOptions
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model whose weights nobody trained."""
+    folder = tmp_path_factory.mktemp("encoders")
+    torch.manual_seed(3)
+    model = SyncModel(ModelConfig(attention="temporal"))
+    save_tensors(folder / "weights.safetensors", model.state_dict())
+    about = {"format": 1, "config": model.config.to_json()}
+    (folder / "model.json").write_text(json.dumps(about))
+    return folder
+
+
+def windows(clips: list[CachedClip], length: int = 6) -> WindowDataset:
+    return WindowDataset(clips, ModelConfig(), WindowSpec(), 0, length)
+
+
+def options(tmp_path: Path, encoders: Path, **changes: object) -> TrainOptions:
+    base = TrainOptions(
+        tmp_path / "data",
+        tmp_path / "cache",
+        tmp_path / "run",
+        steps=3,
+        batch=4,
+        warmup=1,
+        val_every=100,
+        synthetic=0,
+        workers=0,
+        realign_at=0,
+        encoders=encoders,
+        windows=6,
+    )
+    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+def test_a_bank_holds_what_the_encoders_say(
+    tmp_path: Path, encoders: Path, clips: list[CachedClip]
+) -> None:
+    model, _ = load_model(encoders)
+    drawn = windows(clips)
+    bank = FeatureBank(fill_bank(tmp_path, model, drawn), seed=1, length=18)
+    order = np.random.default_rng([1, 0]).permutation(6)
+    for index in range(6):
+        row, sample = drawn[int(order[index])], bank[index]
+        with torch.inference_mode():
+            a = model.sound(row["mel"][None])[0]
+        torch.testing.assert_close(sample["a"], a, atol=1e-3, rtol=1e-3)
+        assert torch.equal(sample["frame_valid"], row["frame_valid"])
+        assert torch.equal(sample["sound_valid"], row["sound_valid"])
+        assert sample["v"].shape == (50, 128, 4, 4)
+        # Features of the pooled picture have length 1.
+        length = sample["v"].mean(dim=(2, 3)).norm(dim=1)
+        torch.testing.assert_close(length, torch.ones(50), atol=3e-3, rtol=0)
+    seen = [{bank[turn * 6 + i]["a"].numpy().tobytes() for i in range(6)} for turn in range(3)]
+    assert len(seen[0]) == 6
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_a_killed_bank_is_gone_on_with(
+    tmp_path: Path, encoders: Path, clips: list[CachedClip]
+) -> None:
+    model, _ = load_model(encoders)
+
+    class Killed(Exception):
+        pass
+
+    def kill(done: int, total: int) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        fill_bank(tmp_path / "cut", model, windows(clips), kill)
+    encoded: list[int] = []
+    cut = fill_bank(tmp_path / "cut", model, windows(clips), lambda done, _: encoded.append(done))
+    assert encoded == [6]  # the first four were there
+    whole = fill_bank(tmp_path / "whole", model, windows(clips))
+    for name in ("v", "a"):
+        np.testing.assert_array_equal(np.load(cut / f"{name}.npy"), np.load(whole / f"{name}.npy"))
+
+
+def test_other_windows_or_encoders_are_another_bank(
+    tmp_path: Path, encoders: Path, clips: list[CachedClip]
+) -> None:
+    model, _ = load_model(encoders)
+    one = fill_bank(tmp_path, model, windows(clips))
+    assert fill_bank(tmp_path, model, windows(clips)) == one
+    assert fill_bank(tmp_path, model, windows(clips, 7)) != one
+    with torch.no_grad():
+        next(model.sound.parameters()).add_(0.1)
+    assert fill_bank(tmp_path, model, windows(clips)) != one
+
+
+def test_only_the_head_learns(
+    tmp_path: Path, encoders: Path, clips: list[CachedClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "prepare", lambda *_: (clips, [], []))
+    chosen = options(tmp_path, encoders, attention="spatio-temporal")
+    trained, about = load_model(loop.train(chosen))
+    given, _ = load_model(encoders)
+    assert about["training"]["encoders"] == digest(given) == digest(trained)
+    before = given.state_dict()
+    changed = {n for n, t in trained.state_dict().items() if not torch.equal(t, before[n])}
+    assert changed
+    assert not any(n.startswith(ENCODERS) for n in changed)
+    assert {"confidence.out.weight", "hidden.weight", "joint.from_visual.weight"} <= changed
+
+
+def test_a_head_learns_what_it_is_shown(
+    tmp_path: Path, encoders: Path, clips: list[CachedClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "prepare", lambda *_: (clips, [], []))
+    losses: list[float] = []
+    chosen = options(tmp_path, encoders, steps=40, warmup=5, cooldown=0.0)
+    loop.train(chosen, lambda s, d, n, f: losses.append(f["loss"]) if s == "train" else None)
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.1
+
+
+def test_a_head_is_not_resumed_on_other_encoders(
+    tmp_path: Path, encoders: Path, clips: list[CachedClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "prepare", lambda *_: (clips, [], []))
+    loop.train(options(tmp_path, encoders, steps=1))
+    with pytest.raises(UsageError, match="encoders"):
+        loop.train(dataclasses.replace(options(tmp_path, encoders, steps=2), encoders=None))
