@@ -127,6 +127,22 @@ def train(
         str | None,
         typer.Option("--precision", metavar="KIND", help="bf16 or fp32.", rich_help_panel=_RUN),
     ] = None,
+    product: Annotated[
+        bool,
+        typer.Option(
+            "--product/--no-product",
+            help="Show the joint layers the features' product too; the paper does not.",
+            rich_help_panel=_LEARNING,
+        ),
+    ] = True,
+    similarity_skip: Annotated[
+        bool,
+        typer.Option(
+            "--similarity-skip/--no-similarity-skip",
+            help="Add the features' similarity to the decision; the paper does not.",
+            rich_help_panel=_LEARNING,
+        ),
+    ] = True,
     tensorboard: Annotated[
         bool,
         typer.Option("--tensorboard", help="Log for TensorBoard too.", rich_help_panel=_RUN),
@@ -139,6 +155,7 @@ def train(
       avsync train videos/ --out runs/first
       avsync train clips.csv --out runs/temporal --attention temporal --steps 8000
       avsync train 'clips-{000..099}.tar' --out runs/large --cache /data/cache
+      avsync train clips.csv --out runs/none-1 --encoders runs/first/best --attention none --seed 1
       avsync train clips.csv --out runs/syncnet --baseline syncnet
 
     Nothing is labelled by hand: moved sound is what the model learns to tell. Run the same
@@ -165,6 +182,8 @@ def train(
         "checkpoint_minutes": checkpoint_minutes,
         "device": device,
         "precision": precision,
+        "product": product,
+        "similarity_skip": similarity_skip,
         "tensorboard": tensorboard,
     }
     if attention is not None:

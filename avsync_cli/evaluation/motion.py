@@ -62,6 +62,7 @@ class MotionScorer:
     name = "mouth motion / loudness"
     note = "no learning"
     attention = ""
+    family = ""
     engine: Engine | None = None
 
     def open(self, track: Track, reach: int, others: Sequence[OpenTrack] = ()) -> OpenTrack:

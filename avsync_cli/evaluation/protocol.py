@@ -162,7 +162,7 @@ def evaluate_scorers(
     progress: Progress | None = None,
 ) -> list[EvalReport]:
     """Measure scorers on cached clips; which parts is up to `options`."""
-    reports = [EvalReport(s.name, s.attention, s.note) for s in scorers]
+    reports = [EvalReport(s.name, s.attention, s.note, s.family) for s in scorers]
     if "windows" in options.parts:
         found = sweep.sweep(
             scorers,

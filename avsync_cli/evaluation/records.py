@@ -341,6 +341,7 @@ class EvalReport:
         model: its name and version.
         attention: "none", "temporal", "spatio-temporal", or "" for what has none.
         note: what a table must say of it ("re-trained on the same data").
+        family: the same for models that differ by nothing but their seed; "" where unknown.
         placement: all and by source; by_speaker, by_kind: the same questions of other groups.
         classes: the paper's question, in all groups.
         shifts, shift_summary: known shifts, one by one and by group.
@@ -354,6 +355,7 @@ class EvalReport:
     model: str
     attention: str = ""
     note: str = ""
+    family: str = ""
     placement: list[PlacementRow] = field(default_factory=list)
     by_speaker: list[PlacementRow] = field(default_factory=list)
     by_kind: list[PlacementRow] = field(default_factory=list)

@@ -89,6 +89,7 @@ class Scorer(Protocol):
         name: with version, for tables.
         note: what tables must say beside the name, or "".
         attention: variant of our models, "" for others.
+        family: the same for models that differ by nothing but their seed; "" where unknown.
         engine: the model behind it, for the protocols that need verdicts; None for baselines.
     """
 
@@ -100,6 +101,9 @@ class Scorer(Protocol):
 
     @property
     def attention(self) -> str: ...
+
+    @property
+    def family(self) -> str: ...
 
     @property
     def engine(self) -> Engine | None: ...
@@ -118,8 +122,9 @@ class ModelScorer:
 
     note = ""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, family: str = "") -> None:
         self.engine: Engine | None = engine
+        self.family = family
         self._engine = engine
         self.name = f"{engine.name} {engine.version}"
         self.attention: str = engine.config.attention
@@ -195,7 +200,7 @@ def load_scorer(name: str) -> Scorer:
 
         return SyncNetScorer(folder)
     if about and "files" not in about and (folder / "weights.safetensors").is_file():
-        return ModelScorer(_checkpoint(folder))
+        return ModelScorer(_checkpoint(folder), _family(about))
     return ModelScorer(load_engine(name))
 
 
@@ -208,6 +213,18 @@ def _described(folder: Path) -> dict[str, object]:
     except (OSError, ValueError, RecursionError):
         return {}  # `load_engine` says what is wrong with it
     return about if isinstance(about, dict) else {}
+
+
+def _family(about: dict[str, object]) -> str:
+    """What a checkpoint shares with those of other seeds, in words."""
+    training = about.get("training")
+    if not isinstance(training, dict):
+        return ""
+    plain = not (training.get("product") or training.get("similarity_skip"))
+    words = [f"{training.get('attention')}", f"{training.get('step')} steps"]
+    words += ["as in the paper"] if plain else []
+    words += [f"encoders {training['encoders'][:6]}"] if training.get("encoders") else []
+    return ", ".join(words)
 
 
 def _checkpoint(folder: Path) -> Engine:

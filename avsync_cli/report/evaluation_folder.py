@@ -85,7 +85,11 @@ def figures(report: EvalReport) -> dict[str, tuple[str, str]]:
             chart = _against_context(every, rule)
             if chart.series:
                 drawn[f"accuracy-rule-{rule}.svg"] = (chart.title, chart.svg())
+    shown: set[str] = set()
     for number, each in enumerate(every):
+        if each.family in shown:
+            continue  # another seed of a model that is drawn already
+        shown |= {each.family} - {""}
         mark = "" if number == 0 else f"-{number}-{_slug(each.model)}"
         for name, histogram in each.histograms.items():
             chart = _histogram(each, name, histogram)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ def reading_tables(report: EvalReport) -> list[Table]:
     """Every table that has rows, for a model and those it is compared with."""
     every = [report, *report.others]
     tables = [compared(every)] if report.others and report.placement else []
+    tables.append(over_seeds(every))
     for each in every:
         name = report_name(each)
         groups = (
@@ -99,6 +101,51 @@ def _placed(row: PlacementRow | None, rule: str) -> str:
     if rule == "0":
         return percent(row.within, row.within_ci)
     return percent(row.own_within, row.own_ci)
+
+
+def families(reports: Sequence[EvalReport]) -> dict[str, list[EvalReport]]:
+    """Reports of models that differ by nothing but their seed, where there are several."""
+    found: dict[str, list[EvalReport]] = {}
+    for report in reports:
+        if report.family:
+            found.setdefault(report.family, []).append(report)
+    return {name: members for name, members in found.items() if len(members) > 1}
+
+
+def over_seeds(reports: Sequence[EvalReport]) -> Table:
+    """Mean and spread of what several seeds of one model read, for all clips and each kind."""
+    rows = []
+    for name, members in families(reports).items():
+        placed = [
+            {(r.kind, r.frames): r for r in [*m.placement, *m.by_kind] if r.source == "all"}
+            for m in members
+        ]
+        classed = [{(r.source, r.speaker, r.kind, r.frames): r for r in m.classes} for m in members]
+        for key in classed[0]:
+            source, speaker, kind, frames = key
+            if source != "all" or speaker or any(key not in c for c in classed):
+                continue
+            here = [c[key] for c in classed]
+            at = [p[kind, frames].own_within for p in placed if (kind, frames) in p]
+            shares = [[r.hard for r in here], [r.hard_auc for r in here]]
+            shares += [[r.easy for r in here], [r.easy_auc for r in here], at]
+            rows.append(
+                [name, str(len(members)), kind or "all", str(frames), *map(_spread, shares)]
+            )
+    note = (
+        "Mean ± standard deviation over seeds, per cent: the questions of the tables below, and "
+        "placement within one frame of the clip's own zero. The spread is that of learning, not of "
+        "the choice of clips; for that see the intervals below."
+    )
+    head = "model|seeds|kind|frames|hard|hard AUC|easy|easy AUC|placed (own)".split("|")
+    return Table("Over seeds", note, head, rows)
+
+
+def _spread(values: Sequence[float]) -> str:
+    known = [v for v in values if not math.isnan(v)]
+    if len(known) < 2:
+        return percent(known[0]) if known else "–"
+    return f"{percent(statistics.mean(known))} ± {100 * statistics.stdev(known):.1f}"
 
 
 def placement_table(title: str, rows: Sequence[PlacementRow]) -> Table:

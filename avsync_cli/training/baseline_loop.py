@@ -43,7 +43,7 @@ from avsync_cli.training.loop import Progress, prepare
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.run import learning_rate, pick_device
 
-PLACES = 12
+PLACES = 4
 """Places of a window of 50 frames that are learnt from: neighbours show nearly the same."""
 
 MAX_GRADIENT = 2.0

@@ -130,6 +130,7 @@ class SyncNetScorer:
 
     note = "re-trained on the same data"
     attention = ""
+    family = ""
     engine: Engine | None = None
 
     def __init__(self, folder: Path) -> None:

@@ -31,6 +31,7 @@ FLAGS = {
         "--warmup", "--synthetic", "--val-share", "--val-every", "--seed", "--workers",
         "--checkpoint-minutes", "--device", "--precision", "--tensorboard", "--baseline",
         "--encoders", "--windows", "--realign-at",
+        "--product", "--no-product", "--similarity-skip", "--no-similarity-skip",
     },
     "eval": {
         "--model", "--split", "--kind", "--windows", "--windows-a-clip", "--shifts", "--range",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -129,6 +130,24 @@ def test_several_models_in_one_table() -> None:
     assert table.rows[0][2] == "95.0 [85, 100]"
     text = "\n".join(line.plain for line in evaluation_lines(report))
     assert "compared, all sources" in text
+
+
+def test_seeds_of_one_model_become_mean_and_spread(tmp_path: Path) -> None:
+    report = a_report("none-0")
+    other, third = a_report("none-1"), a_report("temporal-0")
+    report.family = other.family = "none, 600 steps"
+    third.family = "temporal, 600 steps"
+    other.classes = [dataclasses.replace(r, hard=r.hard + 0.02) for r in other.classes]
+    report.others = [other, third]
+    (table,) = [t for t in reading_tables(report) if t.title == "Over seeds"]
+    short, long = table.rows
+    assert long[:4] == ["none, 600 steps", "2", "all", "50"]
+    assert long[4] == "98.0 ± 1.4"
+    assert long[-1] == "87.5 ± 0.0"
+    assert short[4] == "–"  # no threshold, no accuracy
+    write_folder(report, tmp_path / "r")
+    drawn = sorted(p.name for p in (tmp_path / "r").glob("cells-*.svg"))
+    assert drawn == ["cells-1-2-temporal-0.svg", "cells-1.svg"]
 
 
 def test_csv_holds_plain_numbers_and_no_formulas() -> None:
