@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from avsync_cli.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, AvsyncError
-from avsync_cli.interrupt import Terminated, guarded
+from avsync_cli.interrupt import Terminated, guarded, raise_again
 
 EXIT_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended; 1 would say "out of sync"."""
@@ -41,7 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _ended(args: list[str]) -> int:
     """Run, and turn whatever ended it into a line and an exit code."""
     try:
-        return _run(args)
+        try:
+            return _run(args)
+        except Exception:
+            raise_again()
+            raise
     except KeyboardInterrupt:
         _say("interrupted")
         _flush()

@@ -28,6 +28,8 @@ _SIGNALS = tuple(
 _CODES = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_TERMINATED}
 _undo: dict[object, Callable[[], object]] = {}
 _caught: list[int] = []
+_held_back: list[bool] = []
+"""One entry for each `held_back` block that the main thread is in."""
 
 
 class Terminated(BaseException):
@@ -68,6 +70,42 @@ def undo_all() -> None:
 
 
 @contextmanager
+def held_back() -> Iterator[None]:
+    """Within the block the exception of a first signal waits for the block's end.
+
+    For the moment between a child's start and the note that it is there: nobody would end a child
+    whose starter was interrupted before it had its number. Signals are not blocked, which the child
+    would inherit; so the last resort still ends a block that takes too long. Outside of the main
+    thread, which alone is interrupted, it does nothing.
+
+    Raises:
+        KeyboardInterrupt, Terminated: at the end of the block, if one came meanwhile.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught = len(_caught)
+    _held_back.append(True)
+    try:
+        yield
+    finally:
+        _held_back.pop()
+    if len(_caught) > caught and not _held_back:
+        raise _exception(_caught[-1])
+
+
+def raise_again() -> None:
+    """Where an error was caught that may be a signal in disguise: an extension module that is
+    interrupted while it is loaded, for one, makes an ImportError of it.
+
+    Raises:
+        KeyboardInterrupt, Terminated: a signal has come before.
+    """
+    if _caught and threading.current_thread() is threading.main_thread():
+        raise _exception(_caught[-1]) from None
+
+
+@contextmanager
 def guarded() -> Iterator[None]:
     """Within the block the signals end the program as described above.
 
@@ -98,15 +136,19 @@ def guarded() -> Iterator[None]:
             signal.signal(number, before[number] or signal.SIG_DFL)
         signal.set_wakeup_fd(fd_before)
         theirs.close()
+        _caught.clear()
 
 
 def _raise_once(number: int, _: FrameType | None) -> None:
     if _caught:  # already on the way out, which a second exception would only cut short
         return
     _caught.append(number)
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    raise Terminated(number)
+    if not _held_back:
+        raise _exception(number)
+
+
+def _exception(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
 
 
 def _last_resort(signals: socket.socket) -> None:

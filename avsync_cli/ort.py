@@ -18,3 +18,26 @@ def load_onnxruntime() -> Any:
     import onnxruntime
 
     return onnxruntime
+
+
+def session_options(threads: int) -> Any:
+    """Options every network is run with.
+
+    Threads that wait for work sleep instead of spinning: the decoder runs on the same cores, and
+    what spins takes them from it. A count of our own also keeps ONNX Runtime from pinning each
+    thread to a core that the decoder may be using.
+
+    Args:
+        threads: within an operator; 0 for one for each core this process may use.
+    """
+    options = load_onnxruntime().SessionOptions()
+    options.intra_op_num_threads = max(0, threads) or _usable_cores()
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
+import logging
 import os
+import re
 import signal
+import sys
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +23,8 @@ from typing import Any
 from avsync_cli._version import __version__
 from avsync_cli.batch.task import Outcome, Task, Watcher, failure, judge_file, load_engine
 from avsync_cli.errors import AvsyncError, UsageError, WorkerError
+
+log = logging.getLogger(__name__)
 
 RETRIES = 3
 """Times a file is begun again after its process or node was lost: more and it is the file that
@@ -49,26 +55,49 @@ def on_ray(
     folder = str(Path.cwd())
     waiting = list(enumerate(paths))[::-1]
     running: dict[Any, int] = {}
-    try:
-        while waiting or running:
-            while waiting and (jobs == 0 or len(running) < jobs):
-                number, path = waiting.pop()
-                running[judge.remote(task, path, folder, __version__)] = number
-                watcher.started(number)
-            # With a timeout, so that Ctrl-C is heard while nothing finishes.
-            done, _ = ray.wait(list(running), num_returns=1, timeout=0.5)
-            for reference in done:
-                number = running.pop(reference)
-                outcome = _outcome(ray, reference, paths[number])
-                watcher.ended(number)
-                yield number, outcome
-    finally:
-        for reference in running:
-            with contextlib.suppress(Exception):
-                ray.cancel(reference, force=True)
-        if ours:
-            with contextlib.suppress(Exception):
-                ray.shutdown()
+    with contextlib.redirect_stdout(_Aside(sys.stdout)) if ours else contextlib.nullcontext():
+        try:
+            while waiting or running:
+                while waiting and (jobs == 0 or len(running) < jobs):
+                    number, path = waiting.pop()
+                    running[judge.remote(task, path, folder, __version__)] = number
+                    watcher.started(number)
+                # With a timeout, so that Ctrl-C is heard while nothing finishes.
+                done, _ = ray.wait(list(running), num_returns=1, timeout=0.5)
+                for reference in done:
+                    number = running.pop(reference)
+                    outcome = _outcome(ray, reference, paths[number])
+                    watcher.ended(number)
+                    yield number, outcome
+        finally:
+            for reference in running:
+                with contextlib.suppress(Exception):
+                    ray.cancel(reference, force=True)
+            if ours:
+                with contextlib.suppress(Exception):
+                    ray.shutdown()
+
+
+class _Aside(io.TextIOBase):
+    """Stands in for `sys.stdout`: Ray prints there what befalls its processes, from a thread of its
+    own and whatever it is asked, but only answers belong there. The log takes it (-v).
+
+    Args:
+        real: stdout itself, which whoever writes the answer holds already.
+    """
+
+    def __init__(self, real: Any) -> None:
+        super().__init__()
+        self._real = real
+
+    def fileno(self) -> int:
+        return int(self._real.fileno())
+
+    def write(self, text: str) -> int:
+        told = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
+        if told:
+            log.info("%s", told)
+        return len(text)
 
 
 def _started() -> tuple[Any, bool]:
@@ -84,11 +113,13 @@ def _started() -> tuple[Any, bool]:
         return ray, False
     # Ray puts handlers of its own in place, which end the program with other exit codes.
     ours = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    quiet = {"log_to_driver": False, "logging_level": "error", "configure_logging": False}
     try:
-        ray.init(log_to_driver=False, logging_level="error", configure_logging=False)
+        # A cluster for this run alone needs no page for people, which would open a port.
+        ray.init(include_dashboard=False, **quiet)
     except Exception as error:  # whatever it was, it is Ray's, and no file's
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        hint = "check RAY_ADDRESS and `ray status`, or use --engine local"
+        hint = "check RAY_ADDRESS, RAY_AUTH_MODE and `ray status`, or use --engine local"
         raise WorkerError(f"no Ray cluster: {lines[0]}", hint) from error
     finally:
         for number, handler in ours.items():

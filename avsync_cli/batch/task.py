@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from avsync_cli.api import Excerpt, ProgressCall, analyse_file, load_model
 from avsync_cli.config import Settings
 from avsync_cli.errors import AvsyncError, MediaError, UsageError
+from avsync_cli.interrupt import raise_again
 from avsync_cli.report.machine import Failure
 from avsync_cli.report.words import safe_text
 
@@ -80,6 +81,7 @@ def judge_file(
     except (AvsyncError, BrokenPipeError, UsageError):
         raise
     except Exception as error:
+        raise_again()
         # A fault of ours on one file: the others still deserve their answers.
         what = f"internal error: {type(error).__name__}: {error}".rstrip(": ")
         hint = "run again with -vv for the whole trace, and report it"

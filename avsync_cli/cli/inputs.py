@@ -50,9 +50,15 @@ def expand_inputs(
     for name in names:
         found.update(dict.fromkeys(_expand(name, recursive)))
     for name in listed:  # a list is taken at its word: its names are not globs
-        is_folder = os.path.isdir(name)
-        found.update(dict.fromkeys(_folder(name, recursive) if is_folder else [name]))
+        found.update(dict.fromkeys(_listed(name, recursive)))
     return list(found)
+
+
+def _listed(name: str, recursive: bool) -> list[str]:
+    """What one name of a list stands for: itself, or a folder's files. A folder without any (one
+    may well be called film.mp4) stays a name, and becomes one error among the others' answers."""
+    media = [path for path in _walk(name, recursive) if _is_media(path)]
+    return media or [name]
 
 
 def _expand(name: str, recursive: bool) -> list[str]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from avsync_cli.inference.engine import Engine
 from avsync_cli.inference.evidence import Region
-from avsync_cli.model.features import edge_pad
+from avsync_cli.model.features import centre_crop, edge_pad
 from avsync_cli.timebase import BLOCK_FRAMES
 
 if TYPE_CHECKING:
@@ -166,7 +166,9 @@ class _Track:
             yield self._block(end - BLOCK_FRAMES)
 
     def _append(self, piece: RegionPiece) -> None:
-        crops, before = piece.crops, self._crops
+        # Only what the model looks at is kept, and only that can make a still.
+        crops = centre_crop(piece.crops, self._engine.config.input_px)
+        before = self._crops
         valid, boxes = np.asarray(piece.valid, bool), np.asarray(piece.boxes, np.float32)
         if before is None:
             motion = _motion(crops[:1], crops)
@@ -186,7 +188,8 @@ class _Track:
     def _hold_end(self) -> int:
         """Hold the last picture where that completes a block; returns by how many frames."""
         over = self._real_end % BLOCK_FRAMES
-        held = BLOCK_FRAMES - over if over >= MIN_VALID_FRAMES else 0
+        shown = min(over, self._real_frames)
+        held = BLOCK_FRAMES - over if shown >= MIN_VALID_FRAMES else 0
         length = self._real_end - self._start
         if self._real_frames >= MIN_VALID_FRAMES and length + held < BLOCK_FRAMES:
             held = BLOCK_FRAMES - length

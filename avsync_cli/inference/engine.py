@@ -106,7 +106,7 @@ class OnnxEngine:
 
     Args:
         folder: holds `model.json` and the four graphs named in `GRAPHS`.
-        threads: threads within an operator; 0 lets ONNX Runtime choose.
+        threads: threads within an operator; 0 for one a core.
 
     Raises:
         ModelError: the folder is missing, incomplete, damaged (a sum differs), of another
@@ -190,7 +190,7 @@ def load_engine(model: str | Path = "default", threads: int = 0) -> OnnxEngine:
     Args:
         model: a name among the models that come with avsync ("default"), or a path. A word
             without a separator is a name first, and a folder only where no such name exists.
-        threads: threads within an operator; 0 lets ONNX Runtime choose.
+        threads: threads within an operator; 0 for one a core.
 
     Raises:
         ModelError: no such model, or one that cannot be used.
@@ -288,12 +288,10 @@ def _checked_calibration(values: object) -> dict[str, float]:
 
 
 def _session(folder: Path, name: str, graph: bytes, threads: int) -> Any:
-    from avsync_cli.ort import load_onnxruntime
+    from avsync_cli.ort import load_onnxruntime, session_options
 
     ort = load_onnxruntime()
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = max(0, threads)
-    options.inter_op_num_threads = 1
+    options = session_options(threads)
     options.log_severity_level = 4
     try:
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -9,13 +9,14 @@ need: memory does not grow with the film, but for some hundred bytes a block.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from avsync_cli.errors import TooShortError, UsageError
+from avsync_cli.inference.ahead import ahead
 from avsync_cli.inference.blocks import BlockBuilder
 from avsync_cli.inference.engine import Engine
 from avsync_cli.inference.evidence import Evidence, FileReport, MediaSummary, Tolerance
@@ -27,13 +28,16 @@ from avsync_cli.timebase import BLOCK_FRAMES, FPS, HOP_MS, HOPS_PER_FRAME, SAMPL
 
 if TYPE_CHECKING:
     from avsync_cli.media.decode import Timeline
-    from avsync_cli.regions.stream import RegionPiece
+    from avsync_cli.regions.stream import RegionPiece, RegionStream
 
 ITU = Tolerance("itu", 45.0, 125.0)
 """ITU-R BT.1359, where viewers begin to notice: the default everywhere."""
 
-CHUNK_FRAMES = 50
-"""Frames decoded at a time: two seconds of 640x360 are 35 MB, and live two or three times over."""
+CHUNK_FRAMES = 25
+"""Frames decoded at a time: a second of 640x360 is 17 MB, and a few of them live at once."""
+
+LOOK_AHEAD = 4
+"""Chunks looked at before they are judged: their crops and sound are small, their frames gone."""
 
 NO_FACE = "no face found: the whole picture was judged"
 NO_REGION = "no picture to judge"
@@ -234,20 +238,22 @@ def analyse(
         total_s = max(0.0, timeline.info.duration_s - options.start_s)
         if options.duration_s is not None:
             total_s = min(total_s, options.duration_s)
-        regions = RegionStream(timeline.frame_size, threads=options.threads)
+        regions = RegionStream(
+            timeline.frame_size, threads=options.threads, crop_px=engine.config.input_px
+        )
         analysis: Analysis | None = None
         first_frame, frames, end_frame = 0, 0, 0
-        for chunk in timeline:
-            if analysis is None:
-                first_frame = chunk.first_frame
-                analysis = Analysis(engine, options, first_frame)
-            analysis.push_sound(chunk.sound, chunk.sound_valid)
-            pieces = regions.push(chunk.first_frame, chunk.frames, chunk.frame_valid)
-            analysis.push_pieces(pieces, regions.settled)
-            frames += int(chunk.frame_valid.sum())
-            end_frame = chunk.first_frame + len(chunk.frames)
-            if progress is not None:
-                progress((end_frame - first_frame) / FPS, total_s)
+        with ahead(_look(timeline, regions), LOOK_AHEAD, timeline.close) as seen:
+            for part in seen:
+                if analysis is None:
+                    first_frame = part.first_frame
+                    analysis = Analysis(engine, options, first_frame)
+                analysis.push_sound(part.sound, part.sound_valid)
+                analysis.push_pieces(part.pieces, part.settled)
+                frames += part.valid_frames
+                end_frame = part.end_frame
+                if progress is not None:
+                    progress((end_frame - first_frame) / FPS, total_s)
         if analysis is None or frames < BLOCK_FRAMES or analysis.sound_s < 1.0:
             sound_s = 0.0 if analysis is None else analysis.sound_s
             raise TooShortError(
@@ -260,6 +266,34 @@ def analyse(
         evidence = analysis.finish(_summary(timeline, end_frame / FPS))
     verdict = decide_verdict(evidence, options.tolerance)
     return FileReport(os.fspath(path), evidence, verdict, options.tolerance)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A chunk of the timeline after it was looked at: its sound, and the regions settled by it."""
+
+    first_frame: int
+    end_frame: int
+    valid_frames: int
+    sound: np.ndarray
+    sound_valid: np.ndarray
+    pieces: list[RegionPiece]
+    settled: int
+
+
+def _look(timeline: Timeline, regions: RegionStream) -> Iterator[_Seen]:
+    """The timeline, chunk by chunk, with its frames turned into region pieces."""
+    for chunk in timeline:
+        pieces = regions.push(chunk.first_frame, chunk.frames, chunk.frame_valid)
+        yield _Seen(
+            chunk.first_frame,
+            chunk.first_frame + len(chunk.frames),
+            int(chunk.frame_valid.sum()),
+            chunk.sound,
+            chunk.sound_valid,
+            pieces,
+            regions.settled,
+        )
 
 
 def _summary(timeline: Timeline, decoded_to_s: float) -> MediaSummary:

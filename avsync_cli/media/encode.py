@@ -20,10 +20,12 @@ import ffmpeg as ffmpeg_python
 import numpy as np
 
 from avsync_cli.errors import DecodeError, FfmpegMissingError, UsageError
-from avsync_cli.interrupt import on_exit
+from avsync_cli.interrupt import held_back, on_exit
 from avsync_cli.media.ffmpeg import (
     INPUT,
     INSTALL_HINT,
+    VERSION_TIMEOUT_S,
+    ask,
     clean_line,
     command,
     display_name,
@@ -86,14 +88,15 @@ class FilmWriter:
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._part.touch(exist_ok=False)
-            self._process = subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                process_group=0,
-            )
+            with held_back():
+                self._process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    process_group=0,
+                )
         except OSError as error:
             self._discard()
             self._withdraw()
@@ -212,13 +215,7 @@ class FilmWriter:
 @functools.cache
 def _picture_codec() -> dict[str, str | int]:
     """H.264 where this ffmpeg has an encoder for it, else MPEG-4."""
-    done = subprocess.run(
-        [str(find_ffmpeg()), "-hide_banner", "-encoders"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-    if b" libx264 " in done.stdout:
+    _, out = ask([str(find_ffmpeg()), "-hide_banner", "-encoders"], VERSION_TIMEOUT_S)
+    if b" libx264 " in out:
         return {"vcodec": "libx264", "preset": "veryfast", "crf": 20}
     return {"vcodec": "mpeg4", "q:v": 4}

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from avsync_cli.errors import FfmpegMissingError
+from avsync_cli.interrupt import held_back, on_exit
 from avsync_cli.media.limits import MAX_PIXELS
 
 ENV_FFMPEG = "AVSYNC_FFMPEG"
@@ -41,23 +42,38 @@ VERSION_TIMEOUT_S = 30.0
 def _says(program: str) -> str:
     """What a program answers to `-version`; "" if it does not, not in time, or not as ffmpeg."""
     try:
+        code, out = ask([program, "-version"], VERSION_TIMEOUT_S)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return ""
+    known = code == 0 and out.startswith(b"ffmpeg version")
+    return out.decode("utf-8", "replace") if known else ""
+
+
+def ask(argv: Sequence[str], timeout_s: float) -> tuple[int, bytes]:
+    """Exit code and stdout of a program that is asked a short question; it does not outlive us.
+
+    Raises:
+        OSError, ValueError: it cannot be started.
+        subprocess.TimeoutExpired: it was killed for taking longer.
+    """
+    with held_back():
         child = subprocess.Popen(
-            [program, "-version"],
+            list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             process_group=0,
         )
-    except (OSError, ValueError):
-        return ""
+        withdraw = on_exit(functools.partial(kill_group, child))
     with child:
         try:
-            out = child.communicate(timeout=VERSION_TIMEOUT_S)[0]
-        except subprocess.TimeoutExpired:
+            out = child.communicate(timeout=timeout_s)[0]
+        except BaseException:
             kill_group(child)
-            return ""
-    known = child.returncode == 0 and out.startswith(b"ffmpeg version")
-    return out.decode("utf-8", "replace") if known else ""
+            raise
+        finally:
+            withdraw()
+    return child.returncode, out
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -51,7 +51,7 @@ def bound_memory(pid: int) -> None:
 
 
 def check_video(track: VideoTrack, name: str) -> None:
-    """Raise TooLargeError for a picture beyond the limits; `name` is the file's, for messages."""
+    """Raise TooLargeError for a picture beyond the limits; `name` is the file's, fit to show."""
     if track.width * track.height > MAX_PIXELS:
         raise _too_large(
             f"the picture is {track.width}x{track.height} pixels",
@@ -83,4 +83,5 @@ def check_filler(filler_s: float, name: str) -> None:
 
 
 def _too_large(what: str, limit: str, name: str) -> TooLargeError:
-    return TooLargeError(f"{what}, more than avsync takes on: {name}", f"the limit is {limit}")
+    message = f"{what}, more than avsync takes on: {name}"
+    return TooLargeError(message, f"the limit is {limit}", name)

@@ -21,7 +21,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -63,12 +63,14 @@ class Recipe:
         args: from the input on; the output's name is last.
         codec: what the moved track is in afterwards.
         left_out: words for tracks that cannot be copied.
+        shortens_s: by how much the sound ends earlier, and with it a file whose sound is longest.
     """
 
     way: str
     args: tuple[str, ...]
     codec: str
     left_out: tuple[str, ...] = ()
+    shortens_s: float = 0.0
 
     def argv(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> list[str]:
         """The whole command, for `source` and `target`."""
@@ -122,7 +124,14 @@ def plan_copies(
     recipes.append(_recipe("encode", contents, options, codec))
     if contents.data:
         recipes.append(_recipe("encode", contents.without_data(), options, codec))
-    return recipes
+    shortens_s = _shortened_s(info, pieces[-1])
+    return [replace(recipe, shortens_s=shortens_s) for recipe in recipes]
+
+
+def _shortened_s(info: MediaInfo, last: Piece) -> float:
+    """By how much sound that reaches to the file's end is over earlier in the copy."""
+    end_s = last.start_s + (info.duration_s - last.start_s - last.offset_ms / 1000) / last.speed
+    return max(0.0, info.duration_s - end_s)
 
 
 def check_pieces(info: MediaInfo, pieces: Sequence[Piece]) -> None:
@@ -281,7 +290,7 @@ def write_copy(
     for recipe in recipes:
         status, said = _carry_out(recipe, info, partial, progress)
         if status == 0 and partial.stat().st_size > 0:
-            _check_length(info, partial, target)
+            _check_length(info, recipe, partial, target)
             return recipe
     raise DecodeError(
         f"cannot write {display_name(target)}{f' ({said})' if said else ''}",
@@ -306,11 +315,11 @@ def _carry_out(
         return stream.finish(timeout_s=60.0), stream.last_error()
 
 
-def _check_length(info: MediaInfo, partial: Path, target: Path) -> None:
+def _check_length(info: MediaInfo, recipe: Recipe, partial: Path, target: Path) -> None:
     """Raise DecodeError for a copy that ffmpeg gave up on half way, as it does on damaged files."""
     written = probe(partial)
     tracks = (len(written.video), len(written.audio))
-    missing_s = info.duration_s - written.duration_s
+    missing_s = info.duration_s - recipe.shortens_s - written.duration_s
     # Time stamps that restart make the length a guess in containers that are made to be joined.
     joined = any(name in info.container.split(",") for name in ("mpegts", "mpeg"))
     longest_s = max(2.0, 0.1 * info.duration_s if joined else 0.01 * info.duration_s)

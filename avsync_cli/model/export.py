@@ -6,24 +6,36 @@ features, joint layers with attention confidence, and the decision over a window
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import shutil
+import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from avsync_cli.errors import ModelError
 from avsync_cli.model.checkpoint import FORMAT, load_model, replace_folder, save_tensors
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
-from avsync_cli.timebase import BLOCK_FRAMES
+from avsync_cli.model.features import centre_crop, log_mel
+from avsync_cli.timebase import BLOCK_FRAMES, FPS
 
 OPSET = 17
 """Oldest ONNX operator set that has all we use; older runtimes can read it."""
+
+SAMPLE_FRAMES = 40
+"""Frames of a clip that tell how large the layers' values get; more move nothing."""
+
+Sample = tuple[np.ndarray, np.ndarray]
+"""Crops of one region, (T, 96, 96) uint8, and their sound, (S,) float32 in -1..1 at 16 kHz."""
 
 
 class _Relate(nn.Module):
@@ -121,6 +133,75 @@ def export_graphs(model: SyncModel, folder: Path) -> None:
             )
 
 
+class _Feeds:
+    """Inputs for the calibration of ONNX Runtime's quantiser, one after the other."""
+
+    def __init__(self, name: str, arrays: Sequence[np.ndarray]) -> None:
+        self._left: Iterator[dict[str, np.ndarray]] = iter([{name: array} for array in arrays])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._left, None)
+
+
+def quantise_encoders(folder: Path, config: ModelConfig, samples: Sequence[Sample]) -> None:
+    """Replace visual.onnx and sound.onnx of a folder by ones that convolve in 8 bits.
+
+    Weights get a scale for each channel, layers' values one that covers all but the rarest of what
+    the samples make. Only convolutions are changed: they are where the time goes, and what lies
+    between them is where the accuracy does. A processor without 8-bit dot products (VNNI and the
+    like) gains nothing.
+
+    Args:
+        folder: of the graphs, changed in place.
+        config: of the model.
+        samples: a dozen clips of what the model is for.
+
+    Raises:
+        ModelError: no sample is long enough.
+    """
+    context = 2 * config.visual_context
+    crops = [
+        centre_crop(crops[: SAMPLE_FRAMES + context], config.input_px)[None].astype(np.float32)
+        for crops, _ in samples
+        if len(crops) >= SAMPLE_FRAMES + context
+    ]
+    hops = config.sound_hops(SAMPLE_FRAMES)
+    mels = [log_mel(sound, config.mel_bands)[:hops] for _, sound in samples]
+    mels = [mel[None] for mel in mels if len(mel) == hops]
+    if not crops or not mels:
+        raise ModelError(
+            "no clip is long enough to measure the layers by",
+            f"give clips of {(SAMPLE_FRAMES + context) / FPS:g} s and more",
+        )
+    _quantise(folder / "visual.onnx", _Feeds("crops", crops))
+    _quantise(folder / "sound.onnx", _Feeds("mel", mels))
+
+
+def _quantise(graph: Path, feeds: _Feeds) -> None:
+    from avsync_cli.ort import load_onnxruntime
+
+    load_onnxruntime()
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    # It tells of its progress on stdout, which is for answers.
+    with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
+        ready, made = Path(name) / "ready.onnx", Path(name) / "made.onnx"
+        quant_pre_process(str(graph), str(ready), skip_symbolic_shape=True)
+        quantization.quantize_static(
+            str(ready),
+            str(made),
+            feeds,
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            calibrate_method=quantization.CalibrationMethod.Percentile,
+        )
+        shutil.copyfile(made, graph)
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -133,6 +214,7 @@ def export(
     name: str | None = None,
     version: str = "1",
     calibrate: Callable[[Path], tuple[dict[str, float], dict[str, float]]] | None = None,
+    samples: Sequence[Sample] | None = None,
 ) -> Path:
     """Make the bundle of a trained folder.
 
@@ -143,17 +225,21 @@ def export(
         version: of the weights.
         calibrate: given the finished bundle, measures its calibration constants, and how well
             they do.
+        samples: clips by which to bring the encoders to 8 bits (see `quantise_encoders`); None
+            leaves them as they are.
 
     Returns:
         `out_dir`.
 
     Raises:
-        ModelError: `checkpoint_dir` cannot be read.
+        ModelError: `checkpoint_dir` cannot be read, or the samples are too short.
     """
     model, about = load_model(checkpoint_dir)
 
     def fill(folder: Path) -> None:
         export_graphs(model, folder)
+        if samples is not None:
+            quantise_encoders(folder, model.config, samples)
         save_tensors(folder / "weights.safetensors", model.state_dict())
         card = checkpoint_dir / "CARD.md"
         if card.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,28 +30,39 @@ class Square:
     turn: float = 0.0
 
 
-def cut_square(frame: np.ndarray, square: Square, size: int = CROP_PX) -> np.ndarray:
+def cut_square(
+    frame: np.ndarray, square: Square, size: int = CROP_PX, kept: int | None = None
+) -> np.ndarray:
     """One (H, W, 3) uint8 frame and a square to a (size, size) uint8 grey crop.
 
     Beyond the frame's border its edge is repeated. Squares much larger than the crop are averaged
     first, so that fine texture does not flicker as it moves across the sampling grid.
+
+    Args:
+        frame: the picture.
+        square: what to cut out of it.
+        size: side of the crop in pixels.
+        kept: make only the crop's middle, (kept, kept); all of it by default.
     """
     height, width = frame.shape[:2]
-    reach = square.side * (abs(math.cos(square.turn)) + abs(math.sin(square.turn))) / 2 + 2
+    shrink = max(1, int(square.side / size))
+    kept = size if kept is None else kept
+    # Averaging goes by cells counted from the corner of the whole square, whatever is kept.
+    seen = square.side if shrink > 1 else square.side * kept / size
+    reach = seen * (abs(math.cos(square.turn)) + abs(math.sin(square.turn))) / 2 + 2
     top = int(np.clip(math.floor(square.y - reach), 0, height - 1))
     left = int(np.clip(math.floor(square.x - reach), 0, width - 1))
     bottom = int(np.clip(math.ceil(square.y + reach) + 1, top + 1, height))
     right = int(np.clip(math.ceil(square.x + reach) + 1, left + 1, width))
     grey = luma(frame[top:bottom, left:right])
-    shrink = max(1, int(square.side / size))
     if shrink > 1:
         rows, columns = grey.shape[0] // shrink, grey.shape[1] // shrink
         if rows >= 2 and columns >= 2:
-            kept = grey[: rows * shrink, : columns * shrink]
-            grey = kept.reshape(rows, shrink, columns, shrink).mean(axis=(1, 3))
+            whole = grey[: rows * shrink, : columns * shrink]
+            grey = whole.reshape(rows, shrink, columns, shrink).mean(axis=(1, 3))
         else:
             shrink = 1
-    steps = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
+    steps = (np.arange(kept, dtype=np.float32) + ((size - kept) // 2 + 0.5)) / size - 0.5
     across, down = steps[None, :] * square.side, steps[:, None] * square.side
     cos, sin = math.cos(square.turn), math.sin(square.turn)
     xs = (square.x + across * cos - down * sin - left) / shrink - 0.5
@@ -66,25 +78,32 @@ def _bilinear(grey: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
     y0 = np.minimum(ys.astype(np.int32), max(0, height - 2))
     fx, fy = xs - x0, ys - y0
     flat = grey.ravel()
-    base = y0 * width + x0
+    base = (y0 * width + x0).astype(np.intp)
     right = 1 if width > 1 else 0
     below = width if height > 1 else 0
-    upper = flat[base] * (1 - fx) + flat[base + right] * fx
-    lower = flat[base + below] * (1 - fx) + flat[base + below + right] * fx
-    out: np.ndarray = np.rint(upper * (1 - fy) + lower * fy).astype(np.uint8)
+    upper = flat.take(base)
+    upper += (flat[right:].take(base) - upper) * fx
+    lower = flat[below:].take(base)
+    lower += (flat[below + right :].take(base) - lower) * fx
+    upper += (lower - upper) * fy
+    out: np.ndarray = np.rint(upper, out=upper).astype(np.uint8)
     return out
 
 
-def whole_frames(frames: np.ndarray) -> np.ndarray:
-    """(n, H, W, 3) uint8 frames to (n, 96, 96) grey crops that hold all of the picture.
+def whole_frames(frames: np.ndarray | Sequence[np.ndarray], kept: int = CROP_PX) -> np.ndarray:
+    """(n, H, W, 3) uint8 frames to (n, kept, kept) grey crops, the middle of (n, 96, 96) ones that
+    hold all of the picture.
 
     The picture is squeezed to 64 x 64, whatever its shape, and its edge repeated around it.
     """
     # Every n-th pixel will do before averaging: four samples a side still make one of ours.
-    step_y, step_x = (max(1, side // (4 * FRAME_PX)) for side in frames.shape[1:3])
-    small = resize_area(luma(frames[:, ::step_y, ::step_x]), FRAME_PX, FRAME_PX)
+    step_y, step_x = (max(1, side // (4 * FRAME_PX)) for side in frames[0].shape[:2])
+    thinned = np.stack([frame[::step_y, ::step_x] for frame in frames])
+    small = resize_area(luma(thinned), FRAME_PX, FRAME_PX)
     border = (CROP_PX - FRAME_PX) // 2
-    padded: np.ndarray = np.pad(
+    padded = np.pad(
         np.rint(small).astype(np.uint8), ((0, 0), (border, border), (border, border)), "edge"
     )
-    return padded
+    cut = (CROP_PX - kept) // 2
+    middle: np.ndarray = padded[:, cut : cut + kept, cut : cut + kept]
+    return middle

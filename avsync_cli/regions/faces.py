@@ -73,7 +73,7 @@ class CenterFace:
         width_px: frames wider than this are shrunk to it before detection: 320 finds faces from
             about 12 px of that size on, i.e. 24 px in a 640 px wide picture.
         threshold: least score of a face.
-        threads: ONNX Runtime threads, 0 for its own choice.
+        threads: ONNX Runtime threads, 0 for one a core.
 
     Raises:
         ModelError: the network file is not in the installed package.
@@ -143,7 +143,7 @@ class CenterFace:
 @lru_cache(maxsize=2)
 def _open_session(threads: int) -> onnxruntime.InferenceSession:
     """The network, loaded once a process: optimising its graph costs more than a short clip."""
-    from avsync_cli.ort import load_onnxruntime
+    from avsync_cli.ort import load_onnxruntime, session_options
 
     runtime = load_onnxruntime()
     file = resources.files("avsync_cli.regions") / "data" / "centerface.onnx"
@@ -152,8 +152,7 @@ def _open_session(threads: int) -> onnxruntime.InferenceSession:
             "the face detector is not in this installation of avsync",
             "reinstall with `pip install .`, which puts it into the package",
         )
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options = session_options(threads)
     options.log_severity_level = 3
     session: onnxruntime.InferenceSession = runtime.InferenceSession(
         file.read_bytes(), options, providers=["CPUExecutionProvider"]

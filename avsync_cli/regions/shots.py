@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
+
 import numpy as np
 
 from avsync_cli.regions.resize import luma, resize_area
@@ -32,17 +35,18 @@ class ShotDetector:
         self._last: np.ndarray | None = None
         self._usual = 0.0
 
-    def push(self, frames: np.ndarray, ahead: np.ndarray) -> np.ndarray:
-        """Whether each of (n, H, W, 3) uint8 frames starts a shot, (n,) bool.
+    def push(self, frames: Sequence[np.ndarray], ahead: Sequence[np.ndarray]) -> np.ndarray:
+        """Whether each of n >= 1 frames, (H, W, 3) uint8, starts a shot, (n,) bool.
 
         Args:
             frames: the next frames; the first frame ever starts a shot.
             ahead: up to `AHEAD` frames that follow them; fewer only at the end of the video.
         """
-        together = np.concatenate([frames, ahead]) if len(ahead) else frames
-        step_y = max(1, frames.shape[1] // (4 * THUMB_H))
-        step_x = max(1, frames.shape[2] // (4 * THUMB_W))
-        thumbs = resize_area(luma(together[:, ::step_y, ::step_x]), THUMB_H, THUMB_W)
+        height, width = frames[0].shape[:2]
+        step_y = max(1, height // (4 * THUMB_H))
+        step_x = max(1, width // (4 * THUMB_W))
+        thinned = np.stack([f[::step_y, ::step_x] for f in chain(frames, ahead)])
+        thumbs = resize_area(luma(thinned), THUMB_H, THUMB_W)
         starts = np.zeros(len(frames), bool)
         for i in range(len(frames)):
             if self._last is None:

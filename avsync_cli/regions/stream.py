@@ -25,6 +25,9 @@ plenty. Where the faces of two detections differ, one half-way between them is a
 STEADY = 0.7
 """Least intersection over union of a face in two detections for it to have kept still."""
 
+DETECT_BATCH = 2
+"""Frames detected in at a time; more are no faster and hold on to more memory."""
+
 LAG = MAX_GAP + DETECT_EVERY + SMOOTH + AHEAD
 """Frames a piece is held back, until it is known whether a face comes back or has gone."""
 
@@ -43,7 +46,8 @@ class RegionPiece:
         kind: "face" (a square around the mouth) or "frame" (all of the picture).
         track: number of the region, unique within the file for both kinds.
         first_frame: number of the first crop's frame on the 25 fps timeline.
-        crops: (n, 96, 96) uint8 grey; n may be 0 for a piece that only says `last`.
+        crops: (n, 96, 96) uint8 grey, or their middle; n may be 0 for a piece that only says
+            `last`.
         valid: (n,) bool, False where the frame is filler.
         boxes: (n, 4) float32, left, top, width and height as shares of the picture, 0..1.
         last: True when the region ends with this piece.
@@ -64,12 +68,20 @@ class RegionStream:
     Args:
         frame_size: (height, width) of the frames in pixels.
         detector: finds faces; CenterFace unless given. Tests hand in their own.
-        threads: threads for the detector, 0 for ONNX Runtime's own choice.
+        threads: threads for the detector, 0 for one a core.
+        crop_px: side of the middle of each crop that is made: CROP_PX for all of it, less where
+            nothing looks at the rest.
     """
 
     def __init__(
-        self, frame_size: tuple[int, int], *, detector: Detector | None = None, threads: int = 0
+        self,
+        frame_size: tuple[int, int],
+        *,
+        detector: Detector | None = None,
+        threads: int = 0,
+        crop_px: int = CROP_PX,
     ) -> None:
+        self.crop_px = crop_px
         self.height, self.width = frame_size
         self.detector: Detector = detector if detector is not None else CenterFace(threads=threads)
         self.settled = 0
@@ -81,7 +93,9 @@ class RegionStream:
         self._shot_start = 0
         self._tracks: list[Track] = []
         self._number = 0
-        self._frames: np.ndarray | None = None
+        # One array a frame, views of what was pushed: nothing is copied while it waits.
+        self._frames: list[np.ndarray] = []
+        self._begun = False
         self._valid = np.zeros(0, bool)
         self._run: int | None = None  # number of the whole-frame region reaching up to `settled`
 
@@ -93,12 +107,11 @@ class RegionStream:
         Returns:
             the pieces settled by now; those of one track are contiguous and in order.
         """
-        if self._frames is None:
-            self.settled, self._looked, self._frames = first_frame, first_frame, frames
-        else:
-            if first_frame != self.settled + len(self._frames):
-                raise ValueError(f"frames must follow each other, got {first_frame}")
-            self._frames = np.concatenate([self._frames, frames])
+        if not self._begun:
+            self.settled, self._looked, self._begun = first_frame, first_frame, True
+        elif first_frame != self.settled + len(self._frames):
+            raise ValueError(f"frames must follow each other, got {first_frame}")
+        self._frames.extend(frames)
         self._valid = np.concatenate([self._valid, frame_valid])
         seen = first_frame + len(frames)
         self._look(seen - AHEAD)
@@ -106,7 +119,7 @@ class RegionStream:
 
     def finish(self) -> list[RegionPiece]:
         """The rest, once no more frames come."""
-        if self._frames is None:
+        if not self._begun:
             return []
         seen = self.settled + len(self._frames)
         self._look(seen, last=True)
@@ -121,7 +134,7 @@ class RegionStream:
     def _look(self, end: int, last: bool = False) -> None:
         """Find cuts and faces in the frames up to `end` and update the tracks."""
         first_frame = self._looked
-        if self._frames is None or end <= first_frame:
+        if not self._begun or end <= first_frame:
             return
         self._looked = end
         frames = self._frames[first_frame - self.settled : end - self.settled]
@@ -147,11 +160,10 @@ class RegionStream:
 
     def _detect(self, numbers: list[int]) -> dict[int, list[Face]]:
         """Faces in frames given by number."""
-        assert self._frames is not None
         found: dict[int, list[Face]] = {}
-        for at in range(0, len(numbers), 8):
-            batch = numbers[at : at + 8]
-            pictures = self._frames[np.array(batch) - self.settled]
+        for at in range(0, len(numbers), DETECT_BATCH):
+            batch = numbers[at : at + DETECT_BATCH]
+            pictures = np.stack([self._frames[number - self.settled] for number in batch])
             found.update(zip(batch, self.detector(pictures), strict=True))
         return found
 
@@ -171,7 +183,7 @@ class RegionStream:
         return extra
 
     def _deliver(self, end: int) -> list[RegionPiece]:
-        if self._frames is None or end <= self.settled:
+        if not self._begun or end <= self.settled:
             return []
         first, seen = self.settled, self.settled + len(self._frames)
         pieces: list[RegionPiece] = []
@@ -187,7 +199,7 @@ class RegionStream:
                 pieces.append(self._cut(track, begins, stops, last=gone and ends <= end))
         pieces += self._whole(covered, first)
         keep = end - first
-        self._frames, self._valid = self._frames[keep:].copy(), self._valid[keep:]
+        self._frames, self._valid = self._frames[keep:], self._valid[keep:]
         self.settled = end
         self._cuts = [c for c in self._cuts if c >= end]
         self._tracks = [
@@ -200,12 +212,14 @@ class RegionStream:
         return pieces
 
     def _cut(self, track: Track, first: int, end: int, last: bool) -> RegionPiece:
-        assert self._frames is not None
         rows = track.places(first, end)
         at = first - self.settled
         frames = self._frames[at : at + end - first]
         crops = np.stack(
-            [cut_square(f, mouth_square(r)) for f, r in zip(frames, rows, strict=True)]
+            [
+                cut_square(f, mouth_square(r), kept=self.crop_px)
+                for f, r in zip(frames, rows, strict=True)
+            ]
         )
         scale = np.array([self.width, self.height, self.width, self.height], np.float32)
         boxes = np.clip(rows[:, 4:] / scale, 0.0, 1.0).astype(np.float32)
@@ -215,7 +229,6 @@ class RegionStream:
     def _whole(self, covered: np.ndarray, first: int) -> list[RegionPiece]:
         """Whole-frame pieces for the stretches of first .. that no face covers."""
         pieces: list[RegionPiece] = []
-        assert self._frames is not None
         cuts = {c - first for c in self._cuts}
         at = 0
         while at < len(covered):
@@ -236,7 +249,7 @@ class RegionStream:
                     "frame",
                     self._run,
                     first + at,
-                    whole_frames(self._frames[at:stop]),
+                    whole_frames(self._frames[at:stop], self.crop_px),
                     self._valid[at:stop].copy(),
                     boxes,
                 )
@@ -249,7 +262,7 @@ class RegionStream:
         if self._run is None:
             return []
         number, self._run = self._run, None
-        empty = np.zeros((0, CROP_PX, CROP_PX), np.uint8)
+        empty = np.zeros((0, self.crop_px, self.crop_px), np.uint8)
         none = np.zeros((0, 4), np.float32)
         return [RegionPiece("frame", number, self.settled, empty, np.zeros(0, bool), none, True)]
 

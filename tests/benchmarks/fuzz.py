@@ -12,6 +12,7 @@ does not come, a child process or a file left behind. File n depends on the seed
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -135,8 +136,11 @@ def make_seeds(clips: Clips) -> dict[str, bytes]:
 
 
 def _children() -> list[str]:
-    tasks = Path("/proc/self/task")
-    return [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+    found: list[str] = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+            found += (task / "children").read_text().split()
+    return found
 
 
 def _read(path: str) -> tuple[str, str]:
@@ -322,6 +326,22 @@ def fuzz(
         reader.close()
 
 
+def _crossed(counts: Counter[tuple[str, str, str]]) -> list[str]:
+    """One row for each damage, one column for each container: "12 + 38" read + refused, and
+    whatever else came of them in words."""
+    kinds = list(dict.fromkeys(key[0] for key in counts))
+    lines = [f"{'read + refused':16}" + "".join(f"{kind:>18}" for kind in kinds)]
+    for name in dict.fromkeys(key[1] for key in counts):
+        cells = []
+        for kind in kinds:
+            of = {key[2]: n for key, n in counts.items() if key[:2] == (kind, name)}
+            odd = [f"{of.pop(bad)} {bad}" for bad in ("crash", "hang") if bad in of]
+            read = of.pop("read", 0)
+            cells.append(" ".join([f"{read} + {sum(of.values())}", *odd]))
+        lines.append(f"{name:16}" + "".join(f"{cell:>18}" for cell in cells))
+    return lines
+
+
 def report(outcome: Outcome) -> list[str]:
     """Lines for a person."""
     lines = []
@@ -334,6 +354,7 @@ def report(outcome: Outcome) -> list[str]:
                 for result in results
             )
             lines.append(f"{name:16}" + "".join(f"{n:>18}" for n in sums))
+    lines += _crossed(outcome.counts)
     times = outcome.times_s or [0.0]
     lines.append(
         f"{len(outcome.times_s)} files, {len(outcome.failures)} failures; seconds a file: "

@@ -55,7 +55,9 @@ def films(tmp_path: Path, clips: Path, toy: Path, monkeypatch: pytest.MonkeyPatc
 def test_there_are_blocks_to_run() -> None:
     assert len(SHELL) >= 12
     assert sorted({_exit_code(script) for script in SHELL}) == [0, 1]
-    assert {kind for kind, _ in BLOCKS} == {"sh", "crontab", "slurm", "yaml", "console"}
+    assert {kind for kind, _ in BLOCKS} == {
+        "sh", "crontab", "slurm", "dockerfile", "yaml", "console",
+    }  # fmt: skip
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX shell")
@@ -98,7 +100,7 @@ def test_what_the_blocks_find(films: Path) -> None:
     assert "".join(rest).replace(" ", "") == '{"in_sync":1,"out_of_sync":1}'
 
 
-@pytest.mark.parametrize("kind", ["slurm", "yaml", "console"])
+@pytest.mark.parametrize("kind", ["slurm", "dockerfile", "yaml", "console"])
 def test_what_needs_a_cluster_has_flags_that_exist(kind: str) -> None:
     (text,) = [text for name, text in BLOCKS if name == kind]
     (call,) = re.findall(r"avsync score(?:.|\\\n|\n {14})*", text)

@@ -63,6 +63,12 @@ def test_a_list_by_lines_or_nul(tree: Path) -> None:
     assert expand_inputs([], "list0") == ["two\nlines.mp4", "b.mp4"]
 
 
+def test_an_empty_folder_in_a_list_costs_only_itself(tree: Path) -> None:
+    (tree / "film.mp4").mkdir()
+    (tree / "list").write_text("film.mp4\nb.mp4\nsub\n")
+    assert expand_inputs([], "list") == ["film.mp4", "b.mp4", "sub/c.mov"]
+
+
 def test_a_list_on_stdin_keeps_undecodable_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     class Stdin:
         buffer = io.BytesIO(b"caf\xe9.mp4\n")

@@ -38,7 +38,7 @@ FLAGS = {
         "--cache", "--workers", "--json", "--output", "-o", "--compare", "--own-zero", "--parts",
         "--seed", "--report",
     },
-    "export": {"--name", "--calibrate", "--cache"},
+    "export": {"--name", "--calibrate", "--int8", "--cache"},
     "explain": set(),
 }  # fmt: skip
 

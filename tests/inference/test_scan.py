@@ -112,7 +112,9 @@ def test_regions_compete_in_one_softmax(toy_engine: OnnxEngine) -> None:
 def test_portions_do_not_matter(toy_engine: OnnxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     crops, sound = flash_clip(150, 80)
     whole = scanned(toy_engine, [crops, crops[::-1].copy()], sound, step_ms=20)
-    monkeypatch.setattr(scan, "_JOINT_BYTES", 1)
+    monkeypatch.setattr(scan, "_PAIR_BLOCKS", 1)
+    monkeypatch.setattr(scan, "_PAIR_OFFSETS", 3)
+    monkeypatch.setattr(scan, "_OFFSETS_AT_ONCE", 7)
     small = scanned(toy_engine, [crops, crops[::-1].copy()], sound, step_ms=20)
     np.testing.assert_allclose(small.windows[0].logits, whole.windows[0].logits, atol=1e-4)
     for one, other in zip(whole.traces, small.traces, strict=True):

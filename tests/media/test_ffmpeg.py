@@ -14,6 +14,7 @@ import pytest
 from avsync_cli.errors import DecodeError, FfmpegMissingError
 from avsync_cli.media.ffmpeg import clean_line, display_name, ffmpeg_version, find_ffmpeg
 from avsync_cli.media.process import FfmpegStream
+from tests.conftest import REPO
 
 
 def python(code: str) -> list[str]:
@@ -185,3 +186,63 @@ def test_names_print_on_one_line():
     assert display_name(b"a\nb\xff\x1b[31m.mp4") == r"a\nb\xff\x1b[31m.mp4"
     assert display_name("Füße.mp4") == "Füße.mp4"
     assert display_name(os.fsdecode(b"\xe9.mp4")).isprintable()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(
+    ("number", "raised"), [("SIGINT", "KeyboardInterrupt"), ("SIGTERM", "Terminated")]
+)
+def test_a_signal_while_a_child_is_started_leaves_no_child(number: str, raised: str) -> None:
+    # The worst moment: the child is there, and nobody has been told of it yet.
+    script = (
+        "import os, signal, subprocess, time\n"
+        "from avsync_cli.interrupt import Terminated, guarded\n"
+        "from avsync_cli.media.ffmpeg import ask\n"
+        "children, start = [], subprocess.Popen\n"
+        "def popen(*args, **rest):\n"
+        "    children.append(start(*args, **rest))\n"
+        f"    os.kill(os.getpid(), signal.{number})\n"
+        "    time.sleep(0.05)\n"
+        "    return children[-1]\n"
+        "subprocess.Popen = popen\n"
+        "try:\n"
+        "    with guarded():\n"
+        "        ask(['sleep', '600'], 600)\n"
+        "except (KeyboardInterrupt, Terminated) as ended:\n"
+        "    print(type(ended).__name__, len(children), children[0].wait(timeout=60))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.split() == [raised, "1", "-9"], done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_signal_that_comes_out_as_an_error_is_still_a_signal() -> None:
+    # As extension modules do when they are interrupted while they are loaded.
+    script = (
+        "import os, signal, sys\n"
+        "from avsync_cli import __main__ as program\n"
+        "def run(args):\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        while True: pass\n"
+        "    except KeyboardInterrupt:\n"
+        "        raise ImportError('initialization failed') from None\n"
+        "program._run = run\n"
+        "sys.exit(program.main(['score']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

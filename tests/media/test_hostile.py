@@ -151,8 +151,10 @@ def test_giant_picture_is_refused(clips: Clips, tmp_path: Path) -> None:
 
 def test_too_many_pixels_are_named(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_PIXELS", 64 * 48 - 1)
-    with pytest.raises(TooLargeError, match=r"64x48 pixels, more than .*hostile\.mp4"):
+    with pytest.raises(TooLargeError, match=r"64x48 pixels, more than .*hostile\.mp4") as caught:
         Timeline(clip)
+    assert caught.value.path == str(clip)
+    assert "the limit is" in caught.value.hint
 
 
 def test_too_many_frames_a_second(clips: Clips, tmp_path: Path) -> None:

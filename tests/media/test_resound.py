@@ -324,3 +324,15 @@ def test_an_index_at_the_front_stays_there(clips, tmp_path):
     moved(front, copy, [Piece(0.0, None, 200)])
     head = copy.read_bytes()[:2000]
     assert 0 < head.find(b"moov") < (head.find(b"mdat") if b"mdat" in head else 2001)
+
+
+def test_sound_that_becomes_shorter_is_no_damage(tmp_path: Path) -> None:
+    # Film of 24 frames shown at 25: the sound, left as it was, goes on after the picture.
+    source, target = tmp_path / "fast.mov", tmp_path / "fixed.mov"
+    picture = ["-f", "lavfi", "-i", "testsrc=s=64x48:d=67.2:r=10"]
+    sound = ["-f", "lavfi", "-i", "sine=d=70:r=8000"]
+    command = [str(find_ffmpeg()), "-v", "error", *picture, *sound]
+    command += ["-c:v", "mpeg4", "-c:a", "pcm_s16le", str(source)]
+    subprocess.run(command, check=True, timeout=60)
+    moved(source, target, [Piece(0.0, None, 0.0, 2500.0)])
+    assert probe(target).duration_s == pytest.approx(67.2, abs=0.1)

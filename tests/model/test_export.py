@@ -21,6 +21,7 @@ from avsync_cli.model.checkpoint import (  # noqa: E402
 from avsync_cli.model.config import ModelConfig  # noqa: E402
 from avsync_cli.model.core import SyncModel  # noqa: E402
 from avsync_cli.model.export import export  # noqa: E402
+from avsync_cli.model.features import log_mel  # noqa: E402
 from avsync_cli.training.engine import TorchEngine  # noqa: E402
 
 
@@ -105,3 +106,30 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     target.rename(tmp_path / "run.old")  # as a kill between the two renames leaves it
     assert settle_folder(target)
     assert (target / "a").read_text() == "1"
+
+
+def test_encoders_in_eight_bits_say_nearly_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    trained = trained_folder(tmp_path, "spatio-temporal")
+    generator = np.random.default_rng(3)
+    crops = generator.integers(0, 256, (60, 96, 96)).astype(np.uint8)
+    sound = generator.normal(0, 0.1, 60 * 640).astype(np.float32)
+    plain = load_engine(export(trained, tmp_path / "plain"), threads=1)
+    small = load_engine(export(trained, tmp_path / "small", samples=[(crops, sound)]), threads=1)
+    sizes = [(tmp_path / n / "visual.onnx").stat().st_size for n in ("plain", "small")]
+    assert sizes[1] < 0.4 * sizes[0]
+    mel = log_mel(sound)
+    for one, other in (
+        (plain.encode_visual(crops), small.encode_visual(crops)),
+        (plain.encode_sound(mel), small.encode_sound(mel)),
+    ):
+        assert one.shape == other.shape
+        lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+        assert ((one * other).sum(axis=1) / lengths).mean() > 0.97
+
+
+def test_clips_too_short_to_measure_by_are_refused(tmp_path: Path) -> None:
+    short = (np.zeros((20, 96, 96), np.uint8), np.zeros(20 * 640, np.float32))
+    with pytest.raises(ModelError, match="long enough"):
+        export(trained_folder(tmp_path, "none"), tmp_path / "out", samples=[short])
+    assert not (tmp_path / "out").exists()

@@ -157,6 +157,24 @@ def test_a_crop_beyond_the_border_repeats_the_edge() -> None:
     assert (crop == 77).all()
 
 
+@pytest.mark.parametrize("side", [40.0, 90.0, 250.0])
+def test_the_middle_of_a_crop_is_the_same_made_alone(side: float) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (H, W, 3)).astype(np.uint8)
+    square = Square(70.3, 55.8, side, 0.2)
+    middle = cut_square(frame, square, kept=64)
+    whole = cut_square(frame, square)[16:80, 16:80]
+    # Coordinates counted from another corner are rounded otherwise in the last bit.
+    assert np.abs(middle.astype(int) - whole.astype(int)).max() <= 1
+    np.testing.assert_array_equal(whole_frames([frame], 64), whole_frames([frame])[:, 16:80, 16:80])
+
+
+def test_a_stream_makes_no_more_of_a_crop_than_is_wanted() -> None:
+    frames = film(60)
+    stream = RegionStream((H, W), detector=Scripted(lambda k: [face(60, 70)]), crop_px=64)
+    pieces = stream.push(0, frames, np.ones(60, bool)) + stream.finish()
+    assert {p.crops.shape[1:] for p in pieces} == {(64, 64)}
+
+
 def test_whole_frames_keep_everything_inside_the_models_view() -> None:
     frame = np.zeros((1, H, W, 3), np.uint8)
     frame[0, :12, :16] = 255
