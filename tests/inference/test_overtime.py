@@ -180,6 +180,10 @@ def test_sound_at_the_wrong_speed_is_found_by_single_blocks(rate: float) -> None
     assert verdict.status == "out_of_sync"
     assert verdict.drift_ms_per_min == pytest.approx(rate, rel=0.03)  # 24:25 or 23.976:25
     assert any("frames a second" in r or "kHz" in r for r in verdict.reasons)
+    # What lies beyond the scan is told as not decided, and no range would be wide enough.
+    assert verdict.segments[-1].status == "undecided"
+    assert verdict.segments[-1].end_s == pytest.approx(296.0, abs=8.0)
+    assert any(r.endswith("leaves the scanned range of ±1 s") for r in verdict.reasons)
 
 
 def test_noise_has_no_speed_and_no_lag() -> None:

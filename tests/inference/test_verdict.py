@@ -17,7 +17,8 @@ from avsync_cli.inference.evidence import (
     WindowResult,
 )
 from avsync_cli.inference.posterior import Constants, fair_logits
-from avsync_cli.inference.verdict import NO_EVIDENCE, decide_verdict
+from avsync_cli.inference.reasons import NO_EVIDENCE
+from avsync_cli.inference.verdict import decide_verdict
 
 OFFSETS = np.arange(-1000, 1001, 10, dtype=np.int64)
 ITU = Tolerance("itu", 45.0, 125.0)

@@ -1,0 +1,177 @@
+"""The work of `avsync fix`: judge, plan, write beside, judge the copy, and only then name it.
+
+At no moment is there a half-written or unchecked file under the name that was asked for, and the
+original is never opened for writing: `--in-place` renames the finished copy over it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avsync_cli.api import analyse_file
+from avsync_cli.cli.mend_words import Teller
+from avsync_cli.cli.output import Sink
+from avsync_cli.cli.progress import FileProgress
+from avsync_cli.errors import EXIT_IN_SYNC, EXIT_OUT_OF_SYNC, MediaError, UsageError
+
+if TYPE_CHECKING:
+    from avsync_cli.cli.mend import FixJob
+    from avsync_cli.inference.engine import Engine
+    from avsync_cli.inference.evidence import FileReport
+    from avsync_cli.inference.fixplan import FixPlan
+    from avsync_cli.media.probe import MediaInfo
+    from avsync_cli.media.resound import Recipe
+
+
+class Mending:
+    """One run of `fix`."""
+
+    def __init__(self, job: FixJob, engine: Engine | None, sink: Sink) -> None:
+        self.job, self.engine = job, engine
+        self.tell = Teller(job, sink)
+        self.before: FileReport | None = None
+
+    def run(self) -> int:
+        """Do it, and say what was done."""
+        from avsync_cli.inference.fixplan import constant_plan, plan_fix
+
+        job = self.job
+        stood = _stamp(Path(job.source))
+        if job.offset_ms is not None:
+            if job.offset_ms == 0:
+                raise UsageError("an offset of 0 ms moves nothing", "give the lag, such as 120ms")
+            plan = constant_plan(job.offset_ms)
+        else:
+            self.before = self._judge(job.source, "judging")
+            self._refuse_undecided(self.before)
+            plan = plan_fix(self.before.verdict, force=job.force)
+        if plan.kind == "nothing":
+            self.tell.nothing_to_do(self.before)
+            return EXIT_IN_SYNC
+        info, recipes = self._recipes(plan)
+        if job.dry_run:
+            self.tell.command(plan, recipes[0], judged=self.before is not None)
+            return EXIT_IN_SYNC
+        return self._write(plan, info, recipes, stood)
+
+    def _judge(self, path: str | Path, doing: str) -> FileReport:
+        assert self.engine is not None
+        with self._progress(doing) as progress:
+            return analyse_file(path, self.job.settings, self.engine, self.job.excerpt, progress)
+
+    def _progress(self, doing: str) -> FileProgress:
+        return FileProgress(doing, shown=not self.job.quiet, color=self.job.color)
+
+    def _refuse_undecided(self, report: FileReport) -> None:
+        verdict = report.verdict
+        if verdict.status != "undecided" and verdict.offset_ms is not None:
+            return
+        why = f" ({verdict.reasons[0]})" if verdict.reasons else ""
+        raise MediaError(
+            f"undecided{why}, so nothing was changed: {self.tell.source}",
+            "if you know the lag, give it: --offset 120ms",
+            self.job.source,
+        )
+
+    def _recipes(self, plan: FixPlan) -> tuple[MediaInfo, list[Recipe]]:
+        from avsync_cli.media.decode import pick_audio, pick_video
+        from avsync_cli.media.probe import probe
+        from avsync_cli.media.resound import plan_copies
+
+        excerpt = self.job.excerpt
+        info = probe(self.job.source)
+        video = pick_video(info, excerpt.video_track or 0)
+        audio = pick_audio(info, excerpt.audio_track or 0)
+        suffix = self.job.target.suffix
+        recipes = plan_copies(info, video, audio, plan.pieces, suffix, pitch=self.job.pitch)
+        return info, recipes
+
+    def _write(
+        self, plan: FixPlan, info: MediaInfo, recipes: list[Recipe], stood: tuple[int, int]
+    ) -> int:
+        from avsync_cli.media.resound import temporary_copy, write_copy
+
+        job = self.job
+        with temporary_copy(job.target) as partial:
+            with self._progress("writing") as progress:
+                recipe = write_copy(info, recipes, partial, job.target, progress)
+            doubt, after = self._check(partial)
+            if doubt and not self._may_stay(after):
+                self.tell.given_up(doubt)
+                return EXIT_OUT_OF_SYNC
+            if job.in_place:
+                self._check_unchanged(stood)
+                _replace(partial, job.target)
+            else:
+                _publish(partial, job.target)
+        self.tell.done(plan, recipe, after, doubt, judged=self.before is not None)
+        unconfirmed = doubt and (after is None or after.verdict.status != "undecided")
+        return (
+            EXIT_OUT_OF_SYNC if unconfirmed or (doubt and job.offset_ms is None) else EXIT_IN_SYNC
+        )
+
+    def _check(self, partial: Path) -> tuple[str, FileReport | None]:
+        """Why the copy is in doubt, or "", and the report on it if it could be judged."""
+        from avsync_cli.inference.fixplan import confirms
+
+        try:
+            after = self._judge(partial, "checking")
+        except MediaError as error:
+            return f"the copy cannot be read ({type(error).__name__})", None
+        before = None if self.before is None else self.before.verdict
+        return confirms(before, after.verdict, after.tolerance), after
+
+    def _check_unchanged(self, stood: tuple[int, int]) -> None:
+        if _stamp(Path(self.job.source)) != stood:
+            raise MediaError(
+                f"changed by somebody else in the meantime, so left alone: {self.tell.source}",
+                "run again",
+                self.job.source,
+            )
+
+    def _may_stay(self, after: FileReport | None) -> bool:
+        """Whether a copy in doubt is kept all the same."""
+        if self.job.keep_unverified:
+            return True
+        # Who gives the lag by hand often does so because nothing can be judged.
+        by_hand = self.job.offset_ms is not None and not self.job.in_place
+        return by_hand and after is not None and after.verdict.status == "undecided"
+
+
+# --- Files ----------------------------------------------------------------------------------------
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What tells whether a file was changed: its time and size."""
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _publish(partial: Path, target: Path) -> None:
+    """Give the copy its name, unless somebody took it in the meantime."""
+    try:
+        os.link(partial, target)  # unlike a rename, it never replaces anything
+    except FileExistsError:
+        raise UsageError(
+            f"--output {target} exists already; nothing is overwritten", "name another file"
+        ) from None
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise UsageError(
+                f"--output {target} exists already; nothing is overwritten", "name another file"
+            ) from None
+        partial.rename(target)
+
+
+def _replace(partial: Path, target: Path) -> None:
+    """Put the copy in the original's place, with the original's rights, at once and for good."""
+    stat = target.stat()
+    with contextlib.suppress(OSError):
+        os.chown(partial, stat.st_uid, stat.st_gid)
+    partial.chmod(stat.st_mode & 0o7777)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(target)
