@@ -21,42 +21,29 @@ sync, without the model.
 from __future__ import annotations
 
 import argparse
-import csv
-import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from avsync_cli.errors import AvsyncError
-from avsync_cli.inference.evidence import FileReport, Verdict
-from avsync_cli.inference.fixplan import confirms, plan_fix
-from avsync_cli.media.decode import pick_audio, pick_video
-from avsync_cli.media.probe import probe
-from avsync_cli.media.resound import plan_copies, write_copy
-from avsync_cli.training.manifest import Clip, load_manifest
+from avsync_cli.training.manifest import Clip
+from tests.benchmarks.bench import STRICT, Bench, head, ms, note, row, spread, stretches
 from tests.benchmarks.films import (
     Film,
-    Judge,
     ffmpeg,
-    join,
     lay,
     left_ms,
     read_take,
     repeated,
     shifted,
     spliced,
-    write_picture,
 )
-
-STRICT = "film"
-"""Tolerance of all that is fixed, 22 ms: by a wider one small lags would be left alone."""
+from tests.benchmarks.no_answer import undecided_part
 
 BAR_MS = 20.0
 """A round trip is right when what is left of the lag is no more."""
@@ -137,116 +124,6 @@ SPLICES: dict[str, tuple[tuple[float, float], ...]] = {
     "four steps": ((0, -300), (0.2, -100), (0.4, 100), (0.6, 300), (0.8, 0)),
 }
 """(share of the film, lag in ms) of every stretch."""
-
-
-class Bench:
-    """Films in a folder, and what is said of them."""
-
-    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
-        self.given, self.folder = given, folder
-        self.judge = Judge()
-        self.rng = random.Random(given.seed)
-        self.clips = [
-            clip
-            for clip in load_manifest(given.data)
-            if clip.split in ("", given.split) and not clip.member
-        ]
-        self.clips.sort(key=lambda clip: clip.name)
-        self.told_s = _durations(given.data)
-
-    def talking(self, least_s: float) -> list[Clip]:
-        """Clips with a speaker, at least that long."""
-        kinds = ("", "talking", "film")
-        return [c for c in self.clips if c.kind in kinds and self.seconds(c) >= least_s]
-
-    def seconds(self, clip: Clip) -> float:
-        """How long a clip is."""
-        name = str(clip.path)
-        if name not in self.told_s:
-            self.told_s[name] = probe(clip.path).duration_s
-        return self.told_s[name]
-
-    @cached_property
-    def film(self) -> Film:
-        """Clips of many people, joined."""
-        clips = self.talking(3.0)
-        random.Random(self.given.seed).shuffle(clips)
-        path = self.folder / "picture.mp4"
-        film = join((c.path for c in clips), self.judge, 60 * self.given.minutes, path)
-        zeros = [abs(zero) for _, zero, _ in film.takes]
-        taken = {path for path, _, _ in film.takes}
-        used = {clip.source for clip in clips if clip.path in taken}
-        note(
-            f"film: {len(film.takes)} clips of {len(used)} sources, "
-            f"{film.duration_s:.0f} s; their own offsets, taken out: median "
-            f"{np.median(zeros):.0f} ms, at most {max(zeros):.0f}"
-        )
-        return film
-
-    def fixed(self, path: Path, before: FileReport) -> tuple[Path | None, FileReport | None, str]:
-        """The copy that `avsync fix` would write, its report, and what speaks against it."""
-        if before.verdict.status == "undecided":
-            return None, None, "undecided: refused"
-        plan = plan_fix(before.verdict)
-        if plan.kind == "nothing":
-            return None, None, "nothing to fix"
-        copy = path.with_name(f"fixed-{path.name}")
-        copy.unlink(missing_ok=True)
-        info = probe(path)
-        recipes = plan_copies(
-            info, pick_video(info, 0), pick_audio(info, 0), plan.pieces, path.suffix
-        )
-        write_copy(info, recipes, copy, copy)
-        after = self.judge.score(copy, tolerance=STRICT)
-        return copy, after, confirms(before.verdict, after.verdict, after.tolerance) or "confirmed"
-
-
-def _durations(data: Path) -> dict[str, float]:
-    """What a CSV manifest says of its clips' lengths, so that not all of them have to be opened."""
-    if data.suffix != ".csv":
-        return {}
-    with data.open(encoding="utf-8", newline="") as file:
-        rows = [r for r in csv.DictReader(file) if r.get("duration_s")]
-    return {
-        str(data.parent / (r.get("path") or r.get("file") or "")): float(r["duration_s"])
-        for r in rows
-    }
-
-
-# --- Words ----------------------------------------------------------------------------------------
-
-
-def note(text: str) -> None:
-    """A line of the report."""
-    print(text, flush=True)
-
-
-def head(*names: str) -> None:
-    """The first two lines of a table."""
-    note("\n| " + " | ".join(names) + " |\n|" + "---|" * len(names))
-
-
-def row(*cells: object) -> None:
-    """One line of it."""
-    note("| " + " | ".join(str(cell) for cell in cells) + " |")
-
-
-def ms(value: float | None) -> str:
-    """A lag."""
-    return "–" if value is None else f"{value:+.0f}"
-
-
-def spread(left: np.ndarray) -> str:
-    """Median, and 95th percentile of the size."""
-    if not len(left):
-        return "–"
-    return f"{np.median(left):+.0f} / {np.percentile(np.abs(left), 95):.0f}"
-
-
-def stretches(verdict: Verdict) -> str:
-    """The answer over time."""
-    said = [f"{s.start_s:.0f}–{s.end_s:.0f}: {ms(s.offset_ms)}" for s in verdict.segments]
-    return "; ".join(said) or "–"
 
 
 # --- Parts ----------------------------------------------------------------------------------------
@@ -393,102 +270,6 @@ def splices_part(bench: Bench) -> None:
 
 def _lag_at(steps: Sequence[tuple[float, float]], time_s: float) -> float:
     return next(lag for at, lag in reversed(steps) if at <= time_s)
-
-
-def undecided_part(bench: Bench) -> None:
-    """What has no lag, and what must not lose the one it has."""
-    films: dict[str, list[Callable[[Path], None]]] = {
-        name: [lambda path, made=made: lay_take(bench.folder, *made, path) for made in makes]
-        for name, makes in _without_lag(bench)
-    }
-    head("what", "films", "undecided", "answered (confidence)")
-    for name, makes in films.items():
-        answered = []
-        path = bench.folder / "unknown.mp4"
-        for make in makes:
-            try:
-                make(path)
-                verdict = bench.judge.score(path).verdict
-            except AvsyncError as error:
-                note(f"<!-- {name}: {error} -->")
-                continue
-            if verdict.offset_ms is not None:
-                answered.append(f"{verdict.offset_ms:+.0f} ({verdict.confidence:.2f})")
-        row(name, len(makes), len(makes) - len(answered), ", ".join(answered) or "–")
-    _appended(bench)
-
-
-def lay_take(folder: Path, frames: np.ndarray, sound: np.ndarray, path: Path) -> None:
-    """A film of these frames and this sound."""
-    even = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
-    write_picture([even], folder / "bare.mp4")
-    lay(folder / "bare.mp4", sound, path)
-
-
-Made = tuple[np.ndarray, np.ndarray]
-
-
-def _fitted(sound: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """Sound as long as the picture, repeated if it is short."""
-    return np.resize(sound, len(frames) * 640)
-
-
-def _without_lag(bench: Bench) -> Iterator[tuple[str, list[Made]]]:
-    rng = random.Random(bench.given.seed + 1)
-    talks = [read_take(c.path, 0.0, 12.0) for c in rng.sample(bench.talking(5.0), 16)]
-    others = [c for c in bench.clips if c.kind in ("impact", "other")]
-    music = [c for c in bench.clips if c.kind == "instrument"]
-    beds = [read_take(c.path, 0.0, 12.0).sound for c in music]
-    scenes = [read_take(c.path, 0.0, 12.0).frames for c in rng.sample(others, min(12, len(others)))]
-    dubs = [
-        (a.frames, _fitted(b.sound, a.frames))
-        for a, b in zip(talks, talks[1:] + talks[:1], strict=True)
-    ]
-    yield "speech of another clip under a face", dubs
-    if beds:
-        yield (
-            "music under a face",
-            [(t.frames, _fitted(beds[k % len(beds)], t.frames)) for k, t in enumerate(talks[:8])],
-        )
-    yield "no sound under a face", [(t.frames, 0 * t.sound) for t in talks[:4]]
-    yield (
-        "speech over nature and impacts",
-        [(scene, _fitted(t.sound, scene)) for scene, t in zip(scenes, talks, strict=False)],
-    )
-
-
-def _appended(bench: Bench) -> None:
-    """An answer must survive what is added behind it, or be given up; it must not change."""
-    rng = random.Random(bench.given.seed + 2)
-    takes = [read_take(c.path, 0.0, 8.0) for c in rng.sample(bench.talking(6.0), 6)]
-    music = next(c for c in bench.clips if c.kind == "instrument")
-    scene = next(c for c in bench.clips if c.kind == "other")
-    bed, nature = read_take(music.path, 0.0, 10.0).sound, read_take(scene.path, 0.0, 10.0)
-    wanted = {"alone": 0, "black and silence": 1, "the last frame and silence": 2}
-    wanted |= {"black and music": 3, "another picture and its sound": 4}
-    head("added behind, 10 s", *(f"clip {k + 1}" for k in range(len(takes))))
-    for name, kind in wanted.items():
-        cells = []
-        for take in takes:
-            frames, sound = take.frames, shifted(take.sound, 200)
-            tail = np.zeros((250, *frames.shape[1:]), np.uint8)
-            if kind == 2:
-                tail[:] = frames[-1]
-            elif kind == 4:
-                rows, columns = (
-                    np.linspace(0, n - 1, m).astype(int)
-                    for n, m in zip(nature.frames.shape[1:3], frames.shape[1:3], strict=True)
-                )
-                tail = np.resize(nature.frames[:, rows][:, :, columns], tail.shape)
-            heard = {3: bed, 4: nature.sound}.get(kind, np.zeros(1, np.float32))
-            if kind:
-                frames = np.concatenate([frames, tail])
-                sound = np.concatenate([sound, _fitted(heard, tail)])
-            path = bench.folder / "longer.mp4"
-            lay_take(bench.folder, frames, sound, path)
-            said = bench.judge.score(path).verdict
-            cells.append(f"{ms(said.offset_ms)} ({said.confidence:.2f})")
-        row(name, *cells)
 
 
 PARTS: dict[str, Callable[[Bench], None]] = {

@@ -1,0 +1,129 @@
+"""Clips to make films of, what is said of the films, and the tables that say it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import random
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from avsync_cli.inference.evidence import FileReport, Verdict
+from avsync_cli.inference.fixplan import confirms, plan_fix
+from avsync_cli.media.decode import pick_audio, pick_video
+from avsync_cli.media.probe import probe
+from avsync_cli.media.resound import plan_copies, write_copy
+from avsync_cli.training.manifest import Clip, load_manifest
+from tests.benchmarks.films import Film, Judge, join
+
+STRICT = "film"
+"""Tolerance of all that is fixed, 22 ms: by a wider one small lags would be left alone."""
+
+
+class Bench:
+    """Films in a folder, and what is said of them."""
+
+    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
+        self.given, self.folder = given, folder
+        self.judge = Judge()
+        self.rng = random.Random(given.seed)
+        self.clips = [
+            clip
+            for clip in load_manifest(given.data)
+            if clip.split in ("", given.split) and not clip.member
+        ]
+        self.clips.sort(key=lambda clip: clip.name)
+        self.told_s = _durations(given.data)
+
+    def talking(self, least_s: float) -> list[Clip]:
+        """Clips with a speaker, at least that long."""
+        kinds = ("", "talking", "film")
+        return [c for c in self.clips if c.kind in kinds and self.seconds(c) >= least_s]
+
+    def seconds(self, clip: Clip) -> float:
+        """How long a clip is."""
+        name = str(clip.path)
+        if name not in self.told_s:
+            self.told_s[name] = probe(clip.path).duration_s
+        return self.told_s[name]
+
+    @cached_property
+    def film(self) -> Film:
+        """Clips of many people, joined."""
+        clips = self.talking(3.0)
+        random.Random(self.given.seed).shuffle(clips)
+        path = self.folder / "picture.mp4"
+        film = join((c.path for c in clips), self.judge, 60 * self.given.minutes, path)
+        zeros = [abs(zero) for _, zero, _ in film.takes]
+        taken = {path for path, _, _ in film.takes}
+        used = {clip.source for clip in clips if clip.path in taken}
+        note(
+            f"film: {len(film.takes)} clips of {len(used)} sources, "
+            f"{film.duration_s:.0f} s; their own offsets, taken out: median "
+            f"{np.median(zeros):.0f} ms, at most {max(zeros):.0f}"
+        )
+        return film
+
+    def fixed(self, path: Path, before: FileReport) -> tuple[Path | None, FileReport | None, str]:
+        """The copy that `avsync fix` would write, its report, and what speaks against it."""
+        if before.verdict.status == "undecided":
+            return None, None, "undecided: refused"
+        plan = plan_fix(before.verdict)
+        if plan.kind == "nothing":
+            return None, None, "nothing to fix"
+        copy = path.with_name(f"fixed-{path.name}")
+        copy.unlink(missing_ok=True)
+        info = probe(path)
+        recipes = plan_copies(
+            info, pick_video(info, 0), pick_audio(info, 0), plan.pieces, path.suffix
+        )
+        write_copy(info, recipes, copy, copy)
+        after = self.judge.score(copy, tolerance=STRICT)
+        return copy, after, confirms(before.verdict, after.verdict, after.tolerance) or "confirmed"
+
+
+def _durations(data: Path) -> dict[str, float]:
+    """What a CSV manifest says of its clips' lengths, so that not all of them have to be opened."""
+    if data.suffix != ".csv":
+        return {}
+    with data.open(encoding="utf-8", newline="") as file:
+        rows = [r for r in csv.DictReader(file) if r.get("duration_s")]
+    return {
+        str(data.parent / (r.get("path") or r.get("file") or "")): float(r["duration_s"])
+        for r in rows
+    }
+
+
+def note(text: str) -> None:
+    """A line of the report."""
+    print(text, flush=True)
+
+
+def head(*names: str) -> None:
+    """The first two lines of a table."""
+    note("\n| " + " | ".join(names) + " |\n|" + "---|" * len(names))
+
+
+def row(*cells: object) -> None:
+    """One line of it."""
+    note("| " + " | ".join(str(cell) for cell in cells) + " |")
+
+
+def ms(value: float | None) -> str:
+    """A lag."""
+    return "–" if value is None else f"{value:+.0f}"
+
+
+def spread(left: np.ndarray) -> str:
+    """Median, and 95th percentile of the size."""
+    if not len(left):
+        return "–"
+    return f"{np.median(left):+.0f} / {np.percentile(np.abs(left), 95):.0f}"
+
+
+def stretches(verdict: Verdict) -> str:
+    """The answer over time."""
+    said = [f"{s.start_s:.0f}–{s.end_s:.0f}: {ms(s.offset_ms)}" for s in verdict.segments]
+    return "; ".join(said) or "–"
