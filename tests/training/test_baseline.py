@@ -85,7 +85,7 @@ def test_a_window_of_five_frames_sees_five_frames() -> None:
 def test_pairs_are_in_sync_or_at_least_two_frames_off(clip: CachedClip) -> None:
     window = WindowSpec()
     data = WindowDataset([clip], SYNCNET_CONFIG, window, 0, 8)
-    batch = {k: torch.stack([data[i][k] for i in range(4)]) for k in data[0]}
+    batch = {k: torch.stack([data[i][k] for i in range(8)]) for k in data[0]}
     assert batch["crops"].shape[1] == window.frames + 4
     which, frame, late = draw_pairs(batch, window, torch.Generator().manual_seed(0))
     assert len(which) > 20
