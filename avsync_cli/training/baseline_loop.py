@@ -35,7 +35,7 @@ from avsync_cli.training.baseline_syncnet import (
     WINDOW_HOPS,
     SyncNetScorer,
     SyncNetShape,
-    contrastive_loss,
+    matching_loss,
 )
 from avsync_cli.training.cache import CachedClip
 from avsync_cli.training.dataset import WindowDataset, WindowSpec
@@ -43,8 +43,11 @@ from avsync_cli.training.loop import Progress, prepare
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.run import learning_rate, pick_device
 
-PLACES = 4
-"""Places of a window of 50 frames that are learnt from: neighbours show nearly the same."""
+PLACES = 8
+"""Places of a window of 50 frames that must be told from each other."""
+
+SPACING_FRAMES = 2
+"""Least frames between two of them: one frame apart is nearly in sync."""
 
 MAX_GRADIENT = 2.0
 
@@ -54,31 +57,18 @@ VAL_CONTEXTS = (5, 15, 25)
 RESUME_MUST_MATCH = ("batch", "seed")
 
 
-def draw_pairs(
-    batch: dict[str, Tensor], window: WindowSpec, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Places and the sound they are paired with.
+def draw_places(clips: int, frames: int, generator: torch.Generator) -> Tensor:
+    """(N, `PLACES`) distinct frames of windows of so many frames, `SPACING_FRAMES` apart or more.
 
     Args:
-        batch: windows as `WindowDataset` makes them, augmented or not.
-        window: their sizes.
+        clips: N windows.
+        frames: their length.
         generator: on the CPU.
-
-    Returns:
-        (P,) index of the clip in the batch, (P,) frame in the window, (P, 2) frames by which the
-        sound comes later: 0, and a wrong one, 2..R on either side. Only pairs whose picture and
-        both sounds exist.
     """
-    clips = len(batch["crops"])
-    order = torch.rand(clips, window.frames, generator=generator).argsort(dim=1)[:, :PLACES]
-    frame = order.flatten()
-    clip = torch.arange(clips).repeat_interleave(order.shape[1])
-    size = torch.randint(2, window.reach + 1, (len(frame),), generator=generator)
-    sign = torch.randint(0, 2, (len(frame),), generator=generator) * 2 - 1
-    late = torch.stack([torch.zeros_like(size), size * sign], dim=1)
-    heard = batch["sound_valid"].cpu()[clip.unsqueeze(1), frame.unsqueeze(1) + window.reach + late]
-    usable = batch["frame_valid"].cpu()[clip, frame] & heard.all(dim=1)
-    return clip[usable], frame[usable], late[usable]
+    slots = frames // SPACING_FRAMES
+    order = torch.rand(clips, slots, generator=generator).argsort(dim=1)[:, :PLACES]
+    phase = torch.randint(0, SPACING_FRAMES, (clips, 1), generator=generator)
+    return order * SPACING_FRAMES + phase
 
 
 class BaselineRun:
@@ -152,27 +142,26 @@ class BaselineRun:
         """
         options, window = self.options, WindowSpec()
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + self.step)
-        clip, frame, late = draw_pairs(batch, window, generator)
-        if len(clip) < 2:
+        frame = draw_places(len(batch["crops"]), window.frames, generator)
+        heard_there = batch["sound_valid"].cpu().gather(1, frame + window.reach)
+        usable = batch["frame_valid"].cpu().gather(1, frame) & heard_there
+        if int(usable.sum()) < 2:
             self.step += 1
             return {}
         crops = batch["crops"].to(self.device)
         crops = augment_crops(crops, SYNCNET_CONFIG.input_px, generator)
-        inside = torch.arange(WINDOW_FRAMES)
-        seen = crops[clip.unsqueeze(1), frame.unsqueeze(1) + inside]
-        steps = ((frame.unsqueeze(1) + window.reach + late) * HOPS_PER_FRAME).unsqueeze(2)
-        steps = steps + torch.arange(WINDOW_HOPS)  # (P, 2, 20)
-        heard = batch["mel"].to(self.device)[clip.view(-1, 1, 1), steps]
+        clip = torch.arange(len(frame)).view(-1, 1, 1)
+        seen = crops[clip, frame.unsqueeze(2) + torch.arange(WINDOW_FRAMES)]
+        steps = ((frame + window.reach) * HOPS_PER_FRAME).unsqueeze(2) + torch.arange(WINDOW_HOPS)
+        heard = batch["mel"].to(self.device)[clip, steps]
         rate = learning_rate(options, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bf16"):
-            v, a = self.model.see(seen), self.model.hear(heard.flatten(0, 1))
-        a = a.float().view(len(clip), 2, -1)
-        distance = (v.float().unsqueeze(1) - a).square().sum(dim=2).add(1e-6).sqrt()
-        in_sync = torch.tensor([True, False]).expand(len(clip), 2)
-        loss = contrastive_loss(distance.flatten(), in_sync.flatten().to(self.device))
+            v, a = self.model.see(seen.flatten(0, 1)), self.model.hear(heard.flatten(0, 1))
+        distance = torch.cdist(v.float().view(*frame.shape, -1), a.float().view(*frame.shape, -1))
+        loss = matching_loss(distance, usable.to(self.device))
         if not math.isfinite(float(loss.detach())):
             raise DataError(f"the loss is not finite at step {self.step}", "lower --learning-rate")
         self.optimizer.zero_grad(set_to_none=True)
@@ -181,8 +170,8 @@ class BaselineRun:
         self.optimizer.step()
         self._average()
         self.step += 1
-        nearer = (distance[:, 0] < distance[:, 1]).float().mean()
-        return {"loss": float(loss.detach()), "nearer": float(nearer), "rate": rate}
+        found = (distance.detach().argmin(dim=2).cpu() == torch.arange(PLACES))[usable]
+        return {"loss": float(loss.detach()), "found": float(found.float().mean()), "rate": rate}
 
     @torch.no_grad()
     def _average(self) -> None:

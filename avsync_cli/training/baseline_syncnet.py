@@ -1,11 +1,14 @@
 """A baseline that is not ours: a SyncNet-shaped model, to be trained on the same clips.
 
 Chung and Zisserman, "Out of Time: Automated Lip Sync in the Wild", 2016: five frames of a mouth and
-0.2 s of sound each go through a tower of their own to one vector; a contrastive loss pulls the
-vectors of pairs in sync together and pushes others apart, and the distance, averaged over the
-windows of a clip, says how well an offset fits. The shape, the window and the loss are theirs;
-the input (64 px grey crops, 80 log-mel bands) is that of our own encoders, and the layers are
-half as wide, for a corpus a hundredth the size. Tables name it as re-trained.
+0.2 s of sound each go through a tower of their own to one vector, and the distance of the vectors,
+averaged over the windows of a clip, says how well an offset fits. The shape and the window are
+theirs; the input (64 px grey crops, 80 log-mel bands) is that of our own encoders, and the layers
+are half as wide, for a corpus a hundredth the size. The loss is the contrastive one over distances
+with which the same group trained this shape later (Chung, Chung and Kang, "Perfect Match", 2019):
+a picture must find its own sound among those of the clip. With the loss of 2016, pairs and a
+margin, the vectors never left the state where all distances are alike. Tables name it as
+re-trained.
 """
 
 from __future__ import annotations
@@ -46,8 +49,8 @@ SYNCNET_CONFIG = ModelConfig(
 )
 """What the training windows must hold around every frame; its other sizes are not used."""
 
-MARGIN = 1.0
-"""Distance from which a wrong pair costs nothing; vectors have length 1, so the largest is 2."""
+SHARPNESS = 10.0
+"""Inverse temperature of the softmax over distances; vectors have length 1, so these reach 2."""
 
 _AT_A_TIME = 250
 
@@ -105,17 +108,22 @@ class SyncNetShape(nn.Module):
         return F.normalize(self.sound(mel.transpose(1, 2).unsqueeze(1)), dim=1)
 
 
-def contrastive_loss(distance: Tensor, in_sync: Tensor) -> Tensor:
-    """The paper's equation 1: half the mean of y d^2 + (1 - y) max(margin - d, 0)^2.
-
-    Both halves weigh the same, however many wrong pairs there are.
+def matching_loss(distance: Tensor, usable: Tensor) -> Tensor:
+    """Every picture must find its own sound among its clip's, and every sound its picture.
 
     Args:
-        distance: (N,) of pairs; in_sync: (N,) bool.
+        distance: (N, P, P) of picture p and sound q of a clip; those with p = q are in sync.
+        usable: (N, P) bool, places whose picture and sound exist.
+
+    Returns:
+        mean cross entropy of softmax(-`SHARPNESS` distance) over sounds and over pictures.
     """
-    right = distance[in_sync].square()
-    wrong = (MARGIN - distance[~in_sync]).clamp_min(0.0).square()
-    return 0.5 * 0.5 * (right.mean() + wrong.mean())
+    both = usable.unsqueeze(1) & usable.unsqueeze(2)
+    logits = (-SHARPNESS * distance).masked_fill(~both, -1e4)
+    own = torch.arange(distance.shape[1], device=distance.device).expand(len(distance), -1)
+    each = F.cross_entropy(logits.transpose(1, 2), own, reduction="none")
+    each = each + F.cross_entropy(logits, own, reduction="none")
+    return 0.5 * (each * usable).sum() / usable.sum().clamp_min(1)
 
 
 class SyncNetScorer:
