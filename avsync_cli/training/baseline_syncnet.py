@@ -7,7 +7,7 @@ theirs; the input (64 px grey crops, 80 log-mel bands) is that of our own encode
 are half as wide, for a corpus a hundredth the size. The loss is the contrastive one over distances
 with which the same group trained this shape later (Chung, Chung and Kang, "Perfect Match", 2019):
 a picture must find its own sound among those of the clip. With the loss of 2016, pairs and a
-margin, the vectors never left the state where all distances are alike. Tables name it as
+margin, a short trial never left the state where all distances are alike. Tables name it as
 re-trained.
 """
 
