@@ -204,7 +204,13 @@ class _Track:
         assert self._crops is not None
         low = self._encoded - self._context - self._crops_first
         high = goal + self._context - self._crops_first
-        new = self._engine.encode_visual(self._crops[low:high])
+        crops = self._crops[low:high]
+        if (crops == crops[:1]).all():
+            # Black, a title, a frozen picture: every frame of it has the same features.
+            one = self._engine.encode_visual(crops[: 2 * self._context + 1])
+            new = np.repeat(one, goal - self._encoded, axis=0)
+        else:
+            new = self._engine.encode_visual(crops)
         if self._features is None:
             self._features, self._features_first = new, self._encoded
         else:

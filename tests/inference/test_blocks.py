@@ -102,6 +102,33 @@ def test_frozen_and_missing_pictures_are_left_out(toy_engine: OnnxEngine) -> Non
     assert build(toy_engine, 0, crops)[1].reason == ""
 
 
+def test_a_picture_that_stands_still_is_encoded_once(
+    toy_engine: OnnxEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[int] = []
+    encode = toy_engine.encode_visual
+
+    def count(crops: np.ndarray) -> np.ndarray:
+        encoded.append(len(crops))
+        return encode(crops)
+
+    monkeypatch.setattr(toy_engine, "encode_visual", count)
+    still = np.repeat(numbered(40, 1), 600, axis=0)
+    blocks = build(toy_engine, 0, still)
+    alone = sum(encoded)
+    assert alone < 100
+    assert len(blocks) == 24
+    for block in blocks:
+        assert block.reason == FROZEN
+        assert (shown(block) == 80).all()
+    moving = still.copy()
+    moving[300] += 9  # one frame that differs is reason enough to look
+    (seen,) = [b for b in build(toy_engine, 0, moving) if b.first_frame == 300]
+    assert shown(seen)[0] == 89
+    assert (shown(seen)[1:] == 80).all()
+    assert sum(encoded) - alone > 100
+
+
 def test_faces_are_numbered_among_faces(toy_engine: OnnxEngine) -> None:
     builder = BlockBuilder(toy_engine)
     crops = numbered(0, 25)
