@@ -127,6 +127,15 @@ def train(
         str | None,
         typer.Option("--precision", metavar="KIND", help="bf16 or fp32.", rich_help_panel=_RUN),
     ] = None,
+    pieces: Annotated[
+        float | None,
+        typer.Option(
+            "--pieces",
+            metavar="X",
+            help="Share of steps on windows seen in short pieces.",
+            rich_help_panel=_LEARNING,
+        ),
+    ] = None,
     product: Annotated[
         bool,
         typer.Option(
@@ -182,6 +191,7 @@ def train(
         "checkpoint_minutes": checkpoint_minutes,
         "device": device,
         "precision": precision,
+        "pieces": pieces,
         "product": product,
         "similarity_skip": similarity_skip,
         "tensorboard": tensorboard,

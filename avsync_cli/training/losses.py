@@ -41,6 +41,10 @@ POOLED_SCALE = 24.0
 """Inverse temperature of the pooled softmax: averages differ by less than single frames do."""
 
 
+PIECES = (5, 10, 25)
+"""Lengths in frames of the pieces that windows are seen in now and then."""
+
+
 @dataclass
 class Losses:
     """The parts of one step's loss, and the rates at which the head was right."""
@@ -226,6 +230,27 @@ def head(
     return rank, classes, float(ranked), float(balanced)
 
 
+def in_pieces(model: SyncModel, crops: Tensor, frames: int) -> Tensor:
+    """Features of windows that are seen in pieces, each with its picture held beyond its ends.
+
+    That is how evaluation shows a window of so many frames, and how the end of a shot looks.
+
+    Args:
+        crops: (N, T + 2 r, H, W), r frames of context on either side.
+        frames: length of a piece; divides T.
+
+    Returns:
+        (N, T, C, h, w).
+    """
+    around = model.config.visual_context
+    inner = crops[:, around : crops.shape[1] - around]
+    cut = inner.unflatten(1, (-1, frames)).flatten(0, 1)
+    before = cut[:, :1].expand(-1, around, -1, -1)
+    after = cut[:, -1:].expand(-1, around, -1, -1)
+    v: Tensor = model.visual(torch.cat([before, cut, after], dim=1))
+    return v.reshape(len(crops), -1, *v.shape[2:])
+
+
 def all_losses(
     model: SyncModel,
     crops: Tensor,
@@ -233,9 +258,13 @@ def all_losses(
     reach: int,
     negatives: int,
     generator: torch.Generator,
+    piece_frames: int = 0,
 ) -> Losses:
-    """Every loss of one batch of windows (see `WindowDataset`), crops already augmented."""
-    v = model.visual(crops)
+    """Every loss of one batch of windows (see `WindowDataset`), crops already augmented.
+
+    With `piece_frames` above 0 the windows are seen in pieces of that length.
+    """
+    v = in_pieces(model, crops, piece_frames) if piece_frames else model.visual(crops)
     a = model.sound(batch["mel"])
     frame_valid, sound_valid = batch["frame_valid"], batch["sound_valid"]
     sims = similarities(v, a)

@@ -28,6 +28,8 @@ class TrainOptions:
         ema: decay a step of the averaged weights that are validated and exported.
         negatives: wrong offsets a window is compared with in the joint head.
         head_weight: weight of the joint head's losses beside the encoders' contrastive ones.
+        pieces: share of the steps whose windows are seen in pieces of 5 to 25 frames, with the
+            picture held beyond them: what a short window will look like. Costs up to twice as much.
         synthetic: rendered clips to add, 0 for none.
         val_share: share of the clips held out by source and speaker when no row says "val".
         realign_at: step at which clips with an offset of their own are found and put right (see
@@ -60,6 +62,7 @@ class TrainOptions:
     ema: float = 0.997
     negatives: int = 7
     head_weight: float = 0.5
+    pieces: float = 0.0
     synthetic: int = 400
     val_share: float = 0.08
     realign_at: int = 600
@@ -93,6 +96,8 @@ class TrainOptions:
             raise UsageError("--ema must lie between 0 and 1")
         if self.precision not in ("bf16", "fp32"):
             raise UsageError(f"--precision {self.precision} is unknown", "use bf16 or fp32")
+        if not 0.0 <= self.pieces <= 1.0:
+            raise UsageError("--pieces is a share between 0 and 1")
         if not 0.0 <= self.dropout < 1.0:
             raise UsageError("--dropout must lie between 0 and 1")
         if self.realign_at < 0:

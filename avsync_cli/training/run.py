@@ -29,7 +29,7 @@ from avsync_cli.training import distributed
 from avsync_cli.training.augment import augment_crops
 from avsync_cli.training.bank import ENCODERS, digest, encoder_tensors
 from avsync_cli.training.dataset import WindowSpec
-from avsync_cli.training.losses import Losses, all_losses, head_losses
+from avsync_cli.training.losses import PIECES, Losses, all_losses, head_losses
 from avsync_cli.training.options import TrainOptions
 
 MAX_GRADIENT = 2.0
@@ -273,7 +273,10 @@ class Run:
         if "v" in batch:
             return head_losses(self.model, batch, reach, negatives, generator)
         crops = augment_crops(batch["crops"], self.config.input_px, generator)
-        return all_losses(self.model, crops, batch, reach, negatives, generator)
+        piece_frames = 0
+        if self.options.pieces and float(torch.rand((), generator=generator)) < self.options.pieces:
+            piece_frames = PIECES[int(torch.randint(len(PIECES), (), generator=generator))]
+        return all_losses(self.model, crops, batch, reach, negatives, generator, piece_frames)
 
     @torch.no_grad()
     def _average(self) -> None:

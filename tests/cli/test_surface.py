@@ -30,7 +30,7 @@ FLAGS = {
         "--out", "-o", "--cache", "--attention", "--steps", "--batch", "--learning-rate",
         "--warmup", "--synthetic", "--val-share", "--val-every", "--seed", "--workers",
         "--checkpoint-minutes", "--device", "--precision", "--tensorboard", "--baseline",
-        "--encoders", "--windows", "--realign-at",
+        "--encoders", "--windows", "--realign-at", "--pieces",
         "--product", "--no-product", "--similarity-skip", "--no-similarity-skip",
     },
     "eval": {

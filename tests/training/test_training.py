@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from avsync_cli.errors import DataError, UsageError  # noqa: E402
+from avsync_cli.evaluation.windows import TrackFeatures  # noqa: E402
 from avsync_cli.model.checkpoint import load_model  # noqa: E402
 from avsync_cli.model.config import ModelConfig  # noqa: E402
 from avsync_cli.model.core import SyncModel  # noqa: E402
@@ -21,11 +22,13 @@ from avsync_cli.training import loop  # noqa: E402
 from avsync_cli.training.augment import augment_crops  # noqa: E402
 from avsync_cli.training.cache import CachedClip  # noqa: E402
 from avsync_cli.training.dataset import WindowDataset, WindowSpec  # noqa: E402
+from avsync_cli.training.engine import TorchEngine  # noqa: E402
 from avsync_cli.training.losses import (  # noqa: E402
     contrastive,
     diagonals,
     draw_offsets,
     head,
+    in_pieces,
     pooled,
 )
 from avsync_cli.training.options import TrainOptions  # noqa: E402
@@ -156,6 +159,21 @@ def test_the_head_cannot_know_better_than_chance_when_the_sound_is_anothers() ->
     with torch.inference_mode():
         _, _, ranked, _ = head(model, v, a, offsets, reach, ones, every)
     assert 0.0 <= ranked < 0.35  # chance is 1 in 8 of 72 decisions
+
+
+@pytest.mark.parametrize("frames", [5, 10, 25])
+def test_a_piece_is_what_evaluation_shows_of_a_short_window(frames: int) -> None:
+    torch.manual_seed(1)
+    model = SyncModel(ModelConfig(attention="none")).eval()
+    crops = torch.rand(2, 58, 64, 64) * 255
+    with torch.inference_mode():
+        v = in_pieces(model, crops, frames)
+    assert v.shape == (2, 50, 128, 4, 4)
+    inner = np.pad(crops[1, 4:54].numpy(), ((0, 0), (16, 16), (16, 16)))
+    seen = TrackFeatures(TorchEngine(model), inner)
+    for first in range(0, 50, frames):
+        alone = seen.window(first, frames)
+        np.testing.assert_allclose(v[1, first : first + frames], alone, atol=1e-4)
 
 
 def options(tmp_path: Path, **changes: object) -> TrainOptions:
