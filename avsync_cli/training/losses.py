@@ -244,7 +244,7 @@ def in_pieces(model: SyncModel, crops: Tensor, frames: int) -> Tensor:
     """
     around = model.config.visual_context
     inner = crops[:, around : crops.shape[1] - around]
-    cut = inner.unflatten(1, (-1, frames)).flatten(0, 1)
+    cut = inner.reshape(-1, frames, *inner.shape[2:])
     before = cut[:, :1].expand(-1, around, -1, -1)
     after = cut[:, -1:].expand(-1, around, -1, -1)
     v: Tensor = model.visual(torch.cat([before, cut, after], dim=1))
