@@ -63,6 +63,8 @@ def check_wanted(wanted: Wanted, output: Path | None, files: list[str]) -> None:
     """
     for flag, path in wanted.by_flag().items():
         if path.is_dir():
+            if not os.access(path, os.W_OK):
+                raise UsageError(f"{flag}: cannot write into {path}", "choose another folder")
             continue
         if len(files) > 1:
             what = f"{flag} writes one file a film, and there are {len(files)} films"
@@ -80,6 +82,8 @@ def check_wanted(wanted: Wanted, output: Path | None, files: list[str]) -> None:
             continue
         if not place.absolute().parent.is_dir():
             raise UsageError(f"{flag}: there is no folder {place.parent}", "make it first")
+        if not os.access(place.absolute().parent, os.W_OK):
+            raise UsageError(f"{flag}: cannot write into {place.parent}", "choose another folder")
         other = taken.setdefault(place.resolve(), flag)
         if other != flag:
             raise UsageError(f"{other} and {flag} name the same file", "name two files")

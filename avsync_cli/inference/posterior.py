@@ -34,16 +34,20 @@ class Constants:
             sound shrink towards the curve's middle by s^support_power, so that little evidence
             is never the best evidence.
         file_outlier: share of files whose curve is wrong as a whole (dubbed, post-synchronised).
-        match_scale, match_bias: log-odds that sound and picture belong together at all, as a line
-            in the height of the peak (log-odds "in sync" of the windows that vote for it). Speech
-            laid over other speech has a best offset too, but its peak is low. The defaults, for a
-            model that was not calibrated, trust every peak.
+        match_scale, match_growth, match_level: log-odds, from the evidence alone, that sound and
+            picture belong together at all: how far the peak (log-odds "in sync" of the windows that
+            vote for it) rises above `match_level`, times match_scale + match_growth * ln(blocks).
+            Speech laid over other speech has a best offset too, but a low one, and the more of it
+            is seen the clearer that is.
+        match_bias: log-odds of that beforehand, among files as they come. Like `match_doubt` it
+            has a default that trusts every peak, for a model that was not calibrated.
+        match_doubt: the same for somebody who expects dubs; an answer must convince them too.
         confidence_scale, confidence_bias: line that turns the log-odds of the posterior's mass
             around the offset into those of the confidence, fitted on held-out clips.
         common_odds: odds, before the windows are compared, that they have one offset in common.
         jitter_ms: standard deviation of what no amount of evidence removes: decode, distance to
             the microphone, habits of the speaker.
-        undecided_below: least confidence of an answer.
+        undecided_below: least confidence, and least p_match, of an answer.
         split_odds: natural log of the odds by which two stretches with offsets of their own must
             explain the windows better than one.
     """
@@ -54,7 +58,10 @@ class Constants:
     support_power: float = 0.5
     file_outlier: float = 0.002
     match_scale: float = 0.0
+    match_growth: float = 0.0
+    match_level: float = 0.0
     match_bias: float = 10.0
+    match_doubt: float = 10.0
     confidence_scale: float = 1.0
     confidence_bias: float = 0.0
     common_odds: float = 50.0
@@ -79,6 +86,8 @@ class Answer:
         offset_ms: the same, read between the steps.
         ci_ms: 95 % interval of it.
         confidence: probability that it is within one frame of the truth.
+        p_match: probability that sound and picture belong together at all, for a doubter (see
+            `Constants.match_doubt`).
         p_sync: probability that the lag is within the tolerance.
         at_edge: whether the peak lies at the end of what was scanned.
     """
@@ -88,8 +97,13 @@ class Answer:
     offset_ms: float
     ci_ms: tuple[float, float]
     confidence: float
+    p_match: float
     p_sync: float
     at_edge: bool
+
+    def sure(self, least: float) -> bool:
+        """Whether there is no reason to doubt the offset, nor that there is one."""
+        return not self.at_edge and min(self.confidence, self.p_match) >= least
 
 
 def fair_logits(window: WindowResult, constants: Constants) -> np.ndarray:
@@ -118,10 +132,47 @@ def window_votes(
     return np.log((1.0 - constants.outlier) * sharp + floor), scores
 
 
-def peak_height(logits: np.ndarray, weights: np.ndarray) -> float:
-    """Weighted mean of the windows' log-odds at the peak; their plain mean if none has weight."""
+MATCH_BLOCKS = 10.0
+"""Blocks beyond which a peak's height says no more: longer stretches were hardly measured."""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """What the windows say at their best common offset.
+
+    Attributes:
+        at: index of it.
+        agreeing: (W,) how much each window is for it, 0..1.
+        height: mean log-odds "in sync" there of the windows that are for it.
+        blocks: how much evidence these are.
+    """
+
+    at: int
+    agreeing: np.ndarray
+    height: float
+    blocks: float
+
+    def odds(self, constants: Constants) -> float:
+        """Log-odds, by this evidence alone, that sound and picture belong together."""
+        size = math.log(min(max(self.blocks, 1.0), MATCH_BLOCKS))
+        steepness = max(0.0, constants.match_scale + constants.match_growth * size)
+        return steepness * (self.height - constants.match_level)
+
+
+def find_peak(votes: np.ndarray, logits: np.ndarray, blocks: np.ndarray) -> Peak:
+    """The offset that windows fit best together.
+
+    Args:
+        votes: (W, O) log-probabilities as of `window_votes`.
+        logits: (W, O) as of `fair_logits`.
+        blocks: (W,) blocks behind each window.
+    """
+    at = int(np.argmax(votes.sum(axis=0)))
+    agreeing = agreement(votes[:, at], votes.shape[1])
+    weights = blocks * agreeing
     total = float(weights.sum())
-    return float(logits.mean() if total <= 0.0 else (weights * logits).sum() / total)
+    mean = logits[:, at].mean() if total <= 0.0 else (weights * logits[:, at]).sum() / total
+    return Peak(at, agreeing, float(mean), total)
 
 
 def log_odds(share: float) -> float:
@@ -130,11 +181,15 @@ def log_odds(share: float) -> float:
     return math.log(inside / (1.0 - inside))
 
 
+def _logistic(odds: float) -> float:
+    return 0.5 * (1.0 + math.tanh(odds / 2.0))
+
+
 def _confidence(share: float, constants: Constants) -> float:
     if (constants.confidence_scale, constants.confidence_bias) == (1.0, 0.0):
         return share
     odds = constants.confidence_scale * log_odds(share) + constants.confidence_bias
-    return 0.5 * (1.0 + math.tanh(odds / 2.0))
+    return _logistic(odds)
 
 
 def agreement(votes: np.ndarray, offsets: int) -> np.ndarray:
@@ -192,17 +247,16 @@ def group_answer(
     total = votes.sum(axis=0)
     posterior = np.exp(total - total.max())
     posterior /= posterior.sum()
-    peak = int(np.argmax(posterior))
     curve = blurred(posterior, offsets, constants.jitter_ms)
-    # Where the peak lies between two steps is read from the unbounded scores of those windows
-    # that vote for it: the votes themselves are cut off a step or two away.
-    agreeing = agreement(votes[:, peak], len(offsets))
-    height = peak_height(logits[:, peak], blocks * agreeing)
-    belongs = 0.5 * (1.0 + math.tanh(0.5 * (constants.match_scale * height + constants.match_bias)))
+    found = find_peak(votes, logits, blocks)
+    peak, match = found.at, found.odds(constants)
+    belongs = _logistic(match + constants.match_bias)
     common = constants.common_odds * math.exp(min(30.0, common_evidence(votes, constants)))
     wrong = 1.0 - belongs * (1.0 - constants.file_outlier) * common / (1.0 + common)
     curve = (1.0 - wrong) * curve + wrong / len(offsets)
-    offset = refined(offsets, (agreeing[:, None] * scores).sum(axis=0), peak)
+    # Where the peak lies between two steps is read from the unbounded scores of those windows
+    # that vote for it: the votes themselves are cut off a step or two away.
+    offset = refined(offsets, (found.agreeing[:, None] * scores).sum(axis=0), peak)
     edge_ms = float(offsets[-1]) - min(float(FRAME_MS), float(offsets[-1]) / 4)
     # The interval says how exact the offset is, `confidence` whether it is the right one: so the
     # even floor, which stands for a wrong curve, is taken away first.
@@ -215,6 +269,7 @@ def group_answer(
         offset,
         (min(low, offset), max(high, offset)),
         _confidence(mass(offsets, curve, offset, FRAME_MS, FRAME_MS), constants),
+        _logistic(match + constants.match_doubt),
         mass(offsets, curve, 0.0, tolerance.early_ms, tolerance.late_ms),
         abs(float(offsets[peak])) > edge_ms or peak in (0, len(offsets) - 1),
     )

@@ -12,6 +12,10 @@ from avsync_cli.timebase import FRAME_MS
 
 NO_EVIDENCE = "nothing could be judged"
 
+NO_SOURCE = "too little in the picture moves with the sound"
+
+MAYBE_DUB = "too little in the picture moves with the sound to rule out a dub"
+
 SCATTERED = "different parts of the file point to different lags"
 
 _EDGE_CONFIDENCE = 0.3
@@ -86,4 +90,4 @@ def _doubt(main: Answer, offsets: np.ndarray) -> str:
         share = mass(offsets, main.curve, second, FRAME_MS, FRAME_MS)
         if share >= 0.5 * main.confidence and share >= 0.2:
             return f"lags of {main.peak_ms:+.0f} and {second:+.0f} ms fit about equally well"
-    return "too little in the picture moves with the sound"
+    return MAYBE_DUB if main.p_match < main.confidence and main.confidence >= 0.5 else NO_SOURCE

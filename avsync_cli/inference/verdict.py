@@ -134,8 +134,7 @@ def _p_sync(part: Part, offsets: np.ndarray, tolerance: Tolerance) -> float:
 
 
 def _status(part: Part, constants: Constants, tolerance: Tolerance) -> Status:
-    answer = part.answer
-    if part.beyond or answer.at_edge or answer.confidence < constants.undecided_below:
+    if part.beyond or not part.answer.sure(constants.undecided_below):
         return "undecided"
     inside = all(-tolerance.early_ms <= ms <= tolerance.late_ms for ms in part.ends_ms)
     return "in_sync" if inside else "out_of_sync"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -11,20 +12,25 @@ import pytest
 
 from avsync_cli.errors import DataError
 from avsync_cli.evaluation.calibrate import (
+    Sample,
     clip_pieces,
     collect,
     fit,
     fit_blocks,
+    fit_match,
     likelihood,
     logistic_fit,
     move_sound,
     outcome,
+    peaks,
 )
 from avsync_cli.evaluation.metrics import bootstrap_interval, calibration_error
 from avsync_cli.evaluation.protocol import EvalOptions, evaluate_scorers
 from avsync_cli.evaluation.scorers import ModelScorer
 from avsync_cli.evaluation.windows import clip_curves, encode_clip_sound, window_starts
 from avsync_cli.inference.engine import OnnxEngine
+from avsync_cli.inference.evidence import Evidence, MediaSummary, WindowResult
+from avsync_cli.inference.posterior import Constants
 from avsync_cli.timebase import SAMPLES_PER_FRAME
 from avsync_cli.training.cache import CachedClip, CachedTrack
 from avsync_cli.training.manifest import Clip
@@ -155,12 +161,44 @@ def test_nothing_to_fit_to_is_said() -> None:
 def test_logistic_fit_finds_what_made_the_labels() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(0, 2, 20_000)
+    design = np.stack([x, np.ones_like(x)], axis=1)
     y = (rng.random(20_000) < 1 / (1 + np.exp(-(1.5 * x - 0.7)))).astype(float)
-    scale, bias = logistic_fit(x, y, np.full(len(x), 1 / len(x)))
+    scale, bias = logistic_fit(design, y, np.full(len(x), 1 / len(x)))
     assert scale == pytest.approx(1.5, abs=0.1)
     assert bias == pytest.approx(-0.7, abs=0.1)
-    separable, _ = logistic_fit(np.array([-1.0, 1.0]), np.array([0.0, 1.0]), np.full(2, 0.5))
+    two = np.array([[-1.0, 1.0], [1.0, 1.0]])
+    separable, _ = logistic_fit(two, np.array([0.0, 1.0]), np.full(2, 0.5))
     assert np.isfinite(separable)
+
+
+def _stretches(rng: np.random.Generator, mean: float, count: int) -> list[Sample]:
+    """Stretches of one window each whose peak wanders about `mean`, less so the longer they are."""
+    offsets = np.arange(-1000, 1001, 40)
+    bump = np.exp(-0.5 * (offsets / 60.0) ** 2)
+    made = []
+    for _ in range(count):
+        blocks = float(rng.choice([1.0, 3.0, 6.0]))
+        height = mean + rng.normal(0.0, 3.0 / blocks)
+        curve = (height + 8.0) * bump - 8.0
+        window = WindowResult(0.0, blocks, curve.astype(np.float32), blocks)
+        media = MediaSummary(blocks, 25.0, False, 0, 0, 16_000, 0)
+        made.append(Sample(Evidence(offsets, [window], [], media), 0.0, "made up"))
+    return made
+
+
+def test_fit_match_finds_the_level_between_true_and_exchanged_pairs() -> None:
+    rng = np.random.default_rng(0)
+    true, exchanged = _stretches(rng, 3.0, 300), _stretches(rng, -1.0, 300)
+    constants = Constants.of(fit_match(true, exchanged, {}))
+    assert constants.match_level == pytest.approx(1.0, abs=0.4)
+    assert constants.match_growth > 0
+    odds = [[p.odds(constants) for p in peaks(group, {})] for group in (true, exchanged)]
+    assert np.mean(np.array(odds[0]) > 0) > 0.9
+    assert np.mean(np.array(odds[1]) < 0) > 0.9
+    known = peaks(true, {})[0]
+    longer = dataclasses.replace(known, height=2.0, blocks=8.0).odds(constants)
+    assert longer > dataclasses.replace(known, height=2.0, blocks=2.0).odds(constants) > 0
+    assert fit_match(true, [], {}) == {}
 
 
 def test_sound_is_stored_on_the_same_clock(clips: list[CachedClip]) -> None:

@@ -17,7 +17,7 @@ from avsync_cli.inference.evidence import (
     WindowResult,
 )
 from avsync_cli.inference.posterior import Constants, fair_logits
-from avsync_cli.inference.reasons import NO_EVIDENCE
+from avsync_cli.inference.reasons import MAYBE_DUB, NO_EVIDENCE, NO_SOURCE
 from avsync_cli.inference.verdict import decide_verdict
 
 OFFSETS = np.arange(-1000, 1001, 10, dtype=np.int64)
@@ -133,13 +133,47 @@ def test_only_flat_windows_are_undecided() -> None:
     assert verdict.offset_ms is None and verdict.offset_ci_ms is None
     assert verdict.direction == "none"
     assert verdict.confidence < 0.1
-    assert verdict.reasons == ["too little in the picture moves with the sound"]
+    assert verdict.reasons == [NO_SOURCE]
 
 
 def test_noise_is_undecided() -> None:
     for seed in range(20):
         noise = np.random.default_rng(seed).normal(0, 0.8, len(OFFSETS)).astype(np.float32)
         assert judge([WindowResult(0, 8, noise, 8.0)]).status == "undecided"
+
+
+DOUBTER = {"match_scale": 0.2, "match_growth": 1.5, "match_level": 1.0, "match_doubt": 0.0}
+"""Constants of the size that calibration finds; a `window` of height h peaks at h - 4."""
+
+
+def test_a_low_peak_may_be_a_dub_however_clear_it_is() -> None:
+    low, high = window(80.0, height=5.2), window(80.0, height=7.0)
+    assert judge([low]).status == "in_sync"  # a model that was not calibrated trusts every peak
+    doubted = judge([low], **DOUBTER)
+    assert doubted.status == "undecided" and doubted.offset_ms is None
+    assert doubted.confidence > Constants().undecided_below
+    assert doubted.reasons == [MAYBE_DUB]
+    assert doubted.segments[0].offset_ms is None
+    trusted = judge([high], **DOUBTER)
+    assert trusted.offset_ms == pytest.approx(80.0, abs=2.0)
+    assert trusted.confidence == pytest.approx(judge([high]).confidence, abs=1e-3)
+    short = judge([window(80.0, height=7.0, blocks=1.0)], **DOUBTER)
+    assert (short.status, short.reasons) == ("undecided", [MAYBE_DUB])
+
+
+@settings(max_examples=40, deadline=None)
+@given(height=st.floats(3.0, 12.0), blocks=st.floats(1.0, 8.0))
+def test_doubling_the_evidence_keeps_an_answer(height: float, blocks: float) -> None:
+    one = window(80.0, height, 60.0, blocks)
+    answered = [judge([one] * n, **DOUBTER).offset_ms is not None for n in (1, 2, 4, 8)]
+    assert answered == sorted(answered)
+
+
+def test_flat_windows_do_not_help_a_low_peak_nor_hurt_a_high_one() -> None:
+    flat = window(0, height=0.0)
+    for height, status in ((5.2, "undecided"), (7.0, "in_sync")):
+        for windows in ([window(80.0, height)], [flat] * 3 + [window(80.0, height)] + [flat] * 3):
+            assert judge(windows, **DOUBTER).status == status
 
 
 def test_no_evidence_is_undecided_with_a_reason() -> None:
