@@ -16,20 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from avsync_cli.errors import DataError
+from avsync_cli.evaluation.logistic import line_in, logistic_fit
+from avsync_cli.evaluation.match import DOUBT_ODDS, PRIOR_ODDS, fit_match
 from avsync_cli.evaluation.metrics import calibration_error
 from avsync_cli.evaluation.windows import clip_curves
 from avsync_cli.inference.engine import Engine, load_engine
 from avsync_cli.inference.evidence import Evidence, Verdict
 from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
-from avsync_cli.inference.posterior import (
-    MATCH_BLOCKS,
-    Constants,
-    Peak,
-    fair_logits,
-    find_peak,
-    log_odds,
-    window_votes,
-)
+from avsync_cli.inference.posterior import log_odds
 from avsync_cli.inference.verdict import decide_verdict
 from avsync_cli.regions.stream import RegionPiece
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
@@ -184,64 +178,6 @@ def fit(samples: list[Sample]) -> dict[str, float]:
     return chosen
 
 
-PRIOR_ODDS = 9.0
-"""Odds that picture and sound of a file belong together, before anything is seen of it. Among
-people's files they are higher; for those who check dubs they are not, and a wrong answer costs
-more than none."""
-
-DOUBT_ODDS = 1.0
-"""The same for somebody who takes a dub to be as likely as not: an answer must convince them too,
-or a dubbed film would get one now and then because films usually are not dubbed."""
-
-LEVELS = tuple(float(x) for x in np.round(np.arange(-4.0, 6.05, 0.1), 1))
-
-
-def peaks(samples: list[Sample], constants: dict[str, float]) -> list[Peak]:
-    """The best common offset of every sample that has windows."""
-    own = Constants.of(constants)
-    found = []
-    for sample in samples:
-        windows = sample.evidence.windows
-        if windows:
-            votes, _ = window_votes(windows, own)
-            logits = np.stack([fair_logits(w, own) for w in windows])
-            found.append(find_peak(votes, logits, np.array([w.blocks for w in windows])))
-    return found
-
-
-def fit_match(
-    matched: list[Sample], swapped: list[Sample], constants: dict[str, float]
-) -> dict[str, float]:
-    """What a peak's height says of whether sound and picture belong together at all.
-
-    Of true pairs a peak wanders about its own height and of exchanged ones about a lower, the less
-    the longer they are. So there is one level between the two, and how clearly a peak's distance
-    from it speaks grows with the evidence.
-    """
-    right, wrong = peaks(matched, constants), peaks(swapped, constants)
-    if not right or not wrong:
-        return {}
-    heights = np.array([p.height for p in right + wrong])
-    sizes = np.log(np.clip([p.blocks for p in right + wrong], 1.0, MATCH_BLOCKS))
-    labels = np.concatenate([np.ones(len(right)), np.zeros(len(wrong))])
-    weight = np.where(labels > 0, 0.5 / len(right), 0.5 / len(wrong))
-    best, chosen = -np.inf, (0.0, 0.0, 0.0)
-    for level in LEVELS:
-        above = heights - level
-        scale, growth = logistic_fit(np.stack([above, above * sizes], axis=1), labels, weight)
-        odds = (scale + growth * sizes) * above
-        score = float((weight * np.where(labels > 0, _log_share(odds), _log_share(-odds))).sum())
-        if score > best:
-            best, chosen = score, (scale, growth, level)
-    names = ("match_scale", "match_growth", "match_level")
-    return {**dict(zip(names, chosen, strict=True)), "match_bias": math.log(PRIOR_ODDS)}
-
-
-def _log_share(odds: np.ndarray) -> np.ndarray:
-    """Logarithm of the probability behind log-odds."""
-    return -np.logaddexp(0.0, -odds)
-
-
 def fit_confidence(
     matched: list[Sample], swapped: list[Sample], constants: dict[str, float]
 ) -> dict[str, float]:
@@ -257,7 +193,7 @@ def fit_confidence(
     weight = np.array(
         [(1.0 - share) / len(matched)] * len(matched) + [share / len(swapped)] * len(swapped)
     )
-    scale, bias = logistic_fit(_line(np.array(odds)), np.array(right), weight)
+    scale, bias = logistic_fit(line_in(np.array(odds)), np.array(right), weight)
     # A line that falls would call the doubtful sure: then there was nothing to learn from.
     return {"confidence_scale": scale, "confidence_bias": bias} if scale > 0 else {}
 
@@ -323,34 +259,8 @@ def fit_blocks(engine: Engine, clips: list[CachedClip]) -> dict[str, float]:
     margins = np.concatenate([np.array(right), *wrong])
     labels = np.concatenate([np.ones(len(right)), np.zeros(len(margins) - len(right))])
     weight = np.where(labels > 0, 0.5 / len(right), 0.5 / (len(margins) - len(right)))
-    scale, bias = logistic_fit(_line(margins), labels, weight)
+    scale, bias = logistic_fit(line_in(margins), labels, weight)
     return {"block_scale": scale, "block_bias": bias}
-
-
-def _line(x: np.ndarray) -> np.ndarray:
-    """(N, 2) design of a line in x: scale and bias."""
-    return np.stack([x, np.ones_like(x)], axis=1)
-
-
-def logistic_fit(design: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """The two coefficients of a weighted logistic regression, by Newton's method.
-
-    A little weight decay keeps them finite where the data can be separated completely.
-
-    Args:
-        design: (N, 2); y: (N,) 0 or 1; weight: (N,).
-    """
-    beta = np.array([0.1, 0.0])
-    ridge = np.diag([1e-4, 1e-4])
-    for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-np.clip(design @ beta, -40, 40)))
-        gradient = design.T @ (weight * (p - y)) + ridge @ beta
-        curvature = (design * (weight * p * (1 - p))[:, None]).T @ design + ridge
-        step = np.linalg.solve(curvature, gradient)
-        beta = beta - np.clip(step, -2.0, 2.0)
-        if np.abs(step).max() < 1e-8:
-            break
-    return float(beta[0]), float(beta[1])
 
 
 def calibrate(
@@ -374,7 +284,8 @@ def calibrate(
     matched = collect(engine, clips, seed, progress)
     constants = fit(matched) | fit_blocks(engine, clips)
     swapped = collect(engine, clips, seed, progress, swapped=True)
-    constants |= fit_match(matched, swapped, constants)
+    pairs = [s.evidence for s in matched], [s.evidence for s in swapped]
+    constants |= fit_match(*pairs, constants)
     if swapped:
         constants |= fit_confidence(matched, swapped, constants)
         constants |= {"match_doubt": math.log(DOUBT_ODDS)}

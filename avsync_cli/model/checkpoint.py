@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from avsync_cli.errors import ModelError
@@ -51,8 +51,12 @@ def settle_folder(target: Path) -> bool:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors, each as a copy of its own, to a safetensors file."""
-    save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, str(path))
+    """Write tensors, each as a copy of its own, to a safetensors file.
+
+    As bytes: the library's own files are readable by nobody but their owner, and a model is for
+    whoever may read the folder.
+    """
+    path.write_bytes(save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -12,18 +12,16 @@ import pytest
 
 from avsync_cli.errors import DataError
 from avsync_cli.evaluation.calibrate import (
-    Sample,
     clip_pieces,
     collect,
     fit,
     fit_blocks,
-    fit_match,
     likelihood,
-    logistic_fit,
     move_sound,
     outcome,
-    peaks,
 )
+from avsync_cli.evaluation.logistic import logistic_fit
+from avsync_cli.evaluation.match import fit_match, peaks
 from avsync_cli.evaluation.metrics import bootstrap_interval, calibration_error
 from avsync_cli.evaluation.protocol import EvalOptions, evaluate_scorers
 from avsync_cli.evaluation.scorers import ModelScorer
@@ -171,7 +169,7 @@ def test_logistic_fit_finds_what_made_the_labels() -> None:
     assert np.isfinite(separable)
 
 
-def _stretches(rng: np.random.Generator, mean: float, count: int) -> list[Sample]:
+def _stretches(rng: np.random.Generator, mean: float, count: int) -> list[Evidence]:
     """Stretches of one window each whose peak wanders about `mean`, less so the longer they are."""
     offsets = np.arange(-1000, 1001, 40)
     bump = np.exp(-0.5 * (offsets / 60.0) ** 2)
@@ -182,7 +180,7 @@ def _stretches(rng: np.random.Generator, mean: float, count: int) -> list[Sample
         curve = (height + 8.0) * bump - 8.0
         window = WindowResult(0.0, blocks, curve.astype(np.float32), blocks)
         media = MediaSummary(blocks, 25.0, False, 0, 0, 16_000, 0)
-        made.append(Sample(Evidence(offsets, [window], [], media), 0.0, "made up"))
+        made.append(Evidence(offsets, [window], [], media))
     return made
 
 

@@ -64,6 +64,12 @@ def test_onnx_equals_torch(tmp_path: Path, attention: str) -> None:
     assert sum(f.stat().st_size for f in bundle.glob("*.onnx")) <= 16_000_000
 
 
+def test_whoever_may_read_a_bundle_may_read_all_of_it(tmp_path: Path) -> None:
+    bundle = export(trained_folder(tmp_path, "none"), tmp_path / "bundle")
+    readable = (bundle / "model.json").stat().st_mode
+    assert {f.stat().st_mode for f in bundle.iterdir()} == {readable}
+
+
 def test_a_damaged_bundle_is_refused(tmp_path: Path) -> None:
     bundle = export(trained_folder(tmp_path, "none"), tmp_path / "bundle")
     graph = bundle / "joint.onnx"

@@ -94,7 +94,6 @@ def test_copies_moved_by_others_are_read_as_they_are_named(engine: OnnxEngine) -
 
 @real_clips
 @pytest.mark.slow
-@pytest.mark.xfail(reason="GRID's sentences share one metre; the model falls for it")
 def test_another_clips_sound_is_no_answer(engine: OnnxEngine) -> None:
     """A dub has no offset: hardly any may be given one with confidence.
 

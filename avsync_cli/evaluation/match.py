@@ -1,0 +1,80 @@
+"""Do sound and picture belong together at all? What the height of a peak says of it.
+
+Any two recordings have an offset at which they fit best. Here true pairs and exchanged ones teach
+how high, for how much evidence, a peak must be to tell them apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from avsync_cli.evaluation.logistic import logistic_fit
+from avsync_cli.inference.evidence import Evidence
+from avsync_cli.inference.posterior import (
+    MATCH_BLOCKS,
+    Constants,
+    Peak,
+    fair_logits,
+    find_peak,
+    window_votes,
+)
+
+PRIOR_ODDS = 9.0
+"""Odds that picture and sound of a file belong together, before anything is seen of it. Among
+people's files they are higher; for those who check dubs they are not, and a wrong answer costs
+more than none."""
+
+DOUBT_ODDS = 1.0
+"""The same for somebody who takes a dub to be as likely as not: an answer must convince them too,
+or a dubbed film would get one now and then because films usually are not dubbed."""
+
+LEVELS = tuple(float(x) for x in np.round(np.arange(-4.0, 6.05, 0.1), 1))
+
+
+def peaks(stretches: Sequence[Evidence], constants: dict[str, float]) -> list[Peak]:
+    """The best common offset of every stretch that has windows."""
+    own = Constants.of(constants)
+    found = []
+    for stretch in stretches:
+        windows = stretch.windows
+        if windows:
+            votes, _ = window_votes(windows, own)
+            logits = np.stack([fair_logits(w, own) for w in windows])
+            found.append(find_peak(votes, logits, np.array([w.blocks for w in windows])))
+    return found
+
+
+def fit_match(
+    matched: Sequence[Evidence], swapped: Sequence[Evidence], constants: dict[str, float]
+) -> dict[str, float]:
+    """What a peak's height says of whether sound and picture belong together at all.
+
+    Of true pairs a peak wanders about its own height and of exchanged ones about a lower, the less
+    the longer they are. So there is one level between the two, and how clearly a peak's distance
+    from it speaks grows with the evidence.
+    """
+    right, wrong = peaks(matched, constants), peaks(swapped, constants)
+    if not right or not wrong:
+        return {}
+    heights = np.array([p.height for p in right + wrong])
+    sizes = np.log(np.clip([p.blocks for p in right + wrong], 1.0, MATCH_BLOCKS))
+    labels = np.concatenate([np.ones(len(right)), np.zeros(len(wrong))])
+    weight = np.where(labels > 0, 0.5 / len(right), 0.5 / len(wrong))
+    best, chosen = -np.inf, (0.0, 0.0, 0.0)
+    for level in LEVELS:
+        above = heights - level
+        scale, growth = logistic_fit(np.stack([above, above * sizes], axis=1), labels, weight)
+        odds = (scale + growth * sizes) * above
+        score = float((weight * np.where(labels > 0, _log_share(odds), _log_share(-odds))).sum())
+        if score > best:
+            best, chosen = score, (scale, growth, level)
+    names = ("match_scale", "match_growth", "match_level")
+    return {**dict(zip(names, chosen, strict=True)), "match_bias": math.log(PRIOR_ODDS)}
+
+
+def _log_share(odds: np.ndarray) -> np.ndarray:
+    """Logarithm of the probability behind log-odds."""
+    return -np.logaddexp(0.0, -odds)
