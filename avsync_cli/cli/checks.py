@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -88,8 +89,15 @@ def check_place(flag: str, path: Path) -> None:
     """Raise UsageError unless a file of that name could be written as far as folders go."""
     if path.is_dir():
         raise UsageError(f"{flag} {path} is a folder", "name a file in it")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{flag}: there is no folder {path.parent}", "make it first")
+    check_folder(flag, path.parent)
+
+
+def check_folder(flag: str, folder: Path) -> None:
+    """Raise UsageError unless there is such a folder, and files can be written into it."""
+    if not folder.absolute().is_dir():
+        raise UsageError(f"{flag}: there is no folder {folder}", "make it first")
+    if not os.access(folder.absolute(), os.W_OK | os.X_OK):
+        raise UsageError(f"{flag}: cannot write into {folder.absolute()}", "name another folder")
 
 
 def log_to_stderr(verbose: int) -> None:

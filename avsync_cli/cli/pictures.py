@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avsync_cli.api import Excerpt
+from avsync_cli.cli.checks import check_folder
 from avsync_cli.cli.output import say, say_error
 from avsync_cli.errors import AvsyncError, MediaError, UsageError
 from avsync_cli.interrupt import on_exit
@@ -58,13 +59,12 @@ def check_wanted(wanted: Wanted, output: Path | None, files: list[str]) -> None:
     """Refuse what cannot be written.
 
     Raises:
-        UsageError: an unknown ending, no such folder, one file for several films, two outputs
-            with one name, or an input's name.
+        UsageError: an unknown ending, no such folder, one that cannot be written into, one file for
+            several films, two outputs with one name, or an input's name.
     """
     for flag, path in wanted.by_flag().items():
         if path.is_dir():
-            if not os.access(path, os.W_OK):
-                raise UsageError(f"{flag}: cannot write into {path}", "choose another folder")
+            check_folder(flag, path)
             continue
         if len(files) > 1:
             what = f"{flag} writes one file a film, and there are {len(files)} films"
@@ -80,10 +80,7 @@ def check_wanted(wanted: Wanted, output: Path | None, files: list[str]) -> None:
     for flag, place in named.items():
         if place is None or place.is_dir():
             continue
-        if not place.absolute().parent.is_dir():
-            raise UsageError(f"{flag}: there is no folder {place.parent}", "make it first")
-        if not os.access(place.absolute().parent, os.W_OK):
-            raise UsageError(f"{flag}: cannot write into {place.parent}", "choose another folder")
+        check_folder(flag, place.parent)
         other = taken.setdefault(place.resolve(), flag)
         if other != flag:
             raise UsageError(f"{other} and {flag} name the same file", "name two files")

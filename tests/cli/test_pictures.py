@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,6 +77,24 @@ def test_several_files_go_into_a_folder(
     assert page.count('<section class="file"') == 3
     assert "b.mov: broken" in page
     capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "args", [["--html", "r.html"], ["--plot", "c.png"], ["--markers", "."], ["--output", "a.txt"]]
+)
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
+    fake: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    args: list[str],
+) -> None:
+    fake(a=AssertionError("judged"))
+    # Root may write anywhere.
+    monkeypatch.setattr("os.access", lambda _, mode, **__: not mode & os.W_OK)
+    assert main(["score", *args, "a"]) == 2
+    err = capsys.readouterr().err
+    assert f"{args[0]}: cannot write into" in err
+    assert "name another folder" in err
 
 
 @pytest.mark.parametrize(
