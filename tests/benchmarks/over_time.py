@@ -75,6 +75,9 @@ BOXES = (
     Box(".mov", "aac"),
     Box(".mkv", "libvorbis"),
 )
+LEAST_MS = 60.0
+"""A copy must be at least this far out of sync."""
+
 LAGS_MS = (-400, 240, -120, 120, 80, -240, 400, -80, 180, -180)
 
 
@@ -132,18 +135,23 @@ SPLICES: dict[str, tuple[tuple[float, float], ...]] = {
 def fix_part(bench: Bench) -> None:
     """Round trips of single clips through the command."""
     chosen: dict[str, Clip] = {}
+    more: list[Clip] = []  # where a source's longest cannot be told, another's second does
     speakers: set[str] = set()
     for clip in sorted(bench.talking(8.0), key=lambda c: (c.source, -bench.seconds(c))):
         # Some sources published the same footage.
-        if clip.source not in chosen and clip.speaker not in speakers:
+        if clip.speaker and clip.speaker in speakers:
+            continue
+        if clip.source not in chosen:
             chosen[clip.source] = clip
-            speakers |= {clip.speaker} - {""}
+        else:
+            more.append(clip)
+        speakers |= {clip.speaker} - {""}
     head(
         *("clip", "container, sound", "its own offset", "moved by", "`fix`"),
         *("left, measured", "left, by samples", "within ±20"),
     )
     done = 0
-    for clip in chosen.values():
+    for clip in (*chosen.values(), *more):
         if done == len(BOXES):
             break
         zero = bench.judge.zero_ms(clip.path, 20.0)
@@ -152,7 +160,8 @@ def fix_part(bench: Bench) -> None:
             note(f"<!-- {name}: left out, its own offset is not sure -->")
             continue
         box, lag_ms = BOXES[done], LAGS_MS[done]
-        done += 1
+        if abs(zero[0] + lag_ms) < LEAST_MS:  # the two cancel: there would be nothing to fix
+            lag_ms = -lag_ms
         path = bench.folder / f"clip{done}{box.suffix}"
         samples = abs(lag_ms) * 48
         move = f"adelay={samples}S:all=1" if lag_ms > 0 else f"atrim=start_sample={samples}"
@@ -165,8 +174,10 @@ def fix_part(bench: Bench) -> None:
         target = path.with_name(f"fixed{done}{box.suffix}")
         said = command("fix", "--tolerance", STRICT, path, "-o", target)
         if not target.exists():
-            row(name, box.name, ms(zero[0]), ms(lag_ms), said, "–", "–", "no")
+            row(name, box.name, ms(zero[0]), ms(lag_ms), said, "–", "–", "refused")
+            path.unlink()
             continue
+        done += 1
         own = read_take(clip.path, zero[0], 20.0).sound
         after = bench.judge.score(target).verdict.offset_ms
         moved = left_ms(target, own, every_s=1.0)
