@@ -17,7 +17,7 @@ import numpy as np
 
 from avsync_cli.errors import DataError
 from avsync_cli.evaluation.logistic import line_in, logistic_fit
-from avsync_cli.evaluation.match import DOUBT_ODDS, PRIOR_ODDS, fit_match
+from avsync_cli.evaluation.match import PRIOR_ODDS, fit_match
 from avsync_cli.evaluation.metrics import calibration_error
 from avsync_cli.evaluation.windows import clip_curves
 from avsync_cli.inference.engine import Engine, load_engine
@@ -288,7 +288,6 @@ def calibrate(
     constants |= fit_match(*pairs, constants)
     if swapped:
         constants |= fit_confidence(matched, swapped, constants)
-        constants |= {"match_doubt": math.log(DOUBT_ODDS)}
     measured = outcome(collect(engine, clips, seed + 1, progress), constants)
     strangers = collect(engine, clips, seed + 1, progress, swapped=True)
     measured["swapped_decided"] = outcome(strangers, constants)["decided"]

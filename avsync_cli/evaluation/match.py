@@ -72,7 +72,8 @@ def fit_match(
         if score > best:
             best, chosen = score, (scale, growth, level)
     names = ("match_scale", "match_growth", "match_level")
-    return {**dict(zip(names, chosen, strict=True)), "match_bias": math.log(PRIOR_ODDS)}
+    beforehand = {"match_bias": math.log(PRIOR_ODDS), "match_doubt": math.log(DOUBT_ODDS)}
+    return dict(zip(names, chosen, strict=True)) | beforehand
 
 
 def _log_share(odds: np.ndarray) -> np.ndarray:
