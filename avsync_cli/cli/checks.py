@@ -85,11 +85,15 @@ def checked_excerpt(flags: Typed) -> Excerpt:
     return excerpt
 
 
-def check_place(flag: str, path: Path) -> None:
-    """Raise UsageError unless a file of that name could be written as far as folders go."""
+def check_place(flag: str, path: Path, *, in_place: bool = False) -> None:
+    """Raise UsageError unless a file of that name could be written as far as folders go.
+
+    With `in_place` a file that is there is added to; else one beside it takes its place.
+    """
     if path.is_dir():
         raise UsageError(f"{flag} {path} is a folder", "name a file in it")
-    check_folder(flag, path.parent)
+    if not (in_place and path.exists()):
+        check_folder(flag, path.parent)
 
 
 def check_folder(flag: str, folder: Path) -> None:

@@ -154,7 +154,7 @@ def _check_batch(flags: Flags, forms: list[Form]) -> None:
 def _check_output(flag: str, output: Path | None, files: list[str]) -> None:
     if output is None:
         return
-    check_place(flag, output)
+    check_place(flag, output, in_place=flag == "--resume")
     for file in files:
         try:
             same = output.samefile(file)

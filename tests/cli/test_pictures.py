@@ -97,6 +97,21 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
     assert "name another folder" in err
 
 
+def test_a_journal_that_is_there_needs_no_room_beside_it(
+    fake: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake(a={})
+    monkeypatch.setattr("os.access", lambda _, mode, **__: not mode & os.W_OK)
+    assert main(["score", "--resume", "new.jsonl", "a"]) == 2
+    assert "--resume: cannot write into" in capsys.readouterr().err
+    (tmp_path / "old.jsonl").touch()
+    assert main(["score", "--resume", "old.jsonl", "a"]) in (0, 1, 3)
+    assert len((tmp_path / "old.jsonl").read_text().splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
