@@ -54,6 +54,7 @@ class WindowRecord:
         elsewhere: (K,) scores with the sound of other positions of the clip.
         confidence: (2 R + 1,) of the attention, empty where there is none.
         elsewhere_confidence: (K,) likewise.
+        heard: whether there is anything to be heard in it; see `sweep.heard`.
     """
 
     origin: Origin
@@ -65,6 +66,7 @@ class WindowRecord:
     elsewhere: np.ndarray
     confidence: np.ndarray
     elsewhere_confidence: np.ndarray
+    heard: bool = True
 
     @property
     def best(self) -> int:
@@ -94,6 +96,10 @@ class PlacementRow:
         own_windows: how many windows have a rest of the clip to be compared with.
         own_within: share of these placed within one frame of what that rest says.
         own_ci: 95 % interval of it.
+        heard_windows: how many windows count under `rule` in which anything is heard: a pause has
+            no place of its own.
+        heard_within: share of these placed within one frame under that rule.
+        heard_ci: 95 % interval of it.
     """
 
     source: str
@@ -109,6 +115,9 @@ class PlacementRow:
     own_windows: int
     own_within: float
     own_ci: Interval
+    heard_windows: int = 0
+    heard_within: float = float("nan")
+    heard_ci: Interval = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)

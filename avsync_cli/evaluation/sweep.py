@@ -14,11 +14,17 @@ import numpy as np
 from avsync_cli.evaluation.records import REACH_FRAMES, Origin, Rule, WindowRecord
 from avsync_cli.evaluation.scorers import OpenTrack, Scorer, Track
 from avsync_cli.evaluation.windows import placed_starts
-from avsync_cli.timebase import BLOCK_FRAMES
+from avsync_cli.timebase import BLOCK_FRAMES, SAMPLES_PER_FRAME
 from avsync_cli.training.cache import CachedClip, CachedTrack
 
 REST_FRAMES = 2 * BLOCK_FRAMES
 """Least that must be left of a clip beside a window to say what the clip's own zero is."""
+
+HEARD_DB = 10.0
+"""A window whose loudest frame lies further below its clip's loud passages is a pause."""
+
+SILENT_DB = -70.0
+"""What is below is noise of some converter."""
 
 ELSEWHERE = 8
 """Other positions of the clip whose sound a window is given, at most."""
@@ -94,7 +100,7 @@ def sweep(
             for scorer, kept in zip(scorers, records, strict=True):
                 if placed:
                     opened.append(scorer.open(track, REACH_FRAMES, opened))
-                    kept += _judge(opened[-1], len(track.crops), origin, placed)
+                    kept += _judge(opened[-1], track, origin, placed)
         if progress is not None:
             progress(number, len(clips))
     return records
@@ -114,9 +120,10 @@ def _placed(
 
 
 def _judge(
-    opened: OpenTrack, length: int, origin: Origin, placed: list[tuple[int, int, np.ndarray]]
+    opened: OpenTrack, track: Track, origin: Origin, placed: list[tuple[int, int, np.ndarray]]
 ) -> list[WindowRecord]:
-    tiles = _tiles(opened, length)
+    tiles = _tiles(opened, len(track.crops))
+    level_db = levels_db(track.sound)
     near = np.arange(-REACH_FRAMES, REACH_FRAMES + 1)
     records = []
     for frames, start, elsewhere in placed:
@@ -133,9 +140,32 @@ def _judge(
                 np.asarray(found.score[count:], np.float32),
                 np.asarray(found.confidence[:count], np.float32),
                 np.asarray(found.confidence[count:], np.float32),
+                heard(level_db, track.first_frame + start, frames),
             )
         )
     return records
+
+
+def levels_db(sound: np.ndarray) -> np.ndarray:
+    """(S // 640,) level of every 40 ms of (S,) float32 sound in -1..1, in dB of full scale."""
+    power = np.square(sound, dtype=np.float64).reshape(-1, SAMPLES_PER_FRAME).mean(axis=1)
+    level_db: np.ndarray = 10.0 * np.log10(power + 1e-12)
+    return level_db
+
+
+def heard(level_db: np.ndarray, first_frame: int, frames: int) -> bool:
+    """Whether there is anything to be heard in a stretch of a clip, as its sound stands there.
+
+    It is when the loudest of its 40 ms comes within `HEARD_DB` of the level that a twentieth of
+    the clip exceeds, and above `SILENT_DB`. Who speaks, or how clearly, is not looked at.
+
+    Args:
+        level_db: of the whole clip, from `levels_db`.
+        first_frame, frames: the stretch.
+    """
+    inside = level_db[max(0, first_frame) : first_frame + frames]
+    least_db = max(float(np.percentile(level_db, 95.0)) - HEARD_DB, SILENT_DB)
+    return bool(len(inside) and inside.max() > least_db)
 
 
 def other_positions(

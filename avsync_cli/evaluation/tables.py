@@ -116,6 +116,8 @@ def placement_rows(
             if group[0] == ALL and rule == "0":
                 exact = [r for r in of_length if r.origin.rule == "0"]
             related = [r for r in of_length if r.own is not None]
+            counts, right = (exact, _within) if rule == "0" else (related, _own_within)
+            heard = [r for r in counts if r.heard]
             rows.append(
                 PlacementRow(
                     *group,
@@ -129,6 +131,9 @@ def placement_rows(
                     len(related),
                     mean([_own_within(r) for r in related]),
                     bootstrap_interval(clusters(related, _own_within), seed),
+                    len(heard),
+                    mean([right(r) for r in heard]),
+                    bootstrap_interval(clusters(heard, right), seed),
                 )
             )
     return rows

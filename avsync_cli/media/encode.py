@@ -20,7 +20,7 @@ import ffmpeg as ffmpeg_python
 import numpy as np
 
 from avsync_cli.errors import DecodeError, FfmpegMissingError, UsageError
-from avsync_cli.interrupt import held_back, on_exit
+from avsync_cli.interrupt import on_exit
 from avsync_cli.media.ffmpeg import (
     INPUT,
     INSTALL_HINT,
@@ -32,6 +32,7 @@ from avsync_cli.media.ffmpeg import (
     find_ffmpeg,
     input_args,
     kill_group,
+    start,
 )
 from avsync_cli.media.probe import AudioTrack, MediaInfo
 from avsync_cli.media.process import STALL_S, TAIL_LINES, _pump_stderr
@@ -88,15 +89,9 @@ class FilmWriter:
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._part.touch(exist_ok=False)
-            with held_back():
-                self._process = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    bufsize=0,
-                    process_group=0,
-                )
+            self._process, self._ended = start(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+            )
         except OSError as error:
             self._discard()
             self._withdraw()
@@ -209,6 +204,7 @@ class FilmWriter:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
             self._discard()
+            self._ended()
             self._withdraw()
 
 

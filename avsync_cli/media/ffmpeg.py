@@ -13,7 +13,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +56,7 @@ def ask(argv: Sequence[str], timeout_s: float) -> tuple[int, bytes]:
         OSError, ValueError: it cannot be started.
         subprocess.TimeoutExpired: it was killed for taking longer.
     """
-    with held_back():
-        child = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            process_group=0,
-        )
-        withdraw = on_exit(functools.partial(kill_group, child))
+    child, withdraw = start(argv, stderr=subprocess.DEVNULL)
     with child:
         try:
             out = child.communicate(timeout=timeout_s)[0]
@@ -74,6 +66,33 @@ def ask(argv: Sequence[str], timeout_s: float) -> tuple[int, bytes]:
         finally:
             withdraw()
     return child.returncode, out
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+) -> tuple[subprocess.Popen[bytes], Callable[[], None]]:
+    """A child that leads a process group of its own and is killed should we be ended by a signal.
+
+    Args:
+        argv: the whole command.
+        stdin, stdout, stderr: as of `subprocess.Popen`; pipes are not buffered.
+
+    Returns:
+        the child, and a function to call once it has ended: it need not be killed any more.
+
+    Raises:
+        OSError, ValueError: it cannot be started.
+    """
+    # An interrupt between starting a child and noting it would leave it running on its own.
+    with held_back():
+        child = subprocess.Popen(
+            list(argv), stdin=stdin, stdout=stdout, stderr=stderr, bufsize=0, process_group=0
+        )
+        return child, on_exit(functools.partial(kill_group, child))
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

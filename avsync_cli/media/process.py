@@ -15,13 +15,11 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any
 
 from avsync_cli.errors import DecodeError, FfmpegMissingError
-from avsync_cli.interrupt import held_back, on_exit
-from avsync_cli.media.ffmpeg import INSTALL_HINT, clean_line, display_name, kill_group
+from avsync_cli.media.ffmpeg import INSTALL_HINT, clean_line, display_name, kill_group, start
 from avsync_cli.media.limits import bound_memory
 
 STALL_S = 60.0
@@ -84,22 +82,12 @@ class FfmpegStream:
         self._eof = False
         self._closed = False
         self._bytes_seen = 0
-        # An interrupt between starting ffmpeg and noting it would leave it running on its own.
-        with held_back():
-            try:
-                self._process = subprocess.Popen(
-                    list(argv),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    bufsize=0,
-                    process_group=0,
-                )
-            except OSError as error:
-                raise FfmpegMissingError(
-                    f"cannot start {argv[0]}: {error.strerror}", INSTALL_HINT
-                ) from error
-            withdraw = on_exit(partial(kill_group, self._process))
+        try:
+            self._process, withdraw = start(argv)
+        except OSError as error:
+            raise FfmpegMissingError(
+                f"cannot start {argv[0]}: {error.strerror}", INSTALL_HINT
+            ) from error
         bound_memory(self._process.pid)
         _widen_pipe(self._process.stdout)
         self._finalizer = weakref.finalize(self, _end, self._process, withdraw)

@@ -169,10 +169,13 @@ def placement_table(title: str, rows: Sequence[PlacementRow]) -> Table:
             median = cells[max(cells)].median_frames if rule == "0" else math.nan
             middle = "–" if math.isnan(median) else f"{median:+.0f}"
             lines.append([name, mark, str(number), *shown, middle])
+        number = max((r.heard_windows for r in here if r), default=0)
+        shown = [percent(r.heard_within, r.heard_ci) if r else "–" for r in here]
+        lines.append([name, f"{some.rule}, heard", str(number), *shown, "–"])
     note = (
         "Per cent of windows placed within ±1 frame over ±15 frames [95 % interval]; rule 0: of "
         "the clip as it is, rule own: of what the rest of the clip says; the rule that counts for "
-        "the source is bold. Score used: "
+        "the source is bold; heard: under that rule, without windows that are pauses. Score used: "
         + ", ".join(f"{n} frames {by[n]}" for n in lengths)
         + ". The last column is the median offset found, in frames."
     )

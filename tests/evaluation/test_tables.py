@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from avsync_cli.evaluation.metrics import (
     risk_coverage,
 )
 from avsync_cli.evaluation.records import WindowRecord
+from avsync_cli.evaluation.sweep import heard, levels_db
 from avsync_cli.evaluation.tables import (
     by_kind,
     by_source,
@@ -68,6 +70,35 @@ def test_sources_with_an_offset_of_their_own_count_from_their_own_zero_only() ->
     assert rows["late"].within == 0.0
     assert rows["late"].median_frames == 5.0
     assert rows["sync"].rule == "0"
+
+
+def test_pauses_are_left_out_where_only_what_is_heard_counts() -> None:
+    spoken = [record(0, source="sync", clip=str(i)) for i in range(3)]
+    pauses = [replace(record(9, source="sync", clip=str(i)), heard=False) for i in range(2)]
+    (row,) = placement_rows(spoken + pauses, overall)
+    assert row.within == pytest.approx(3 / 5)
+    assert (row.heard_windows, row.heard_within) == (3, 1.0)
+    late = [record(5, source="late", clip=str(i), rule="own", own=5) for i in range(2)]
+    astray = [replace(record(0, source="late", clip="x", rule="own", own=5), heard=False)]
+    (row,) = placement_rows(late + astray, by_source)
+    assert row.own_within == pytest.approx(2 / 3)
+    assert (row.heard_windows, row.heard_within) == (2, 1.0)
+    (row,) = placement_rows(pauses, overall)
+    assert row.heard_windows == 0
+    assert math.isnan(row.heard_within)
+
+
+def test_what_counts_as_heard() -> None:
+    sound = np.zeros(100 * 640, np.float32)
+    sound[40 * 640 : 60 * 640] = 0.1
+    sound[70 * 640 : 75 * 640] = 0.1 * 10 ** (-15 / 20)
+    sound[80 * 640 : 85 * 640] = 0.1 * 10 ** (-5 / 20)
+    level_db = levels_db(sound)
+    assert level_db[50] == pytest.approx(-20.0, abs=0.01)
+    starts = {45: True, 36: True, 35: False, 60: False, 70: False, 80: True, 97: False}
+    assert {at: heard(level_db, at, 5) for at in starts} == starts
+    assert not heard(level_db, 100, 5)
+    assert not heard(levels_db(np.zeros(6400, np.float32)), 2, 5)
 
 
 def test_groups() -> None:
