@@ -96,8 +96,8 @@ class PlacementRow:
         own_windows: how many windows have a rest of the clip to be compared with.
         own_within: share of these placed within one frame of what that rest says.
         own_ci: 95 % interval of it.
-        heard_windows: how many windows count under `rule` in which anything is heard: a pause has
-            no place of its own.
+        heard_windows: how many windows count under `rule` in which anything is heard: a pause
+            says little of its place.
         heard_within: share of these placed within one frame under that rule.
         heard_ci: 95 % interval of it.
     """
