@@ -173,6 +173,17 @@ def test_markdown_names_rule_and_score() -> None:
     assert f"| {LONG} | 0 | 10 | 50.0 [40, 60] | – | +2 |" in text
 
 
+def test_windows_without_pauses_have_a_line_of_their_own() -> None:
+    row = dataclasses.replace(
+        placed("grid", 15, 40, 0.5), heard_windows=30, heard_within=0.6, heard_ci=(0.4, 0.8)
+    )
+    report = EvalReport("toy 1", placement=[row, placed("late", 15, 10, 0.5, rule="own")])
+    (table,) = (t for t in reading_tables(report) if "placement" in t.title)
+    lines = {(r[0], r[1]): r[2:] for r in table.rows}
+    assert lines["grid", "0, heard"] == ["30", "60.0 [40, 80]", "–"]
+    assert lines["late", "own, heard"] == ["0", "–", "–"]
+
+
 def test_a_report_folder_is_whole_and_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "report"
     report = a_report()
