@@ -32,6 +32,10 @@ def train(
         str | None,
         typer.Option("--attention", metavar="KIND", help="none, temporal or spatio-temporal."),
     ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="NAME", help="Width of the encoders: base or large."),
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -176,6 +180,7 @@ def train(
 
     given = {
         "attention": attention,
+        "size": size,
         "steps": steps,
         "batch": batch,
         "learning_rate": learning_rate,

@@ -9,12 +9,34 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from avsync_cli.errors import ModelError
 from avsync_cli.timebase import BLOCK_FRAMES, HOPS_PER_FRAME
 
 Attention = Literal["none", "temporal", "spatio-temporal"]
+Size = Literal["base", "large"]
+
+
+class Widths(NamedTuple):
+    """Channels of the encoders' layers, first to last.
+
+    Attributes:
+        visual: stem and the three stages.
+        sound: the four strided layers and the one that leaves no pitch.
+        features: C of both encoders' features.
+    """
+
+    visual: tuple[int, int, int, int]
+    sound: tuple[int, int, int, int, int]
+    features: int
+
+
+WIDTHS: dict[Size, Widths] = {
+    "base": Widths((24, 48, 96, 160), (32, 64, 96, 128, 192), 128),
+    "large": Widths((32, 64, 128, 224), (32, 64, 96, 160, 224), 192),
+}
+"""What a size means. "large" has 1.8 times the weights and costs 1.6 times the arithmetic."""
 
 CROP_PX = 96
 """Side of a stored region crop in pixels: the model's input with room to move it about."""
@@ -27,8 +49,9 @@ class ModelConfig:
     Attributes:
         attention: which units compete in the softmax: nothing (uniform weights), blocks, or
             spatial cells of blocks (arXiv 1812.06071, section 3.2).
+        size: how wide the encoders are, see `WIDTHS`; "base" in models older than the field.
         input_px: side of the picture the visual encoder takes, the centre of a 96 px crop.
-        channels: C, width of the features of both encoders.
+        channels: C, width of the features of both encoders, as `size` has it.
         grid: side of the square grid of spatial cells that the visual encoder keeps.
         joint_width: D, channels of the joint representation z.
         hidden: width of the first layer of the decision (512 in the paper).
@@ -41,6 +64,7 @@ class ModelConfig:
     """
 
     attention: Attention = "spatio-temporal"
+    size: Size = "base"
     input_px: int = 64
     channels: int = 128
     grid: int = 4
@@ -51,6 +75,11 @@ class ModelConfig:
     mel_bands: int = 80
     product: bool = True
     similarity_skip: bool = True
+
+    @classmethod
+    def of(cls, size: Size, **others: Any) -> ModelConfig:
+        """The configuration of a size, whose features are as wide as it says."""
+        return cls(size=size, channels=WIDTHS[size].features, **others)
 
     @property
     def block_frames(self) -> int:
@@ -81,7 +110,7 @@ class ModelConfig:
             raise ModelError("the model's configuration is not a table", "reinstall the model")
         known = {f.name: f for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - set(known))
-        missing = sorted(set(known) - set(values))
+        missing = sorted(set(known) - set(values) - {"size"})
         if unknown or missing:
             what = f"unknown key {unknown[0]!r}" if unknown else f"no key {missing[0]!r}"
             raise ModelError(f"the model's configuration has {what}", "update avsync or the model")
@@ -108,6 +137,9 @@ def _checked(name: str, value: object) -> object:
 
     if name == "attention":
         if value not in get_args(Attention):
+            raise refuse()
+    elif name == "size":
+        if value not in get_args(Size):
             raise refuse()
     elif name in ("product", "similarity_skip"):
         if not isinstance(value, bool):

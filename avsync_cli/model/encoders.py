@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avsync_cli.model.config import ModelConfig
+from avsync_cli.model.config import WIDTHS, ModelConfig
 from avsync_cli.timebase import HOPS_PER_FRAME
 
 STEM_FRAMES = 5
@@ -63,13 +63,14 @@ class VisualEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.stem = nn.Sequential(conv(STEM_FRAMES, 24, 7, 2), nn.ReLU())
-        self.stage1 = nn.Sequential(conv(24, 48, 3, 2), nn.ReLU(), Residual(48))
-        self.stage2 = nn.Sequential(conv(48, 96, 3, 2), nn.ReLU(), Residual(96))
-        self.mix2 = TemporalMix(96)
-        self.stage3 = nn.Sequential(conv(96, 160, 3, 2), nn.ReLU(), Residual(160))
-        self.mix3 = TemporalMix(160)
-        self.out = nn.Conv2d(160, config.channels, 1)
+        stem, first, second, third = WIDTHS[config.size].visual
+        self.stem = nn.Sequential(conv(STEM_FRAMES, stem, 7, 2), nn.ReLU())
+        self.stage1 = nn.Sequential(conv(stem, first, 3, 2), nn.ReLU(), Residual(first))
+        self.stage2 = nn.Sequential(conv(first, second, 3, 2), nn.ReLU(), Residual(second))
+        self.mix2 = TemporalMix(second)
+        self.stage3 = nn.Sequential(conv(second, third, 3, 2), nn.ReLU(), Residual(third))
+        self.mix3 = TemporalMix(third)
+        self.out = nn.Conv2d(third, config.channels, 1)
         side, context = config.input_px // 16, STEM_FRAMES // 2 + 2
         if (config.grid, config.visual_context) != (side, context):
             raise ValueError(f"this encoder has a {side}x{side} grid and {context} frames context")
@@ -112,26 +113,29 @@ class SoundEncoder(nn.Module):
                 nn.ReLU(),
             )
 
+        first, second, third, fourth, last = WIDTHS[config.size].sound
         self.layers = nn.Sequential(
-            layer(1, 32, (5, 3), (2, 1)),
-            layer(32, 64, (3, 3), (2, 1)),
-            layer(64, 96, (3, 3), (2, 2)),
-            layer(96, 128, (3, 3), (2, 1)),
+            layer(1, first, (5, 3), (2, 1)),
+            layer(first, second, (3, 3), (2, 1)),
+            layer(second, third, (3, 3), (2, 2)),
+            layer(third, fourth, (3, 3), (2, 1)),
         )
         left_bands = -(-config.mel_bands // 16)
         self.squeeze = nn.Sequential(
-            nn.Conv2d(128, 192, (left_bands, 3), (1, 2), bias=False), nn.BatchNorm2d(192), nn.ReLU()
+            nn.Conv2d(fourth, last, (left_bands, 3), (1, 2), bias=False),
+            nn.BatchNorm2d(last),
+            nn.ReLU(),
         )
-        self.mix1 = TemporalMix(192)
-        self.mix2 = TemporalMix(192)
-        self.out = nn.Conv2d(192, config.channels, 1)
+        self.mix1 = TemporalMix(last)
+        self.mix2 = TemporalMix(last)
+        self.out = nn.Conv2d(last, config.channels, 1)
         if config.sound_context != (13, 14):
             raise ValueError("this encoder has a sound context of 13 and 14 steps")
 
     def forward(self, mel: Tensor) -> Tensor:
         clips = mel.shape[0]
-        x = self.squeeze(self.layers(mel.transpose(1, 2).unsqueeze(1)))  # (N, 192, 1, T + 4)
-        x = x.transpose(1, 3).transpose(2, 3).reshape(-1, 192, 1, 1)
+        x = self.squeeze(self.layers(mel.transpose(1, 2).unsqueeze(1)))  # (N, W, 1, T + 4)
+        x = x.transpose(1, 3).transpose(2, 3).reshape(-1, x.shape[1], 1, 1)
         x = self.mix2(self.mix1(x, clips), clips)
         features = self.out(x).float().view(clips, -1, self.config.channels)
         return F.normalize(features, dim=2, eps=1e-4)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avsync_cli.errors import UsageError
-from avsync_cli.model.config import Attention
+from avsync_cli.model.config import WIDTHS, Attention, Size
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class TrainOptions:
         cache: folder for decoded crops and sound.
         out: folder of the run: checkpoints, log, and the model when done.
         attention: the variant to train.
+        size: how wide the encoders are, see `model.config.WIDTHS`.
         steps: optimiser steps; a step is one batch on every process.
         batch: windows a batch, over all processes.
         learning_rate: peak of AdamW's rate.
@@ -53,6 +54,7 @@ class TrainOptions:
     cache: Path
     out: Path
     attention: Attention = "spatio-temporal"
+    size: Size = "base"
     steps: int = 4000
     batch: int = 24
     learning_rate: float = 1e-3
@@ -94,6 +96,8 @@ class TrainOptions:
             raise UsageError("--cooldown and --val-share are shares between 0 and 1")
         if not 0.0 <= self.ema < 1.0:
             raise UsageError("--ema must lie between 0 and 1")
+        if self.size not in WIDTHS:
+            raise UsageError(f"--size {self.size} is unknown", f"use {' or '.join(WIDTHS)}")
         if self.precision not in ("bf16", "fp32"):
             raise UsageError(f"--precision {self.precision} is unknown", "use bf16 or fp32")
         if not 0.0 <= self.pieces <= 1.0:

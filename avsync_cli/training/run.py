@@ -38,7 +38,15 @@ MAX_GRADIENT = 2.0
 SHAPES_OF_THE_HEAD = {"attention": "none", "product": True, "similarity_skip": True}
 """Parts of a model's configuration that its encoders do not depend on."""
 
-RESUME_MUST_MATCH = ("attention", "batch", "seed", "similarity_skip", "product", "windows")
+RESUME_MUST_MATCH = (
+    "attention",
+    "size",
+    "batch",
+    "seed",
+    "similarity_skip",
+    "product",
+    "windows",
+)
 """Options that shape a run; a resumed one must have the same. Steps may be added or taken away: the
 learning rate then follows the new plan from there on."""
 
@@ -109,7 +117,8 @@ class Run:
                 f"--batch {options.batch} cannot be shared by {distributed.world()} processes"
             )
         torch.manual_seed(options.seed)
-        self.config = ModelConfig(
+        self.config = ModelConfig.of(
+            options.size,
             attention=options.attention,
             product=options.product,
             similarity_skip=options.similarity_skip,
@@ -198,7 +207,7 @@ class Run:
         now = {name: getattr(self.options, name) for name in RESUME_MUST_MATCH}
         now["encoders"] = self.encoders
         # Options that are younger than a checkpoint had their defaults when it was written.
-        usual = {"encoders": "", "windows": TrainOptions.windows}
+        usual = {"encoders": "", "windows": TrainOptions.windows, "size": TrainOptions.size}
         for name, value in now.items():
             if then.get(name, usual.get(name)) != value:
                 raise UsageError(
