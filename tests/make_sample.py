@@ -3,7 +3,7 @@
     python tests/make_sample.py                         # docs/sample/talker.mp4, sound 120 ms late
     python tests/make_sample.py --lag-ms -80 --out early.mp4 --kind impact --seed 5
 
-Picture and sound come from one set of curves (see `avsync_cli.training.synthetic_voice`), so the
+Picture and sound come from one set of curves (see `avsync_cli.corpus.synthetic_voice`), so the
 lag of the finished clip is the one asked for. Nothing recorded is used. The same seed gives the
 same picture and sound; the bytes of the file depend on the ffmpeg that encodes them.
 """
@@ -19,9 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avsync_cli.media.ffmpeg import find_ffmpeg
-from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avsync_cli.training.synthetic_face import (
+from avsync_cli.corpus.synthetic_face import (
     MouthLooks,
     ease,
     jaw_drop,
@@ -29,8 +27,10 @@ from avsync_cli.training.synthetic_face import (
     paint_mouth,
     value_noise,
 )
-from avsync_cli.training.synthetic_impacts import draw_impact_scene
-from avsync_cli.training.synthetic_voice import CONTROL_HZ, Voice, smooth_noise, speak
+from avsync_cli.corpus.synthetic_impacts import draw_impact_scene
+from avsync_cli.corpus.synthetic_voice import CONTROL_HZ, Voice, smooth_noise, speak
+from avsync_cli.media.ffmpeg import find_ffmpeg
+from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 F32 = np.float32
 WIDTH, HEIGHT = 640, 360

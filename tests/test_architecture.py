@@ -18,7 +18,9 @@ LAYERS = [
     {"config", "interrupt"},
     {"media"},
     {"model", "regions"},
-    {"report", "inference", "training", "evaluation"},
+    {"report", "inference", "corpus"},
+    {"evaluation"},
+    {"training"},
     {"api"},
     {"batch"},
     {"cli"},
@@ -31,17 +33,19 @@ SIDEWAYS = {
     ("report", "inference.evidence"),
     ("report", "evaluation.protocol"),
     ("report", "evaluation.records"),
-    # Training and evaluation judge with the very code that users run.
-    ("training", "inference"),
-    ("evaluation", "inference"),
-    # Validation during training uses evaluation's figures; evaluation reads training's manifests.
-    ("training", "evaluation"),
-    ("evaluation", "training"),
 }
 
 TORCH_FILES = {
     f"model/{name}.py"
-    for name in ("encoders", "joint", "attention", "core", "checkpoint", "export")
+    for name in (
+        "encoders",
+        "joint",
+        "attention",
+        "core",
+        "checkpoint",
+        "export",
+        "torch_engine",
+    )
 }
 TORCH_ROOMS = ("training/", "evaluation/")
 
@@ -102,6 +106,8 @@ def test_the_rule_would_notice() -> None:
     assert not _allowed("regions", "model.core")
     assert not _allowed("report", "inference.pipeline.analyse")
     assert not _allowed("inference", "cli.app")
+    assert not _allowed("inference", "corpus.cache")
+    assert not _allowed("evaluation", "training.loop")
     assert _allowed("cli", "inference.pipeline.analyse")
 
 

@@ -96,8 +96,8 @@ def _samples(data: Path, cache: Path | None) -> list[Sample]:
     import numpy as np
 
     from avsync_cli.cli.evaluate import user_cache
-    from avsync_cli.training.cache import build_cache
-    from avsync_cli.training.manifest import load_manifest
+    from avsync_cli.corpus.cache import build_cache
+    from avsync_cli.corpus.manifest import load_manifest
 
     clips = [c for c in load_manifest(data) if c.split != "test" and c.kind in ("", "talking")]
     some = clips[:: max(1, len(clips) // _SAMPLE_CLIPS)][:_SAMPLE_CLIPS]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.evaluation.calibrate import LENGTHS_S, MAX_LAG_MS, clip_pieces, move_sound
 from avsync_cli.evaluation.metrics import (
     bootstrap_interval,
@@ -22,6 +23,7 @@ from avsync_cli.evaluation.metrics import (
     reliability,
     risk_coverage,
 )
+from avsync_cli.evaluation.own_offset import own_offset
 from avsync_cli.evaluation.records import Certainty, ConfidenceRow, Origin, Stretch
 from avsync_cli.evaluation.sweep import RuleOf, clip_generator, origin_of
 from avsync_cli.evaluation.tables import (
@@ -40,8 +42,6 @@ from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
 from avsync_cli.inference.posterior import Constants
 from avsync_cli.inference.verdict import decide_verdict
 from avsync_cli.timebase import FPS, HOP_MS, SAMPLES_PER_FRAME
-from avsync_cli.training.cache import CachedClip
-from avsync_cli.training.realign import own_offset
 
 
 def stretches(

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from avsync_cli.corpus.cache import CachedClip, build_cache
+from avsync_cli.corpus.manifest import Clip, load_manifest
 from avsync_cli.errors import DataError, UsageError
 from avsync_cli.evaluation import certainty, shifts, sweep, tables
 from avsync_cli.evaluation.records import (
@@ -39,8 +41,6 @@ from avsync_cli.evaluation.scorers import Scorer, load_scorer
 from avsync_cli.evaluation.showcase import showcase
 from avsync_cli.inference.engine import load_engine
 from avsync_cli.timebase import BLOCK_FRAMES
-from avsync_cli.training.cache import CachedClip, build_cache
-from avsync_cli.training.manifest import Clip, load_manifest
 
 __all__ = [
     "CONTEXTS",

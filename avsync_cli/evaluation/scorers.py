@@ -196,7 +196,7 @@ def load_scorer(name: str) -> Scorer:
     folder = Path(name)
     about = _described(folder)
     if about.get("kind") == SYNCNET_KIND:
-        from avsync_cli.training.baseline_syncnet import SyncNetScorer
+        from avsync_cli.evaluation.syncnet import SyncNetScorer
 
         return SyncNetScorer(folder)
     if about and "files" not in about and (folder / "weights.safetensors").is_file():
@@ -222,6 +222,7 @@ def _family(about: dict[str, object]) -> str:
         return ""
     plain = not (training.get("product") or training.get("similarity_skip"))
     words = [f"{training.get('attention')}", f"{training.get('step')} steps"]
+    words += [str(training["size"])] if training.get("size", "base") != "base" else []
     words += ["as in the paper"] if plain else []
     words += [f"encoders {training['encoders'][:6]}"] if training.get("encoders") else []
     return ", ".join(words)
@@ -230,7 +231,7 @@ def _family(about: dict[str, object]) -> str:
 def _checkpoint(folder: Path) -> Engine:
     """A checkpoint that has not been exported yet, on torch."""
     from avsync_cli.model.checkpoint import load_model
-    from avsync_cli.training.engine import TorchEngine
+    from avsync_cli.model.torch_engine import TorchEngine
 
     model, about = load_model(folder)
     engine = TorchEngine(model)

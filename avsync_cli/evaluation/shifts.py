@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from avsync_cli.corpus.cache import CachedClip
+from avsync_cli.corpus.manifest import Clip
 from avsync_cli.errors import AvsyncError
 from avsync_cli.evaluation.calibrate import clip_pieces, move_sound
 from avsync_cli.evaluation.memory import RememberingEngine
@@ -32,8 +34,6 @@ from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
 from avsync_cli.inference.verdict import decide_verdict
 from avsync_cli.timebase import FPS, FRAME_MS, HOPS_PER_FRAME
-from avsync_cli.training.cache import CachedClip
-from avsync_cli.training.manifest import Clip
 
 MIN_CLIP_S = 4.0
 """Shorter clips hold too little speech for a shift of 600 ms to be a fair question."""

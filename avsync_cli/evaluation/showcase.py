@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.evaluation.motion import log_energy
 from avsync_cli.evaluation.records import AttentionTrace, CellMaps, Showcase
 from avsync_cli.evaluation.scorers import Track
@@ -17,7 +18,6 @@ from avsync_cli.evaluation.sweep import open_tracks
 from avsync_cli.evaluation.windows import TrackFeatures, encode_clip_sound, slid_sound
 from avsync_cli.inference.engine import Engine
 from avsync_cli.timebase import BLOCK_FRAMES, FPS
-from avsync_cli.training.cache import CachedClip
 
 STRIDE_FRAMES = 5
 """Frames from one block to the next: 0.2 s."""
@@ -81,7 +81,7 @@ def attention_trace(engine: Engine, track: Track, name: str) -> AttentionTrace:
 
 def rendered_maps(engine: Engine, seed: int) -> list[CellMaps]:
     """Cell maps of two rendered talkers and one rendered impact scene."""
-    from avsync_cli.training.synthetic import impact_clip, talker_clip
+    from avsync_cli.corpus.synthetic import impact_clip, talker_clip
 
     found = []
     scenes = (("talker 1", talker_clip), ("talker 2", talker_clip), ("impacts", impact_clip))

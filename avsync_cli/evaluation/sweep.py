@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.evaluation.records import REACH_FRAMES, Origin, Rule, WindowRecord
 from avsync_cli.evaluation.scorers import OpenTrack, Scorer, Track
 from avsync_cli.evaluation.windows import placed_starts
 from avsync_cli.timebase import BLOCK_FRAMES, SAMPLES_PER_FRAME
-from avsync_cli.training.cache import CachedClip, CachedTrack
 
 REST_FRAMES = 2 * BLOCK_FRAMES
 """Least that must be left of a clip beside a window to say what the clip's own zero is."""

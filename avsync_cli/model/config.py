@@ -36,7 +36,7 @@ WIDTHS: dict[Size, Widths] = {
     "base": Widths((24, 48, 96, 160), (32, 64, 96, 128, 192), 128),
     "large": Widths((32, 64, 128, 224), (32, 64, 96, 160, 224), 192),
 }
-"""What a size means. "large" has 1.8 times the weights and costs 1.6 times the arithmetic."""
+"""What a size means. "large" has 1.6 times the weights and costs 1.8 times the arithmetic."""
 
 CROP_PX = 96
 """Side of a stored region crop in pixels: the model's input with room to move it about."""

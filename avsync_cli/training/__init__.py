@@ -1,1 +1,1 @@
-"""Learning: manifests, the cache of crops, augmentation, losses and the loop."""
+"""Learning: batches, augmentation, losses and the loop."""

@@ -14,9 +14,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.errors import DataError, UsageError
 from avsync_cli.evaluation.scorers import SYNCNET_KIND
 from avsync_cli.evaluation.sweep import sweep
+from avsync_cli.evaluation.syncnet import (
+    SYNCNET_CONFIG,
+    WINDOW_FRAMES,
+    WINDOW_HOPS,
+    SyncNetScorer,
+    SyncNetShape,
+    matching_loss,
+)
 from avsync_cli.model.checkpoint import (
     FORMAT,
     load_tensors,
@@ -29,15 +38,6 @@ from avsync_cli.model.checkpoint import (
 )
 from avsync_cli.timebase import HOPS_PER_FRAME
 from avsync_cli.training.augment import augment_crops
-from avsync_cli.training.baseline_syncnet import (
-    SYNCNET_CONFIG,
-    WINDOW_FRAMES,
-    WINDOW_HOPS,
-    SyncNetScorer,
-    SyncNetShape,
-    matching_loss,
-)
-from avsync_cli.training.cache import CachedClip
 from avsync_cli.training.dataset import WindowDataset, WindowSpec
 from avsync_cli.training.loop import Progress, prepare
 from avsync_cli.training.options import TrainOptions

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.features import WINDOW_SAMPLES, log_mel
 from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME, SAMPLES_PER_FRAME
 from avsync_cli.training.augment import SoundAugment, augment_mel
-from avsync_cli.training.cache import CachedClip, CachedTrack
 
 KIND_WEIGHTS = {"talking": 1.0, "impact": 0.6, "instrument": 0.15, "other": 0.1}
 """How often a kind is drawn beside speech: what a kind can teach, not how much of it there is."""

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
 
+from avsync_cli.corpus.cache import CachedClip, build_cache
+from avsync_cli.corpus.manifest import Clip, hold_out, load_manifest
 from avsync_cli.errors import DataError
 from avsync_cli.model.checkpoint import read_json, replace_folder
+from avsync_cli.model.torch_engine import TorchEngine
 from avsync_cli.training import distributed
 from avsync_cli.training.bank import FeatureBank, fill_bank
-from avsync_cli.training.cache import CachedClip, build_cache
 from avsync_cli.training.dataset import WindowDataset, WindowSpec
-from avsync_cli.training.engine import TorchEngine
-from avsync_cli.training.manifest import Clip, hold_out, load_manifest
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.realign import realign
 from avsync_cli.training.run import Run
@@ -69,7 +69,7 @@ def prepare(
     if not train:
         raise DataError(f"none of the clips of {options.data} can be used", "see the warnings")
     if options.synthetic:
-        from avsync_cli.training.rendered import rendered_clips
+        from avsync_cli.corpus.rendered import rendered_clips
 
         seed = BANK_SEED if options.encoders else options.seed
         train += rendered_clips(options.synthetic, seed, options.cache)

@@ -153,6 +153,11 @@ class Run:
         if folder is None:
             return ""
         trained, _ = load_model(folder)
+        if trained.config.size != self.config.size:
+            raise UsageError(
+                f"{folder} has encoders of size {trained.config.size}, not {self.config.size}",
+                f"add --size {trained.config.size}",
+            )
         sizes = [{**m.config.to_json(), **SHAPES_OF_THE_HEAD} for m in (trained, self.model)]
         if sizes[0] != sizes[1]:
             raise UsageError(f"{folder} has encoders of another shape", "train it anew")

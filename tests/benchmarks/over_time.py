@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avsync_cli.training.manifest import Clip
+from avsync_cli.corpus.manifest import Clip
 from tests.benchmarks.bench import STRICT, Bench, head, ms, note, row, spread, stretches
 from tests.benchmarks.films import (
     Film,

@@ -27,7 +27,7 @@ FLAGS = {
         "-v", "--no-color", "--threads", "--config",
     },
     "train": {
-        "--out", "-o", "--cache", "--attention", "--steps", "--batch", "--learning-rate",
+        "--out", "-o", "--cache", "--attention", "--size", "--steps", "--batch", "--learning-rate",
         "--warmup", "--synthetic", "--val-share", "--val-every", "--seed", "--workers",
         "--checkpoint-minutes", "--device", "--precision", "--tensorboard", "--baseline",
         "--encoders", "--windows", "--realign-at", "--pieces",

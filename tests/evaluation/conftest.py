@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avsync_cli.corpus.cache import CachedClip, CachedTrack
+from avsync_cli.corpus.manifest import Clip
 from avsync_cli.evaluation.records import Origin, Rule, WindowRecord
 from avsync_cli.inference.engine import OnnxEngine
-from avsync_cli.training.cache import CachedClip, CachedTrack
-from avsync_cli.training.manifest import Clip
 from tests.inference.toy_model import build_toy_model, flash_clip
 
 MakeClip = Callable[..., CachedClip]

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avsync_cli.corpus.cache import CachedClip, CachedTrack
+from avsync_cli.corpus.manifest import Clip
 from avsync_cli.errors import DataError
 from avsync_cli.evaluation.calibrate import (
     clip_pieces,
@@ -30,8 +32,6 @@ from avsync_cli.inference.engine import OnnxEngine
 from avsync_cli.inference.evidence import Evidence, MediaSummary, WindowResult
 from avsync_cli.inference.posterior import Constants
 from avsync_cli.timebase import SAMPLES_PER_FRAME
-from avsync_cli.training.cache import CachedClip, CachedTrack
-from avsync_cli.training.manifest import Clip
 from tests.inference.toy_model import build_toy_model, flash_clip
 
 REACH = 15

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.errors import ModelError, UsageError
 from avsync_cli.evaluation.motion import MotionScorer, correlations, log_energy, motion_energy
 from avsync_cli.evaluation.protocol import EvalOptions
@@ -14,7 +15,6 @@ from avsync_cli.evaluation.scorers import ModelScorer, Track, load_scorer
 from avsync_cli.evaluation.sweep import main_tracks, other_positions, own_zero, sweep
 from avsync_cli.inference.engine import OnnxEngine
 from avsync_cli.timebase import SAMPLES_PER_FRAME
-from avsync_cli.training.cache import CachedClip, CachedTrack
 from tests.evaluation.conftest import MakeClip
 from tests.inference.toy_model import flash_clip, flash_pattern
 

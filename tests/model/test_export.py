@@ -22,13 +22,13 @@ from avsync_cli.model.config import ModelConfig  # noqa: E402
 from avsync_cli.model.core import SyncModel  # noqa: E402
 from avsync_cli.model.export import export  # noqa: E402
 from avsync_cli.model.features import log_mel  # noqa: E402
-from avsync_cli.training.engine import TorchEngine  # noqa: E402
+from avsync_cli.model.torch_engine import TorchEngine  # noqa: E402
 
 
-def trained_folder(tmp_path: Path, attention: str) -> Path:
+def trained_folder(tmp_path: Path, attention: str, size: str = "base") -> Path:
     """A folder as training leaves it, with random weights and lively statistics."""
     torch.manual_seed(1)
-    model = SyncModel(ModelConfig(attention=attention))  # type: ignore[arg-type]
+    model = SyncModel(ModelConfig.of(size, attention=attention))  # type: ignore[arg-type]
     torch.nn.init.normal_(model.confidence.out.weight)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -42,9 +42,17 @@ def trained_folder(tmp_path: Path, attention: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("attention", ["none", "temporal", "spatio-temporal"])
-def test_onnx_equals_torch(tmp_path: Path, attention: str) -> None:
-    folder = trained_folder(tmp_path, attention)
+@pytest.mark.parametrize(
+    ("attention", "size"),
+    [
+        ("none", "base"),
+        ("temporal", "base"),
+        ("spatio-temporal", "base"),
+        ("spatio-temporal", "large"),
+    ],
+)
+def test_onnx_equals_torch(tmp_path: Path, attention: str, size: str) -> None:
+    folder = trained_folder(tmp_path, attention, size)
     bundle = export(folder, tmp_path / "bundle")
     onnx, reference = load_engine(bundle, threads=1), TorchEngine(load_model(folder)[0])
     rng = np.random.default_rng(0)
@@ -90,11 +98,25 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"channels": "many"}, {"attention": "all"}, {"grid": 0}, {"extra": 1}, {"product": 1}],
+    [
+        {"channels": "many"},
+        {"attention": "all"},
+        {"size": "huge"},
+        {"size": ["large"]},
+        {"grid": 0},
+        {"extra": 1},
+        {"product": 1},
+    ],
 )
 def test_a_foreign_configuration_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ModelError):
         ModelConfig.from_json(ModelConfig().to_json() | change)
+
+
+def test_a_model_older_than_the_sizes_is_of_the_first() -> None:
+    values = ModelConfig().to_json()
+    del values["size"]
+    assert ModelConfig.from_json(values) == ModelConfig.of("base")
 
 
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from avsync_cli.training.cache import CachedClip
-from avsync_cli.training.rendered import rendered_clips
+from avsync_cli.corpus.cache import CachedClip
+from avsync_cli.corpus.rendered import rendered_clips
 
 
 @pytest.fixture(scope="session")

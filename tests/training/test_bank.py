@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.errors import UsageError
 from avsync_cli.model.checkpoint import load_model, save_tensors
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
 from avsync_cli.training import loop
 from avsync_cli.training.bank import ENCODERS, FeatureBank, digest, fill_bank
-from avsync_cli.training.cache import CachedClip
 from avsync_cli.training.dataset import WindowDataset, WindowSpec
 from avsync_cli.training.options import TrainOptions
+from avsync_cli.training.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +144,9 @@ def test_a_head_is_not_resumed_on_other_encoders(
     loop.train(options(tmp_path, encoders, steps=1))
     with pytest.raises(UsageError, match="encoders"):
         loop.train(dataclasses.replace(options(tmp_path, encoders, steps=2), encoders=None))
+
+
+def test_encoders_of_another_size_are_named(tmp_path: Path, encoders: Path) -> None:
+    with pytest.raises(UsageError, match="size base, not large") as caught:
+        Run(options(tmp_path, encoders, size="large"))
+    assert "--size base" in str(caught.value.hint)

@@ -12,17 +12,17 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
+from avsync_cli.corpus.cache import CachedClip, CachedTrack  # noqa: E402
+from avsync_cli.corpus.manifest import Clip  # noqa: E402
 from avsync_cli.errors import ModelError, UsageError  # noqa: E402
 from avsync_cli.evaluation.scorers import Track, load_scorer  # noqa: E402
-from avsync_cli.training import baseline_loop  # noqa: E402
-from avsync_cli.training.baseline_loop import BaselineRun, draw_places  # noqa: E402
-from avsync_cli.training.baseline_syncnet import (  # noqa: E402
+from avsync_cli.evaluation.syncnet import (  # noqa: E402
     SyncNetScorer,
     SyncNetShape,
     matching_loss,
 )
-from avsync_cli.training.cache import CachedClip, CachedTrack  # noqa: E402
-from avsync_cli.training.manifest import Clip  # noqa: E402
+from avsync_cli.training import baseline_loop  # noqa: E402
+from avsync_cli.training.baseline_loop import BaselineRun, draw_places  # noqa: E402
 from avsync_cli.training.options import TrainOptions  # noqa: E402
 from tests.inference.toy_model import flash_clip  # noqa: E402
 

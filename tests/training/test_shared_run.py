@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.model.checkpoint import load_tensors
-from avsync_cli.training.cache import CachedClip
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from avsync_cli.training import loop
-from avsync_cli.training.cache import _open_entry
-from avsync_cli.training.manifest import Clip
+from avsync_cli.corpus.cache import _open_entry
+from avsync_cli.corpus.manifest import Clip
 from avsync_cli.training.options import TrainOptions
 
 steps, out, *folders = sys.argv[1:]

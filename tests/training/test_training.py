@@ -11,18 +11,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from avsync_cli.corpus.cache import CachedClip  # noqa: E402
+from avsync_cli.corpus.rendered import CLIP_FRAMES  # noqa: E402
 from avsync_cli.errors import DataError, UsageError  # noqa: E402
 from avsync_cli.evaluation.windows import TrackFeatures  # noqa: E402
 from avsync_cli.model.checkpoint import load_model  # noqa: E402
 from avsync_cli.model.config import ModelConfig  # noqa: E402
 from avsync_cli.model.core import SyncModel  # noqa: E402
 from avsync_cli.model.features import centre_crop, log_mel  # noqa: E402
+from avsync_cli.model.torch_engine import TorchEngine  # noqa: E402
 from avsync_cli.timebase import HOP_SAMPLES, SAMPLES_PER_FRAME  # noqa: E402
 from avsync_cli.training import loop  # noqa: E402
 from avsync_cli.training.augment import augment_crops  # noqa: E402
-from avsync_cli.training.cache import CachedClip  # noqa: E402
 from avsync_cli.training.dataset import WindowDataset, WindowSpec  # noqa: E402
-from avsync_cli.training.engine import TorchEngine  # noqa: E402
 from avsync_cli.training.losses import (  # noqa: E402
     contrastive,
     diagonals,
@@ -32,7 +33,6 @@ from avsync_cli.training.losses import (  # noqa: E402
     pooled,
 )
 from avsync_cli.training.options import TrainOptions  # noqa: E402
-from avsync_cli.training.rendered import CLIP_FRAMES  # noqa: E402
 
 WINDOW = WindowSpec()
 
@@ -232,6 +232,8 @@ def test_a_run_with_other_options_is_not_resumed(
     loop.train(options(tmp_path, steps=1))
     with pytest.raises(UsageError, match="attention"):
         loop.train(options(tmp_path, steps=2, attention="none"))
+    with pytest.raises(UsageError, match="size"):
+        loop.train(options(tmp_path, steps=2, size="large"))
 
 
 def test_training_learns_what_it_is_shown(
@@ -251,7 +253,8 @@ def test_no_usable_data_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"batch": 1}, {"cooldown": 2.0}, {"device": "tpu"}]
+    "wrong",
+    [{"steps": 0}, {"batch": 1}, {"cooldown": 2.0}, {"device": "tpu"}, {"size": "huge"}],
 )
 def test_options_that_cannot_be_meant(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avsync_cli.timebase import SAMPLE_RATE_HZ
-from avsync_cli.training.synthetic_phones import (
+from avsync_cli.corpus.synthetic_phones import (
     CODA_ODDS,
     CODAS,
     INDEX,
@@ -29,6 +28,7 @@ from avsync_cli.training.synthetic_phones import (
     VOWEL_ODDS,
     VOWELS,
 )
+from avsync_cli.timebase import SAMPLE_RATE_HZ
 
 CONTROL_HZ = 1000
 """Control curves a second: one point a millisecond, well below the 10 ms offset resolution."""

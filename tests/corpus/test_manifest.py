@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from avsync_cli.corpus.manifest import Clip, hold_out, load_manifest
 from avsync_cli.errors import DataError
-from avsync_cli.training.manifest import Clip, hold_out, load_manifest
 
 
 def test_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from avsync_cli.corpus.shards import expand, is_shards, samples
 from avsync_cli.errors import DataError
-from avsync_cli.training.shards import expand, is_shards, samples
 
 MEDIA_SUFFIXES = frozenset(
     ".mp4 .mov .m4v .mkv .webm .avi .ts .m2ts .mts .mpg .mpeg .flv .ogv .3gp .wmv .mxf".split()

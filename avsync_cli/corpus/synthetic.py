@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from avsync_cli.corpus.synthetic_face import Pose, draw_looks, draw_texture, render_crops
+from avsync_cli.corpus.synthetic_impacts import draw_impact_scene
+from avsync_cli.corpus.synthetic_voice import draw_voice, smooth_noise, speak
 from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avsync_cli.training.synthetic_face import Pose, draw_looks, draw_texture, render_crops
-from avsync_cli.training.synthetic_impacts import draw_impact_scene
-from avsync_cli.training.synthetic_voice import draw_voice, smooth_noise, speak
 
 F32 = np.float32
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from avsync_cli.corpus.cache import CachedClip, CachedTrack
+from avsync_cli.corpus.manifest import Clip
 from avsync_cli.timebase import FPS
-from avsync_cli.training.cache import CachedClip, CachedTrack
-from avsync_cli.training.manifest import Clip
 
 CLIP_FRAMES = 6 * FPS
 """Long enough for several phrases and pauses."""
@@ -30,7 +30,7 @@ def rendered_clips(count: int, seed: int, cache_dir: Path) -> list[CachedClip]:
 
 
 def _one(number: int, seed: int, cache_dir: Path) -> CachedClip:
-    from avsync_cli.training.synthetic import impact_clip, talker_clip
+    from avsync_cli.corpus.synthetic import impact_clip, talker_clip
 
     talks = number % 5 < TALKERS_IN_FIVE
     name = f"rendered|{RENDER_FORMAT}|{seed}|{number}|{CLIP_FRAMES}"

@@ -10,9 +10,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from avsync_cli.corpus.synthetic_voice import Speech, speak
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ
-from avsync_cli.training.synthetic_voice import Speech, speak
 
 ROOT = Path(__file__).parents[2]
 CLIP = ROOT / "docs" / "sample" / "talker.mp4"

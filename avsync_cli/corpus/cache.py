@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
+from avsync_cli.corpus.manifest import Clip
+from avsync_cli.corpus.shards import media_file
 from avsync_cli.errors import AvsyncError, DataError
 from avsync_cli.timebase import HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
-from avsync_cli.training.manifest import Clip
-from avsync_cli.training.shards import media_file
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avsync_cli.corpus.cache import cache_clip
+from avsync_cli.corpus.manifest import Clip, load_manifest
+from avsync_cli.corpus.shards import expand, media_file
 from avsync_cli.errors import DataError
-from avsync_cli.training.cache import cache_clip
-from avsync_cli.training.manifest import Clip, load_manifest
-from avsync_cli.training.shards import expand, media_file
 
 SAMPLE = Path(__file__).parents[2] / "docs" / "sample" / "talker.mp4"
 
@@ -97,7 +97,7 @@ def test_a_shards_clip_is_cached_as_the_file_is(tmp_path: Path) -> None:
 
 
 def test_a_known_lag_is_undone(tmp_path: Path) -> None:
-    from avsync_cli.training.cache import CachedClip, CachedTrack
+    from avsync_cli.corpus.cache import CachedClip, CachedTrack
 
     np.save(tmp_path / "sound.npy", np.arange(16000, dtype=np.int16))
     track = (CachedTrack("face", 0, 0, 25, 0.5),)

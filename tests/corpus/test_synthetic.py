@@ -7,16 +7,16 @@ import functools
 import numpy as np
 import pytest
 
-from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avsync_cli.training.synthetic import impact_clip, mix_sound, talker_clip
-from avsync_cli.training.synthetic_impacts import (
+from avsync_cli.corpus.synthetic import impact_clip, mix_sound, talker_clip
+from avsync_cli.corpus.synthetic_impacts import (
     Contacts,
     draw_contacts,
     draw_impact_scene,
     gap_at,
     impact_sound,
 )
-from avsync_cli.training.synthetic_voice import draw_voice, speak
+from avsync_cli.corpus.synthetic_voice import draw_voice, speak
+from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 MAKERS = pytest.mark.parametrize("make", [talker_clip, impact_clip])
 
