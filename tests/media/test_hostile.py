@@ -297,9 +297,11 @@ def test_one_that_is_killed_midway_is_no_end_of_the_film(
 
 
 def test_killed_by_somebody_else(clips: Clips) -> None:
-    path = clips.make("to-kill.mkv", seconds=30)
+    # 120 s of sound are 7.7 MB: more than queue and pipe hold, so that ffmpeg cannot have ended.
+    path = clips.make("to-kill.mkv", seconds=120)
     with Timeline(path, chunk_frames=10) as timeline:
         next(timeline)
+        time.sleep(1.0)  # as long as a busy machine may take to come to the next line
         os.kill(timeline._sound._stream.pid, signal.SIGKILL)
         with pytest.raises(DecodeError, match="ffmpeg was killed"):
             list(timeline)
