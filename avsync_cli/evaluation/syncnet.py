@@ -196,6 +196,7 @@ def _run(model: SyncNetShape, tower: object, windows: np.ndarray) -> np.ndarray:
     assert callable(tower)
     parts = []
     for low in range(0, len(windows), _AT_A_TIME):
-        part = np.ascontiguousarray(windows[low : low + _AT_A_TIME], np.float32)
+        # A copy: windows are views of one array, read-only, which torch does not take.
+        part = np.array(windows[low : low + _AT_A_TIME], np.float32)
         parts.append(tower(torch.from_numpy(part).to(device)).cpu().numpy())
     return np.concatenate(parts) if parts else np.zeros((0, 256), np.float32)
