@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +20,6 @@ from tests.inference.toy_model import build_toy_model, flash_pattern
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 SECONDS = 8
-
-
-@pytest.fixture(autouse=True)
-def _ctrl_c_is_heard() -> Iterator[None]:
-    """Programs we start hear Ctrl-C, even where the tests run behind a shell's `&`, which has them
-    ignore it and hand that on."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
