@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from avsync_cli._version import __version__
 
 if TYPE_CHECKING:
-    from avsync_cli.api import load_model
     from avsync_cli.config import Command
     from avsync_cli.errors import AvsyncError
-    from avsync_cli.inference.engine import Engine
-    from avsync_cli.inference.evidence import FileReport, Tolerance
+    from avsync_cli.judging import load_model
+    from avsync_cli.model.engine import Engine
+    from avsync_cli.verdict.answer import FileReport, Tolerance
 
 __all__ = [
     "AvsyncError",
@@ -36,9 +36,9 @@ __all__ = [
 
 _LAZY = {
     "AvsyncError": "avsync_cli.errors",
-    "FileReport": "avsync_cli.inference.evidence",
-    "Tolerance": "avsync_cli.inference.evidence",
-    "load_model": "avsync_cli.api",
+    "FileReport": "avsync_cli.verdict.answer",
+    "Tolerance": "avsync_cli.verdict.answer",
+    "load_model": "avsync_cli.judging",
 }
 
 
@@ -84,13 +84,13 @@ def scan(path: str | os.PathLike[str], **options: Any) -> FileReport:
 def _analyse(command: Command, path: str | os.PathLike[str], options: dict[str, Any]) -> FileReport:
     from dataclasses import fields, replace
 
-    from avsync_cli import api
+    from avsync_cli import judging
     from avsync_cli.config import DEFAULTS, Settings, check_range_ms, check_step_ms
 
     options = dict(options)
     engine: Engine | None = options.pop("engine", None)
-    progress: api.ProgressCall | None = options.pop("progress", None)
-    parts = {f.name: options.pop(f.name) for f in fields(api.Excerpt) if f.name in options}
+    progress: judging.ProgressCall | None = options.pop("progress", None)
+    parts = {f.name: options.pop(f.name) for f in fields(judging.Excerpt) if f.name in options}
     known = {f.name for f in fields(Settings)}
     unknown = sorted(set(options) - known)
     if unknown:
@@ -100,5 +100,5 @@ def _analyse(command: Command, path: str | os.PathLike[str], options: dict[str, 
     check_range_ms(settings.range_ms)
     check_step_ms(settings.step_ms)
     if engine is None:
-        engine = api.load_model(settings.model, settings.attention, settings.threads)
-    return api.analyse_file(path, settings, engine, api.Excerpt(**parts), progress)
+        engine = judging.load_model(settings.model, settings.attention, settings.threads)
+    return judging.analyse_file(path, settings, engine, judging.Excerpt(**parts), progress)

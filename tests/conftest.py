@@ -10,17 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avsync_cli.inference.evidence import (
-    BlockResult,
-    Evidence,
-    FileReport,
-    MediaSummary,
-    Region,
-    Segment,
-    Tolerance,
-    Verdict,
-    WindowResult,
-)
+from avsync_cli.inference.evidence import BlockResult, Evidence, MediaSummary, Region, WindowResult
+from avsync_cli.model.engine import OnnxEngine
+from avsync_cli.verdict.answer import FileReport, Segment, Tolerance, Verdict
+from tests.clips import Clips, measure
+from tests.toy_model import build_toy_model
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -52,6 +46,30 @@ def _ctrl_c_is_heard() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """Makes tiny clips with a known truth."""
+    return Clips(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="session")
+def measure_clip() -> Callable[..., object]:
+    """`tests.clips.measure`."""
+    return measure
+
+
+@pytest.fixture(scope="session")
+def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy model, built once a session."""
+    return build_toy_model(tmp_path_factory.mktemp("models") / "toy")
+
+
+@pytest.fixture(scope="session")
+def toy_engine(toy_folder: Path) -> OnnxEngine:
+    """The toy model, loaded."""
+    return OnnxEngine(toy_folder, threads=1)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from avsync_cli.media.decode import TimelineChunk
-from tests.media.conftest import CLIP_S, EVENTS_S, Clips
+from tests.clips import CLIP_S, EVENTS_S, Clips
 from tests.media_kinds import AUDIO, LAYOUTS, VIDEO, encoder
 from tests.media_surgery import (
     cut_by_edit_list,

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import avsync_cli
+from avsync_cli import judging
 from avsync_cli.errors import ModelError, UsageError
 from tests.cli.conftest import render_flashes
-from tests.inference.toy_model import build_toy_model
+from tests.toy_model import build_toy_model
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +66,14 @@ def test_wrong_options(film: Path, toy: Path) -> None:
 def test_a_bundled_variant_is_found_by_attention(
     toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from avsync_cli import api
 
     build_toy_model(tmp_path / "default")
     build_toy_model(tmp_path / "default-none", attention="none")
-    monkeypatch.setattr(api, "models_dir", lambda: tmp_path)
-    assert api.find_variant("default", "spatio-temporal") == tmp_path / "default"
-    assert api.find_variant("default", "none") == tmp_path / "default-none"
+    monkeypatch.setattr(judging, "models_dir", lambda: tmp_path)
+    assert judging.find_variant("default", "spatio-temporal") == tmp_path / "default"
+    assert judging.find_variant("default", "none") == tmp_path / "default-none"
     with pytest.raises(ModelError, match="temporal attention"):
-        api.find_variant("default", "temporal")
+        judging.find_variant("default", "temporal")
 
 
 def test_names_of_the_package() -> None:

@@ -7,16 +7,16 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from avsync_cli.api import Excerpt, ProgressCall, analyse_file, load_model
 from avsync_cli.config import Settings
 from avsync_cli.errors import AvsyncError, MediaError, UsageError
 from avsync_cli.interrupt import raise_again
+from avsync_cli.judging import Excerpt, ProgressCall, analyse_file, load_model
 from avsync_cli.report.machine import Failure
 from avsync_cli.report.words import safe_text
 
 if TYPE_CHECKING:
-    from avsync_cli.inference.engine import Engine
-    from avsync_cli.inference.evidence import FileReport
+    from avsync_cli.model.engine import Engine
+    from avsync_cli.verdict.answer import FileReport
 
 
 @dataclass(frozen=True)

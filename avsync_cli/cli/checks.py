@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from avsync_cli.api import Excerpt
 from avsync_cli.config import (
     Command,
     Settings,
@@ -19,6 +18,7 @@ from avsync_cli.config import (
     tolerance_profile,
 )
 from avsync_cli.errors import UsageError
+from avsync_cli.judging import Excerpt
 
 
 class Typed(Protocol):

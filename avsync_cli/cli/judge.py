@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from avsync_cli.api import Excerpt, load_model
 from avsync_cli.cli.checks import check_place, checked_excerpt, checked_settings, log_to_stderr
 from avsync_cli.cli.inputs import expand_inputs, take_shard
 from avsync_cli.cli.output import OutputClosed, Sink
@@ -17,6 +16,7 @@ from avsync_cli.cli.pictures import Wanted, check_wanted
 from avsync_cli.cli.run import Run
 from avsync_cli.config import Command, Settings, suggestion
 from avsync_cli.errors import UsageError
+from avsync_cli.judging import Excerpt, load_model
 
 Form = Literal["text", "json", "jsonl", "csv"]
 

@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from avsync_cli.api import Excerpt, load_model
 from avsync_cli.cli.checks import check_place, checked_excerpt, checked_settings, log_to_stderr
 from avsync_cli.cli.mending import Mending
 from avsync_cli.cli.output import Sink
 from avsync_cli.config import Settings, parse_duration_ms
 from avsync_cli.errors import UsageError
+from avsync_cli.judging import Excerpt, load_model
 
 PITCHES = ("auto", "keep", "shift")
 
@@ -138,7 +138,7 @@ def parse_offset_ms(text: str) -> float:
 
 
 def _target(flags: FixFlags) -> Path:
-    from avsync_cli.media.carriers import carrier
+    from avsync_cli.fix.containers import carrier
 
     if flags.in_place:
         if flags.output is not None:

@@ -8,9 +8,9 @@ from avsync_cli.cli.output import Sink, say, say_error
 
 if TYPE_CHECKING:
     from avsync_cli.cli.mend import FixJob
-    from avsync_cli.inference.evidence import FileReport
-    from avsync_cli.inference.fixplan import FixPlan
-    from avsync_cli.media.resound import Recipe
+    from avsync_cli.fix.copy import Recipe
+    from avsync_cli.fix.plan import FixPlan
+    from avsync_cli.verdict.answer import FileReport
 
 
 class Teller:
@@ -29,7 +29,7 @@ class Teller:
 
     def nothing_to_do(self, before: FileReport | None) -> None:
         """The file is left as it is."""
-        from avsync_cli.inference.fixplan import GOOD_ENOUGH_MS
+        from avsync_cli.fix.plan import GOOD_ENOUGH_MS
         from avsync_cli.report.words import offset_words, sure_words, tolerance_name
 
         assert before is not None and before.verdict.offset_ms is not None

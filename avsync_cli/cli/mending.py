@@ -11,19 +11,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsync_cli.api import analyse_file
 from avsync_cli.cli.mend_words import Teller
 from avsync_cli.cli.output import Sink
 from avsync_cli.cli.progress import FileProgress
 from avsync_cli.errors import EXIT_IN_SYNC, EXIT_OUT_OF_SYNC, MediaError, UsageError
+from avsync_cli.judging import analyse_file
 
 if TYPE_CHECKING:
     from avsync_cli.cli.mend import FixJob
-    from avsync_cli.inference.engine import Engine
-    from avsync_cli.inference.evidence import FileReport
-    from avsync_cli.inference.fixplan import FixPlan
+    from avsync_cli.fix.copy import Recipe
+    from avsync_cli.fix.plan import FixPlan
     from avsync_cli.media.probe import MediaInfo
-    from avsync_cli.media.resound import Recipe
+    from avsync_cli.model.engine import Engine
+    from avsync_cli.verdict.answer import FileReport
 
 
 class Mending:
@@ -36,7 +36,7 @@ class Mending:
 
     def run(self) -> int:
         """Do it, and say what was done."""
-        from avsync_cli.inference.fixplan import constant_plan, plan_fix
+        from avsync_cli.fix.plan import constant_plan, plan_fix
 
         job = self.job
         stood = _stamp(Path(job.source))
@@ -77,9 +77,9 @@ class Mending:
         )
 
     def _recipes(self, plan: FixPlan) -> tuple[MediaInfo, list[Recipe]]:
+        from avsync_cli.fix.copy import plan_copies
         from avsync_cli.media.decode import pick_audio, pick_video
         from avsync_cli.media.probe import probe
-        from avsync_cli.media.resound import plan_copies
 
         excerpt = self.job.excerpt
         info = probe(self.job.source)
@@ -92,7 +92,7 @@ class Mending:
     def _write(
         self, plan: FixPlan, info: MediaInfo, recipes: list[Recipe], stood: tuple[int, int]
     ) -> int:
-        from avsync_cli.media.resound import temporary_copy, write_copy
+        from avsync_cli.fix.copy import temporary_copy, write_copy
 
         job = self.job
         with temporary_copy(job.target) as partial:
@@ -115,7 +115,7 @@ class Mending:
 
     def _check(self, partial: Path) -> tuple[str, FileReport | None]:
         """Why the copy is in doubt, or "", and the report on it if it could be judged."""
-        from avsync_cli.inference.fixplan import confirms
+        from avsync_cli.fix.plan import confirms
 
         try:
             after = self._judge(partial, "checking")

@@ -10,21 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsync_cli.api import Excerpt
 from avsync_cli.cli.checks import check_folder
 from avsync_cli.cli.output import say, say_error
 from avsync_cli.errors import AvsyncError, MediaError, UsageError
 from avsync_cli.interrupt import on_exit
+from avsync_cli.judging import Excerpt
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from avsync_cli.inference.evidence import FileReport
+    from avsync_cli.drawing.over_time import OverTime
     from avsync_cli.media.probe import MediaInfo
     from avsync_cli.report.html import HtmlReport
     from avsync_cli.report.html_parts import Pictures, Still
     from avsync_cli.report.machine import Failure, Tool
-    from avsync_cli.report.over_time import OverTime
+    from avsync_cli.verdict.answer import FileReport
 
 STILLS = 6
 """Pictures of a file on the page."""
@@ -146,7 +146,7 @@ class PictureWriter:
         return folder / name
 
     def _write_overlay(self, report: FileReport, target: Path) -> None:
-        from avsync_cli.report.overlay import write_overlay
+        from avsync_cli.drawing.overlay import write_overlay
 
         excerpt = self._excerpt
         write_overlay(
@@ -190,7 +190,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def _write_plot(report: FileReport, target: Path) -> None:
-    from avsync_cli.report.curve import FORMATS
+    from avsync_cli.drawing.curve import FORMATS
 
     write_whole(target, FORMATS[target.suffix.lower()](report))
 
@@ -209,9 +209,9 @@ def gather(report: FileReport, excerpt: Excerpt) -> Pictures:
 
     The film is opened again for the last two.
     """
+    from avsync_cli.drawing.over_time import OverTime
     from avsync_cli.media.probe import probe
     from avsync_cli.report.html_parts import Pictures
-    from avsync_cli.report.over_time import OverTime
 
     shown = OverTime(votes=votes(report))
     try:
@@ -231,7 +231,7 @@ def votes(report: FileReport) -> np.ndarray | None:
     window says nothing. None without windows."""
     import numpy as np
 
-    from avsync_cli.inference.posterior import Constants, window_votes
+    from avsync_cli.verdict.posterior import Constants, window_votes
 
     evidence = report.evidence
     if not evidence.windows:
@@ -251,9 +251,9 @@ def _with_loudness(
 ) -> OverTime:
     from dataclasses import replace
 
+    from avsync_cli.drawing.over_time import time_span
     from avsync_cli.media.decode import pick_audio, pick_video
     from avsync_cli.media.stills import loudness
-    from avsync_cli.report.over_time import time_span
 
     video = pick_video(info, excerpt.video_track or 0)
     audio = pick_audio(info, excerpt.audio_track or 0)
@@ -263,9 +263,9 @@ def _with_loudness(
 
 
 def _stills(report: FileReport, excerpt: Excerpt, info: MediaInfo) -> tuple[Still, ...]:
+    from avsync_cli.drawing.attention import strongest
     from avsync_cli.media.decode import pick_video
     from avsync_cli.media.stills import still
-    from avsync_cli.report.attention import strongest
     from avsync_cli.report.html_parts import Still
 
     video = pick_video(info, excerpt.video_track or 0)

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from avsync_cli.batch.journal import Journal
     from avsync_cli.batch.task import Outcome
     from avsync_cli.cli.judge import Job
-    from avsync_cli.inference.engine import Engine
-    from avsync_cli.inference.evidence import FileReport
+    from avsync_cli.model.engine import Engine
     from avsync_cli.report.machine import Failure, Tool
+    from avsync_cli.verdict.answer import FileReport
 
 
 class Run:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import metadata
 
 from avsync_cli._version import __version__
-from avsync_cli.api import describe_model
 from avsync_cli.config import DEFAULTS, models_dir
 from avsync_cli.errors import AvsyncError
+from avsync_cli.judging import describe_model
 
 
 def version_lines() -> list[str]:

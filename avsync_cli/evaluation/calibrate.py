@@ -23,13 +23,14 @@ from avsync_cli.evaluation.match import PRIOR_ODDS, fit_match
 from avsync_cli.evaluation.metrics import calibration_error
 from avsync_cli.evaluation.own_offset import OwnOffset, own_offset
 from avsync_cli.evaluation.windows import clip_curves
-from avsync_cli.inference.engine import Engine, load_engine
-from avsync_cli.inference.evidence import Evidence, Verdict
+from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
-from avsync_cli.inference.posterior import log_odds
-from avsync_cli.inference.verdict import decide_verdict
+from avsync_cli.model.engine import Engine, load_engine
 from avsync_cli.regions.stream import RegionPiece
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
+from avsync_cli.verdict.answer import Verdict
+from avsync_cli.verdict.decision import decide_verdict
+from avsync_cli.verdict.posterior import log_odds
 
 LENGTHS_S = (1.5, 3.0, 6.0, None)
 """Lengths to which clips are cut: certainty must be right for short files as for long ones."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from avsync_cli.evaluation.logistic import logistic_fit
 from avsync_cli.inference.evidence import Evidence
-from avsync_cli.inference.posterior import (
+from avsync_cli.verdict.posterior import (
     MATCH_BLOCKS,
     Constants,
     Peak,

@@ -13,7 +13,7 @@ import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.evaluation.windows import encode_clip_sound
-from avsync_cli.inference.engine import Engine
+from avsync_cli.model.engine import Engine
 from avsync_cli.model.features import edge_pad
 from avsync_cli.timebase import HOP_MS, HOPS_PER_FRAME
 

@@ -39,7 +39,7 @@ from avsync_cli.evaluation.records import (
 )
 from avsync_cli.evaluation.scorers import Scorer, load_scorer
 from avsync_cli.evaluation.showcase import showcase
-from avsync_cli.inference.engine import load_engine
+from avsync_cli.model.engine import load_engine
 from avsync_cli.timebase import BLOCK_FRAMES
 
 __all__ = [

@@ -22,8 +22,8 @@ from avsync_cli.evaluation.windows import (
     pair_scores,
     slid_sound,
 )
-from avsync_cli.inference.engine import Engine, load_engine
 from avsync_cli.model.config import CROP_PX
+from avsync_cli.model.engine import Engine, load_engine
 
 MOTION = "motion"
 """Name of the baseline that learns nothing."""

@@ -23,17 +23,17 @@ from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.errors import AvsyncError
 from avsync_cli.evaluation.calibrate import clip_pieces, move_sound
-from avsync_cli.evaluation.memory import RememberingEngine
 from avsync_cli.evaluation.metrics import bootstrap_interval
 from avsync_cli.evaluation.records import ShiftRow, ShiftSummary
+from avsync_cli.evaluation.remembering import RememberingEngine
 from avsync_cli.evaluation.scorers import Scorer
 from avsync_cli.evaluation.sweep import open_tracks
 from avsync_cli.evaluation.tables import ALL, mean
-from avsync_cli.inference.engine import Engine, load_engine
 from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
-from avsync_cli.inference.verdict import decide_verdict
+from avsync_cli.model.engine import Engine, load_engine
 from avsync_cli.timebase import FPS, FRAME_MS, HOPS_PER_FRAME
+from avsync_cli.verdict.decision import decide_verdict
 
 MIN_CLIP_S = 4.0
 """Shorter clips hold too little speech for a shift of 600 ms to be a fair question."""
@@ -188,9 +188,9 @@ def _shift_file(
     clip: Clip, model: str, shifts_ms: tuple[int, ...], range_ms: int
 ) -> list[ShiftRow]:
     """All shifts of one file, in a process of its own."""
+    from avsync_cli.evaluation.shifted_copy import shift_sound
     from avsync_cli.inference.pipeline import analyse
     from avsync_cli.media.probe import probe
-    from avsync_cli.media.remux import shift_sound
 
     if probe(clip.path).duration_s < MIN_CLIP_S:
         return []

@@ -16,7 +16,7 @@ from avsync_cli.evaluation.records import AttentionTrace, CellMaps, Showcase
 from avsync_cli.evaluation.scorers import Track
 from avsync_cli.evaluation.sweep import open_tracks
 from avsync_cli.evaluation.windows import TrackFeatures, encode_clip_sound, slid_sound
-from avsync_cli.inference.engine import Engine
+from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import BLOCK_FRAMES, FPS
 
 STRIDE_FRAMES = 5

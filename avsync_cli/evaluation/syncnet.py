@@ -30,9 +30,9 @@ from avsync_cli.evaluation.scorers import (
     Track,
 )
 from avsync_cli.evaluation.windows import slid_sound
-from avsync_cli.inference.engine import Engine
 from avsync_cli.model.checkpoint import FORMAT, load_tensors, read_json
 from avsync_cli.model.config import ModelConfig
+from avsync_cli.model.engine import Engine
 from avsync_cli.model.features import centre_crop, log_mel
 from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from avsync_cli.inference.engine import Engine
+from avsync_cli.model.engine import Engine
 from avsync_cli.model.features import edge_pad, log_mel
 from avsync_cli.timebase import BLOCK_FRAMES, HOP_SAMPLES, HOPS_PER_FRAME
 

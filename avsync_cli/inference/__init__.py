@@ -1,1 +1,1 @@
-"""Deciding: evidence from the model, windows, scans and verdicts."""
+"""From streams to evidence: blocks, scan, pipeline. Nothing is decided here."""

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from avsync_cli.inference.engine import Engine
 from avsync_cli.inference.evidence import Region
+from avsync_cli.model.engine import Engine
 from avsync_cli.model.features import centre_crop, edge_pad
 from avsync_cli.timebase import BLOCK_FRAMES
 

@@ -1,8 +1,8 @@
 """What a run over one file leaves behind: plain values, no behaviour beyond small sums.
 
-`pipeline` makes an `Evidence`, `verdict` turns it into a `Verdict` without looking at the file
-again, and `report` writes both down. Signs: an offset > 0 means the sound is LATE (it comes after
-the picture that belongs to it), < 0 that it is EARLY.
+`pipeline` makes an `Evidence`; the room `verdict` turns it into a `Verdict` without looking at the
+file again, and `report` writes both down. Signs: an offset > 0 means the sound is LATE (it comes
+after the picture that belongs to it), < 0 that it is EARLY.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-
-Status = Literal["in_sync", "out_of_sync", "undecided"]
-Direction = Literal["audio_late", "audio_early", "none"]
 
 
 @dataclass(frozen=True)
@@ -135,70 +132,3 @@ class Evidence:
     judged_s: float = 0.0
     calibration: dict[str, float] = field(default_factory=dict)
     block_curves: BlockCurves | None = None
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of time with one answer; where the lag drifts, offsets are those at its middle."""
-
-    start_s: float
-    end_s: float
-    offset_ms: float | None
-    offset_ci_ms: tuple[float, float] | None
-    confidence: float
-    status: Status
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How much the sound may be early or late and still count as in sync, both in ms >= 0."""
-
-    name: str
-    early_ms: float
-    late_ms: float
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The answer for one file; a pure function of `Evidence` and `Tolerance`.
-
-    Attributes:
-        status: the answer in one word.
-        offset_ms: estimated offset; > 0 the sound is late. None when undecided.
-        offset_ci_ms: 95 % interval of it, or None.
-        direction: the sign in words.
-        confidence: calibrated probability that `offset_ms` is within one frame (40 ms) of the
-            truth, 0..1; for "undecided", that of the best candidate.
-        p_sync: probability that the file as it stands is within the tolerance, 0..1.
-        drift_ms_per_min: by how much the lag grows in a minute; None unless it does.
-        reasons: why undecided, or what limits the answer.
-        segments: stretches of time with one answer each.
-        curve: (O,) probability of each offset of the scan, summing to 1.
-        curve_score: (O,) pooled log-odds of "in sync" at each offset.
-        drift_ci_ms_per_min: 95 % interval of the drift, or None.
-        usable: share 0..1 of the file's time with evidence.
-    """
-
-    status: Status
-    offset_ms: float | None
-    offset_ci_ms: tuple[float, float] | None
-    direction: Direction
-    confidence: float
-    p_sync: float
-    drift_ms_per_min: float | None
-    reasons: list[str]
-    segments: list[Segment]
-    curve: np.ndarray
-    curve_score: np.ndarray
-    drift_ci_ms_per_min: tuple[float, float] | None = None
-    usable: float = 0.0
-
-
-@dataclass(frozen=True)
-class FileReport:
-    """One file's path, evidence and verdict, as the reports take it."""
-
-    path: str
-    evidence: Evidence
-    verdict: Verdict
-    tolerance: Tolerance

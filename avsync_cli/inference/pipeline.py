@@ -18,13 +18,14 @@ import numpy as np
 from avsync_cli.errors import TooShortError, UsageError
 from avsync_cli.inference.ahead import ahead
 from avsync_cli.inference.blocks import BlockBuilder
-from avsync_cli.inference.engine import Engine
-from avsync_cli.inference.evidence import Evidence, FileReport, MediaSummary, Tolerance
+from avsync_cli.inference.evidence import Evidence, MediaSummary
 from avsync_cli.inference.scan import WindowScanner, offset_grid
 from avsync_cli.inference.sound import SoundStream
 from avsync_cli.inference.traces import finish_blocks
-from avsync_cli.inference.verdict import decide_verdict
+from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, HOP_MS, HOPS_PER_FRAME, SAMPLE_RATE_HZ
+from avsync_cli.verdict.answer import FileReport, Tolerance
+from avsync_cli.verdict.decision import decide_verdict
 
 if TYPE_CHECKING:
     from avsync_cli.media.decode import Timeline

@@ -18,10 +18,10 @@ from __future__ import annotations
 import numpy as np
 
 from avsync_cli.inference.blocks import SILENCE, Block
-from avsync_cli.inference.engine import ABSENT, Engine
 from avsync_cli.inference.evidence import BlockCurves, WindowResult
 from avsync_cli.inference.sound import SoundStream
 from avsync_cli.inference.traces import KEPT_OFFSETS, BlockTrace, left_out, within_block
+from avsync_cli.model.engine import ABSENT, Engine
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS, HOPS_PER_FRAME
 
 WINDOW_BLOCKS = 8

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from avsync_cli.inference.engine import Engine
+from avsync_cli.model.engine import Engine
 from avsync_cli.model.features import log_mel
 from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME
 

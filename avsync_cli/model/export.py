@@ -178,7 +178,7 @@ def quantise_encoders(folder: Path, config: ModelConfig, samples: Sequence[Sampl
 
 
 def _quantise(graph: Path, feeds: _Feeds) -> None:
-    from avsync_cli.ort import load_onnxruntime
+    from avsync_cli.onnx_runtime import load_onnxruntime
 
     load_onnxruntime()
     from onnxruntime import quantization

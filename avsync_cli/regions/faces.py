@@ -143,7 +143,7 @@ class CenterFace:
 @lru_cache(maxsize=2)
 def _open_session(threads: int) -> onnxruntime.InferenceSession:
     """The network, loaded once a process: optimising its graph costs more than a short clip."""
-    from avsync_cli.ort import load_onnxruntime, session_options
+    from avsync_cli.onnx_runtime import load_onnxruntime, session_options
 
     runtime = load_onnxruntime()
     file = resources.files("avsync_cli.regions") / "data" / "centerface.onnx"

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avsync_cli.drawing.charts import Axis, Chart, Series, cell_figure
 from avsync_cli.errors import UsageError
-from avsync_cli.report.charts import Axis, Chart, Series, cell_figure
 from avsync_cli.report.evaluation import evaluation_json, report_name
 from avsync_cli.report.evaluation_tables import csv_tables, reading_tables
 

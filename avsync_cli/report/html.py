@@ -15,15 +15,15 @@ from importlib import resources
 from pathlib import Path
 from typing import IO
 
+from avsync_cli.drawing.canvas import DARK, LIGHT, palette_css, role_css
 from avsync_cli.errors import UsageError
-from avsync_cli.inference.evidence import FileReport
 from avsync_cli.interrupt import on_exit
-from avsync_cli.report.canvas import DARK, LIGHT, palette_css, role_css
 from avsync_cli.report.html_parts import Pictures, badge, file_section, headline
 from avsync_cli.report.html_tables import text
 from avsync_cli.report.machine import Failure, Tool
 from avsync_cli.report.terminal import summary
 from avsync_cli.report.words import percent, safe_text
+from avsync_cli.verdict.answer import FileReport
 
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "

@@ -13,10 +13,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from avsync_cli.inference.evidence import BlockResult, FileReport, Segment
-from avsync_cli.report.attention import cell_box, cell_shades, region_words
-from avsync_cli.report.canvas import SvgCanvas
-from avsync_cli.report.figures import draw_curve, region_role
+from avsync_cli.drawing.attention import cell_box, cell_shades, region_words
+from avsync_cli.drawing.canvas import SvgCanvas
+from avsync_cli.drawing.figures import draw_curve, region_role
+from avsync_cli.drawing.over_time import (
+    OverTime,
+    draw_over_time,
+    over_time_height,
+    plot_sides,
+    time_span,
+)
+from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.report.html_tables import (
     MAX_ROWS,
     STATUS_WORDS,
@@ -29,13 +36,6 @@ from avsync_cli.report.html_tables import (
     text,
     window_table,
 )
-from avsync_cli.report.over_time import (
-    OverTime,
-    draw_over_time,
-    over_time_height,
-    plot_sides,
-    time_span,
-)
 from avsync_cli.report.terminal import GUESS_FROM, fix_lines, verdict_words
 from avsync_cli.report.words import (
     clock,
@@ -46,6 +46,7 @@ from avsync_cli.report.words import (
     safe_text,
     tolerance_words,
 )
+from avsync_cli.verdict.answer import FileReport, Segment
 
 WIDTHS = {"wide": 1080.0, "narrow": 380.0}
 """Every figure is drawn twice, so that its letters are readable on a desk and on a phone."""

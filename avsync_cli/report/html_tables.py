@@ -8,9 +8,10 @@ from html import escape
 
 import numpy as np
 
-from avsync_cli.inference.evidence import BlockResult, FileReport
-from avsync_cli.report.attention import region_words
+from avsync_cli.drawing.attention import region_words
+from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.report.words import clock, percent, safe_text
+from avsync_cli.verdict.answer import FileReport
 
 STATUS_WORDS = {
     "in_sync": "in sync",

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from avsync_cli.inference.evidence import BlockResult, FileReport, Segment, Tolerance
+from avsync_cli.inference.evidence import BlockResult
+from avsync_cli.verdict.answer import FileReport, Segment, Tolerance
 
 SCHEMA_VERSION = 1
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from avsync_cli.inference.evidence import FileReport
 from avsync_cli.report.timecode import exact_rate, frame_at, frame_of, is_drop_frame, timecode
 from avsync_cli.report.words import offset_words, percent, safe_text, tolerance_name
+from avsync_cli.verdict.answer import FileReport
 
 FORMATS = (".csv", ".edl")
 

@@ -14,8 +14,8 @@ import numpy as np
 from rich.text import Text
 
 from avsync_cli.config import DEFAULTS
-from avsync_cli.inference.evidence import BlockResult, FileReport, Segment, Verdict
-from avsync_cli.report.plot import curve_plot
+from avsync_cli.inference.evidence import BlockResult
+from avsync_cli.report.text_curve import curve_plot
 from avsync_cli.report.words import (
     clock,
     drift_words,
@@ -26,6 +26,7 @@ from avsync_cli.report.words import (
     sure_words,
     tolerance_name,
 )
+from avsync_cli.verdict.answer import FileReport, Segment, Verdict
 
 MAX_ROWS = 40
 """Rows of the block table before neighbours are merged: about what a screen holds."""

@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 
 from avsync_cli.config import TOLERANCES
-from avsync_cli.inference.evidence import Tolerance, Verdict
-from avsync_cli.media.carriers import CARRIERS
+from avsync_cli.fix.containers import CARRIERS
+from avsync_cli.verdict.answer import Tolerance, Verdict
 
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.evaluation.own_offset import OwnOffset, own_offset
-from avsync_cli.inference.engine import Engine
+from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import FRAME_MS, HOP_MS
 
 AGREE_SHARE = 0.6

@@ -8,7 +8,7 @@ import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.evaluation.windows import clip_curves
-from avsync_cli.inference.engine import Engine
+from avsync_cli.model.engine import Engine
 
 CONTEXTS = (5, 15, 25, 50)
 """Window lengths in frames; those shorter than a block are judged by similarity alone."""

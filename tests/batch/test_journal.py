@@ -10,9 +10,9 @@ import pytest
 
 from avsync_cli.batch.journal import Journal
 from avsync_cli.errors import UsageError
-from avsync_cli.inference.evidence import FileReport
 from avsync_cli.report import machine
 from avsync_cli.report.machine import Failure, Tool
+from avsync_cli.verdict.answer import FileReport
 
 Make = Callable[..., FileReport]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from avsync_cli.api import Excerpt
 from avsync_cli.batch import processes, worker
 from avsync_cli.batch.processes import shared_threads, side_by_side
 from avsync_cli.batch.task import Outcome, Task, load_engine, one_by_one
 from avsync_cli.config import Settings
 from avsync_cli.errors import FfmpegMissingError, WorkerError
+from avsync_cli.judging import Excerpt
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.report import machine
 from avsync_cli.report.machine import Failure, Tool

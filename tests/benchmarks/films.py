@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from avsync_cli.api import Excerpt, analyse_file, load_model
 from avsync_cli.config import DEFAULTS, Settings
 from avsync_cli.errors import MediaError
-from avsync_cli.inference.evidence import FileReport
+from avsync_cli.fix.copy import lead_of
+from avsync_cli.judging import Excerpt, analyse_file, load_model
 from avsync_cli.media.decode import Timeline, pick_video, read_all
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
-from avsync_cli.media.resound import lead_of
 from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ
+from avsync_cli.verdict.answer import FileReport
 
 SIDE = 288
 """Joined films are this many pixels high and wide: most clips are about square."""

@@ -31,8 +31,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.clips import Clips
 from tests.conftest import REPO
-from tests.media.conftest import Clips
 
 KINDS = ("mp4", "mkv", "ts", "avi", "webm")
 SECONDS = 1.5
@@ -291,7 +291,7 @@ def fuzz(
         watchdog_s: no answer after that is a failure.
         keep: where to put files that fail.
     """
-    from tests.inference.toy_model import build_toy_model
+    from tests.toy_model import build_toy_model
 
     sources, place = folder / "sources", folder / "place"
     sources.mkdir()

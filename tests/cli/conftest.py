@@ -15,7 +15,7 @@ import pytest
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from tests.conftest import REPO
-from tests.inference.toy_model import build_toy_model, flash_pattern
+from tests.toy_model import build_toy_model, flash_pattern
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 

@@ -17,8 +17,8 @@ from avsync_cli.batch import processes
 from avsync_cli.batch.task import Outcome, Task, Watcher
 from avsync_cli.cli import judge
 from avsync_cli.cli.progress import BatchProgress
-from avsync_cli.inference.evidence import FileReport, Tolerance
 from avsync_cli.report.machine import Failure
+from avsync_cli.verdict.answer import FileReport, Tolerance
 
 Make = Callable[..., FileReport]
 

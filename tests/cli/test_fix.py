@@ -18,8 +18,8 @@ import pytest
 from avsync_cli.__main__ import main
 from avsync_cli.cli import mend, mending
 from avsync_cli.errors import UsageError
-from avsync_cli.inference.evidence import FileReport
 from avsync_cli.media.ffmpeg import find_ffmpeg
+from avsync_cli.verdict.answer import FileReport
 from tests.cli.conftest import Run
 from tests.conftest import REPO
 

@@ -13,7 +13,7 @@ from avsync_cli.__main__ import main
 from avsync_cli.batch import task
 from avsync_cli.cli import judge
 from avsync_cli.errors import DecodeError, ModelError
-from avsync_cli.inference.evidence import FileReport
+from avsync_cli.verdict.answer import FileReport
 
 Make = Callable[..., FileReport]
 

@@ -16,7 +16,7 @@ from avsync_cli.batch import task
 from avsync_cli.cli import judge
 from avsync_cli.cli.pictures import votes
 from avsync_cli.errors import DecodeError
-from avsync_cli.inference.evidence import FileReport
+from avsync_cli.verdict.answer import FileReport
 from tests.cli.conftest import Run
 
 Make = Callable[..., FileReport]

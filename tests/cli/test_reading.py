@@ -10,8 +10,9 @@ import pytest
 
 from avsync_cli.__main__ import main
 from avsync_cli.cli import explain
-from avsync_cli.inference.evidence import BlockResult, FileReport, Region, Tolerance
+from avsync_cli.inference.evidence import BlockResult, Region
 from avsync_cli.report import terminal
+from avsync_cli.verdict.answer import FileReport, Tolerance
 from tests.conftest import REPO, build_report
 
 PAGE = (REPO / "docs" / explain.PAGE).read_text(encoding="utf-8")

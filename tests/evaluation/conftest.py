@@ -12,8 +12,8 @@ import pytest
 from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.evaluation.records import Origin, Rule, WindowRecord
-from avsync_cli.inference.engine import OnnxEngine
-from tests.inference.toy_model import build_toy_model, flash_clip
+from avsync_cli.model.engine import OnnxEngine
+from tests.toy_model import build_toy_model, flash_clip
 
 MakeClip = Callable[..., CachedClip]
 

@@ -28,11 +28,11 @@ from avsync_cli.evaluation.metrics import bootstrap_interval, calibration_error
 from avsync_cli.evaluation.protocol import EvalOptions, evaluate_scorers
 from avsync_cli.evaluation.scorers import ModelScorer
 from avsync_cli.evaluation.windows import clip_curves, encode_clip_sound, window_starts
-from avsync_cli.inference.engine import OnnxEngine
 from avsync_cli.inference.evidence import Evidence, MediaSummary, WindowResult
-from avsync_cli.inference.posterior import Constants
+from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.timebase import SAMPLES_PER_FRAME
-from tests.inference.toy_model import build_toy_model, flash_clip
+from avsync_cli.verdict.posterior import Constants
+from tests.toy_model import build_toy_model, flash_clip
 
 REACH = 15
 

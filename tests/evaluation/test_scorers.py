@@ -13,10 +13,10 @@ from avsync_cli.evaluation.motion import MotionScorer, correlations, log_energy,
 from avsync_cli.evaluation.protocol import EvalOptions
 from avsync_cli.evaluation.scorers import ModelScorer, Track, load_scorer
 from avsync_cli.evaluation.sweep import main_tracks, other_positions, own_zero, sweep
-from avsync_cli.inference.engine import OnnxEngine
+from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.timebase import SAMPLES_PER_FRAME
 from tests.evaluation.conftest import MakeClip
-from tests.inference.toy_model import flash_clip, flash_pattern
+from tests.toy_model import flash_clip, flash_pattern
 
 NEAR = np.arange(-15, 16)
 

@@ -9,15 +9,15 @@ import pytest
 
 from avsync_cli.evaluation.calibrate import clip_pieces, move_sound
 from avsync_cli.evaluation.certainty import stretches, summarise
-from avsync_cli.evaluation.memory import RememberingEngine
 from avsync_cli.evaluation.motion import MotionScorer
 from avsync_cli.evaluation.records import Origin, ShiftRow, Stretch
+from avsync_cli.evaluation.remembering import RememberingEngine
 from avsync_cli.evaluation.scorers import ModelScorer
 from avsync_cli.evaluation.shifts import cached_shifts, refined_peak, summaries
 from avsync_cli.evaluation.showcase import showcase
-from avsync_cli.inference.engine import OnnxEngine
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
 from avsync_cli.model.config import ModelConfig
+from avsync_cli.model.engine import OnnxEngine
 from tests.evaluation.conftest import MakeClip
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from avsync_cli.evaluation.windows import TrackFeatures, clip_curves, placed_starts
-from avsync_cli.inference.engine import OnnxEngine
+from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.model.features import edge_pad
-from tests.inference.toy_model import flash_clip, toy_config
+from tests.toy_model import flash_clip, toy_config
 
 
 class Blurring:

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avsync_cli.inference.blocks import FROZEN, MIN_VALID_FRAMES, NO_PICTURE, Block, BlockBuilder
-from avsync_cli.inference.engine import OnnxEngine
+from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.regions.stream import RegionPiece
-from tests.inference.toy_model import region_pieces
+from tests.toy_model import region_pieces
 
 
 def numbered(first: int, frames: int) -> np.ndarray:

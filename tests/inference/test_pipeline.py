@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from avsync_cli.errors import TooShortError, UsageError
-from avsync_cli.inference.engine import OnnxEngine
 from avsync_cli.inference.evidence import Evidence, MediaSummary
 from avsync_cli.inference.pipeline import (
     ITU,
@@ -21,10 +20,11 @@ from avsync_cli.inference.pipeline import (
     analyse,
     analyse_tracks,
 )
-from avsync_cli.inference.verdict import decide_verdict
 from avsync_cli.media.ffmpeg import find_ffmpeg
+from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.regions.stream import RegionPiece
-from tests.inference.toy_model import flash_clip, region_pieces
+from avsync_cli.verdict.decision import decide_verdict
+from tests.toy_model import flash_clip, region_pieces
 
 MEDIA = MediaSummary(0.0, 25.0, False, 0, 0, 16_000, 0)
 

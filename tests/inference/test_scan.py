@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from avsync_cli.inference import scan, traces
 from avsync_cli.inference.blocks import SILENCE, BlockBuilder
-from avsync_cli.inference.engine import OnnxEngine
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.inference.scan import WindowScanner, offset_grid
 from avsync_cli.inference.sound import SoundStream
 from avsync_cli.inference.traces import finish_blocks
-from tests.inference.toy_model import build_toy_model, flash_clip, region_pieces
+from avsync_cli.model.engine import OnnxEngine
+from tests.toy_model import build_toy_model, flash_clip, region_pieces
 
 
 def scanned(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avsync_cli.inference.engine import OnnxEngine
 from avsync_cli.inference.sound import SoundStream
+from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.model.features import log_mel
 
 SOUND = np.random.default_rng(3).normal(0, 0.1, 160 * 1150).astype(np.float32)

@@ -19,7 +19,7 @@ from avsync_cli.media import probe as probe_module
 from avsync_cli.media.decode import Timeline, read_all
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
-from tests.media.conftest import Clips
+from tests.clips import Clips
 
 
 @pytest.fixture(scope="module")

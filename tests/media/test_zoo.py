@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from avsync_cli.media.decode import read_all
-from tests.media.conftest import Clips, measure
+from tests.clips import Clips, measure
 from tests.media_zoo import CASES, Case, Zoo, picture_begins_s, table
 
 

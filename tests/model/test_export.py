@@ -11,7 +11,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from avsync_cli.errors import ModelError  # noqa: E402
-from avsync_cli.inference.engine import load_engine  # noqa: E402
 from avsync_cli.model.checkpoint import (  # noqa: E402
     load_model,
     replace_folder,
@@ -20,6 +19,7 @@ from avsync_cli.model.checkpoint import (  # noqa: E402
 )
 from avsync_cli.model.config import ModelConfig  # noqa: E402
 from avsync_cli.model.core import SyncModel  # noqa: E402
+from avsync_cli.model.engine import load_engine  # noqa: E402
 from avsync_cli.model.export import export  # noqa: E402
 from avsync_cli.model.features import log_mel  # noqa: E402
 from avsync_cli.model.torch_engine import TorchEngine  # noqa: E402

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from avsync_cli.inference.engine import OnnxEngine, load_engine
-from avsync_cli.inference.evidence import Verdict
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse
 from avsync_cli.media.ffmpeg import find_ffmpeg
+from avsync_cli.model.engine import OnnxEngine, load_engine
+from avsync_cli.verdict.answer import Verdict
 from tests.conftest import REPO
 
 SAMPLE = REPO / "docs" / "sample" / "talker.mp4"

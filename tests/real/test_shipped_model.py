@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from avsync_cli.inference.engine import OnnxEngine, load_engine
-from avsync_cli.inference.evidence import FileReport
+from avsync_cli.evaluation.shifted_copy import shift_sound
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse
-from avsync_cli.media.remux import shift_sound
+from avsync_cli.model.engine import OnnxEngine, load_engine
+from avsync_cli.verdict.answer import FileReport
 from tests.conftest import REPO
 
 DATA = Path(os.environ.get("AVSYNC_DATA") or REPO.parent / "shared" / "data")
@@ -99,11 +99,11 @@ def test_another_clips_sound_is_no_answer(engine: OnnxEngine) -> None:
 
     The hardest case there is: other speakers' sentences of the same length, words and rhythm.
     """
-    from avsync_cli.inference.evidence import Verdict
     from avsync_cli.inference.pipeline import analyse_tracks
-    from avsync_cli.inference.verdict import decide_verdict
     from avsync_cli.media.decode import read_all
     from avsync_cli.regions.stream import RegionStream
+    from avsync_cli.verdict.answer import Verdict
+    from avsync_cli.verdict.decision import decide_verdict
 
     clips = sorted((TALKING / "rizkiarm__LipNet").glob("*.mp4"))[:6]
     streams = [read_all(c) for c in clips]

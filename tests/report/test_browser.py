@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avsync_cli.inference.evidence import FileReport
+from avsync_cli.drawing.canvas import DARK, LIGHT, rgb
+from avsync_cli.drawing.curve import curve_svg
+from avsync_cli.drawing.over_time import OverTime
 from avsync_cli.media.ffmpeg import find_ffmpeg
-from avsync_cli.report.canvas import DARK, LIGHT, rgb
-from avsync_cli.report.curve import curve_svg
 from avsync_cli.report.html import HtmlReport
 from avsync_cli.report.html_parts import Pictures
 from avsync_cli.report.machine import Failure, Tool
-from avsync_cli.report.over_time import OverTime
+from avsync_cli.verdict.answer import FileReport
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

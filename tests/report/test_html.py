@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avsync_cli.inference.evidence import FileReport, Segment, WindowResult
+from avsync_cli.drawing.over_time import OverTime, heat_rows
+from avsync_cli.inference.evidence import WindowResult
 from avsync_cli.report.html import HtmlReport
 from avsync_cli.report.html_parts import Pictures, Still
 from avsync_cli.report.machine import Failure, Tool
-from avsync_cli.report.over_time import OverTime, heat_rows
+from avsync_cli.verdict.answer import FileReport, Segment
 from tests.conftest import make_blocks
 
 Make = Callable[..., FileReport]

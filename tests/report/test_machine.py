@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from avsync_cli.inference.evidence import FileReport
 from avsync_cli.report import machine
 from avsync_cli.report.machine import Failure, Tool
+from avsync_cli.verdict.answer import FileReport
 
 Make = Callable[..., FileReport]
 

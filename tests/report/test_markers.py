@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsync_cli.inference.evidence import FileReport, Segment
 from avsync_cli.report.markers import CSV_COLUMNS, edl_text, marker_file, markers
 from avsync_cli.report.timecode import exact_rate, frame_at, frame_of, is_drop_frame, timecode
+from avsync_cli.verdict.answer import FileReport, Segment
 
 Make = Callable[..., FileReport]
 

@@ -13,9 +13,10 @@ import jsonschema
 import numpy as np
 import pytest
 
-from avsync_cli.inference.evidence import FileReport, Region, Segment
+from avsync_cli.inference.evidence import Region
 from avsync_cli.report import machine
 from avsync_cli.report.machine import Failure, Tool
+from avsync_cli.verdict.answer import FileReport, Segment
 from tests.conftest import REPO, make_blocks
 
 Make = Callable[..., FileReport]

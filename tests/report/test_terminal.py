@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from avsync_cli.inference.evidence import FileReport, Segment
 from avsync_cli.report import terminal
 from avsync_cli.report.terminal import Layout
+from avsync_cli.verdict.answer import FileReport, Segment
 from tests.conftest import make_blocks
 
 Make = Callable[..., FileReport]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsync_cli.inference.evidence import Tolerance
 from avsync_cli.report import words
+from avsync_cli.verdict.answer import Tolerance
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from avsync_cli.evaluation.syncnet import (  # noqa: E402
 from avsync_cli.training import baseline_loop  # noqa: E402
 from avsync_cli.training.baseline_loop import BaselineRun, draw_places  # noqa: E402
 from avsync_cli.training.options import TrainOptions  # noqa: E402
-from tests.inference.toy_model import flash_clip  # noqa: E402
+from tests.toy_model import flash_clip  # noqa: E402
 
 NEAR = np.arange(-15, 16)
 

@@ -10,9 +10,9 @@ import pytest
 from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.evaluation.own_offset import OwnOffset, own_offset
-from avsync_cli.inference.engine import OnnxEngine
+from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.training.realign import common_offset, realign
-from tests.inference.toy_model import build_toy_model, flash_clip
+from tests.toy_model import build_toy_model, flash_clip
 
 FRAMES = 110
 

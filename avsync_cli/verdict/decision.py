@@ -1,0 +1,152 @@
+"""From evidence to an answer: a pure function.
+
+The windows' votes (see `posterior`) are read along the likeliest course of the lag (see
+`overtime`); every stretch of it (see `stretches`) gets an answer of its own, and one of them speaks
+for the file.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avsync_cli.inference.evidence import Evidence, WindowResult
+from avsync_cli.timebase import FRAME_MS, HOP_MS
+from avsync_cli.verdict.answer import Direction, Status, Tolerance, Verdict
+from avsync_cli.verdict.posterior import Constants, fair_logits, mass, window_votes
+from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons
+from avsync_cli.verdict.speeds import find_wrong_speed
+from avsync_cli.verdict.stretches import Part, as_segment, find_stretches, with_gaps, with_rest
+
+LEAST_SHARE = 1 / 3
+"""Share of the windows with a clear peak that must lie in decided stretches: among many windows
+that point all over the place, neighbours that agree by chance are always found."""
+
+
+def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
+    """The answer for one file.
+
+    Args:
+        evidence: windows, offsets and calibration; of the blocks only the curves are looked at.
+        tolerance: what still counts as in sync.
+
+    Returns:
+        "undecided", with reasons, when nothing was judged, when no offset is sure enough, or when
+        the best one lies at the edge of the scan.
+    """
+    constants = Constants.of(evidence.calibration)
+    offsets = np.asarray(evidence.offsets_ms, np.float64)
+    windows = [w for w in evidence.windows if w.blocks > 0 and np.isfinite(w.logits).all()]
+    if not windows:
+        return _nothing(evidence, tolerance, offsets)
+    looked_at = windows
+    parts = find_stretches(evidence, windows, offsets, constants, tolerance)
+    statuses = [_status(p, constants, tolerance) for p in parts]
+    if all(status == "undecided" for status in statuses):
+        wrong_speed = find_wrong_speed(evidence.block_curves, evidence.offsets_ms, constants)
+        if wrong_speed is not None:
+            drift, windows = wrong_speed
+            parts = find_stretches(evidence, windows, offsets, constants, tolerance, drift)
+            statuses = [_status(p, constants, tolerance) for p in parts]
+    scattered = _scattered(parts, statuses, windows, constants)
+    if scattered:
+        statuses = ["undecided"] * len(parts)
+    weights = np.array([p.blocks for p in parts])
+    chosen, status = _speaks(statuses, weights)
+    main = parts[chosen]
+    segments = [as_segment(p, state) for p, state in zip(parts, statuses, strict=True)]
+    segments = with_rest(segments, looked_at)  # a wrong speed leaves the scan for good
+    curve = np.tensordot(weights / weights.sum(), np.stack([p.answer.curve for p in parts]), axes=1)
+    blocks = np.array([w.blocks for w in windows])
+    score = (np.stack([fair_logits(w, constants) for w in windows]) * blocks[:, None]).sum(axis=0)
+    decided = status != "undecided"
+    found = main.drift if decided else None
+    duration_s = evidence.media.duration_s
+    return Verdict(
+        status,
+        main.offset_ms if decided else None,
+        main.ci_ms if decided else None,
+        _direction(main.offset_ms) if decided else "none",
+        main.answer.confidence,
+        min(_p_sync(p, offsets, tolerance) for p in parts),
+        None if found is None else found.ms_per_min,
+        ([SCATTERED] if scattered else [])
+        + all_reasons(evidence, main, status, segments, offsets, tolerance),
+        with_gaps(segments, windows),
+        curve / curve.sum(),
+        score / blocks.sum(),
+        None if found is None else found.ci_ms_per_min,
+        min(1.0, evidence.judged_s / duration_s) if duration_s > 0 else 0.0,
+    )
+
+
+def _scattered(
+    parts: list[Part], statuses: list[Status], windows: list[WindowResult], constants: Constants
+) -> bool:
+    """Whether the decided stretches are islands in a sea of windows that disagree.
+
+    Along a drift this is no question: it has been paid for, and may leave the scanned range.
+    """
+    if len(parts) < 2 or any(p.drift is not None for p in parts):
+        return False
+    votes, _ = window_votes(windows, constants)
+    clear = votes.max(axis=1) > np.log(5.0 / votes.shape[1])
+    decided = {
+        id(w) for p, s in zip(parts, statuses, strict=True) if s != "undecided" for w in p.windows
+    }
+    inside = sum(id(w) in decided for w, c in zip(windows, clear, strict=True) if c)
+    return len(decided) > 0 and inside < LEAST_SHARE * clear.sum()
+
+
+def _nothing(evidence: Evidence, tolerance: Tolerance, offsets: np.ndarray) -> Verdict:
+    flat = np.full(len(offsets), 1.0 / len(offsets))
+    confidence = mass(offsets, flat, 0.0, FRAME_MS, FRAME_MS)
+    p_sync = mass(offsets, flat, 0.0, tolerance.early_ms, tolerance.late_ms)
+    reasons = list(evidence.reasons) or [NO_EVIDENCE]
+    none = np.zeros(len(offsets))
+    return Verdict(
+        "undecided", None, None, "none", confidence, p_sync, None, reasons, [], flat, none
+    )
+
+
+def _p_sync(part: Part, offsets: np.ndarray, tolerance: Tolerance) -> float:
+    """Probability that the stretch is within the tolerance from start to end."""
+    if part.drift is None:
+        return part.answer.p_sync
+    if part.beyond:
+        return 0.0
+    at_ends = (
+        mass(
+            offsets,
+            part.answer.curve,
+            part.answer.offset_ms - end_ms,
+            tolerance.early_ms,
+            tolerance.late_ms,
+        )
+        for end_ms in part.ends_ms
+    )
+    return min(at_ends)
+
+
+def _status(part: Part, constants: Constants, tolerance: Tolerance) -> Status:
+    if part.beyond or not part.answer.sure(constants.undecided_below):
+        return "undecided"
+    inside = all(-tolerance.early_ms <= ms <= tolerance.late_ms for ms in part.ends_ms)
+    return "in_sync" if inside else "out_of_sync"
+
+
+def _speaks(statuses: list[Status], weights: np.ndarray) -> tuple[int, Status]:
+    """Which stretch speaks for the file: the longest that is out of sync, else the longest that
+    is in sync, else the longest."""
+    kinds: tuple[Status, ...] = ("out_of_sync", "in_sync", "undecided")
+    for status in kinds:
+        among = [i for i, s in enumerate(statuses) if s == status]
+        if among:
+            return max(among, key=lambda i: weights[i]), status
+    raise ValueError("no stretches")
+
+
+def _direction(offset_ms: float) -> Direction:
+    """The sign in words; what rounds to no step of the scan has none."""
+    if abs(offset_ms) < HOP_MS / 2:
+        return "none"
+    return "audio_late" if offset_ms > 0 else "audio_early"
