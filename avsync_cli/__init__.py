@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from avsync_cli.errors import AvsyncError
     from avsync_cli.judging import load_model
     from avsync_cli.model.engine import Engine
-    from avsync_cli.verdict.answer import FileReport, Tolerance
+    from avsync_cli.verdict.answer import Judgement, Tolerance
 
 __all__ = [
     "AvsyncError",
-    "FileReport",
+    "Judgement",
     "Tolerance",
     "__version__",
     "load_model",
@@ -36,7 +36,7 @@ __all__ = [
 
 _LAZY = {
     "AvsyncError": "avsync_cli.errors",
-    "FileReport": "avsync_cli.verdict.answer",
+    "Judgement": "avsync_cli.verdict.answer",
     "Tolerance": "avsync_cli.verdict.answer",
     "load_model": "avsync_cli.judging",
 }
@@ -52,7 +52,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def score(path: str | os.PathLike[str], **options: Any) -> FileReport:
+def score(path: str | os.PathLike[str], **options: Any) -> Judgement:
     """Say whether a file's sound is in sync, looking for offsets within a second.
 
     Args:
@@ -76,12 +76,12 @@ def score(path: str | os.PathLike[str], **options: Any) -> FileReport:
     return _analyse("score", path, options)
 
 
-def scan(path: str | os.PathLike[str], **options: Any) -> FileReport:
+def scan(path: str | os.PathLike[str], **options: Any) -> Judgement:
     """Find the offset of a file's sound; `score` with a range of two seconds, same options."""
     return _analyse("offset-scan", path, options)
 
 
-def _analyse(command: Command, path: str | os.PathLike[str], options: dict[str, Any]) -> FileReport:
+def _analyse(command: Command, path: str | os.PathLike[str], options: dict[str, Any]) -> Judgement:
     from dataclasses import fields, replace
 
     from avsync_cli import judging

@@ -18,7 +18,7 @@ from avsync_cli.errors import ModelError
 
 if TYPE_CHECKING:
     from avsync_cli.model.engine import Engine
-    from avsync_cli.verdict.answer import FileReport, Tolerance
+    from avsync_cli.verdict.answer import Judgement, Tolerance
 
 ProgressCall = Callable[[float, float], None]
 
@@ -55,7 +55,7 @@ def analyse_file(
     engine: Engine,
     excerpt: Excerpt | None = None,
     progress: ProgressCall | None = None,
-) -> FileReport:
+) -> Judgement:
     """Judge one file.
 
     Args:

@@ -12,7 +12,7 @@ import pytest
 
 from avsync_cli.inference.evidence import BlockResult, Evidence, MediaSummary, Region, WindowResult
 from avsync_cli.model.engine import OnnxEngine
-from avsync_cli.verdict.answer import FileReport, Segment, Tolerance, Verdict
+from avsync_cli.verdict.answer import Judgement, Segment, Tolerance, Verdict
 from tests.clips import Clips, measure
 from tests.toy_model import build_toy_model
 
@@ -92,7 +92,7 @@ def build_report(
     fps: float = 25.0,
     tolerance: Tolerance | None = None,
     range_ms: int = 1000,
-) -> FileReport:
+) -> Judgement:
     """A report as inference leaves it, with plain figures."""
     offsets = np.arange(-range_ms, range_ms + 1, 10)
     centre = 0.0 if offset_ms is None else offset_ms
@@ -124,7 +124,7 @@ def build_report(
         media=MediaSummary(250.0, fps, False, 1920, 1080, 48_000, 0),
         judged_s=4.0,
     )
-    return FileReport(path, evidence, verdict, tolerance or Tolerance("ebu", 40.0, 60.0))
+    return Judgement(path, evidence, verdict, tolerance or Tolerance("ebu", 40.0, 60.0))
 
 
 def make_blocks(count: int, unused: tuple[int, ...] = ()) -> list[BlockResult]:
@@ -146,6 +146,6 @@ def make_blocks(count: int, unused: tuple[int, ...] = ()) -> list[BlockResult]:
 
 
 @pytest.fixture
-def make_report() -> Callable[..., FileReport]:
+def make_report() -> Callable[..., Judgement]:
     """`build_report`, for tests."""
     return build_report

@@ -16,7 +16,7 @@ from avsync_cli.report.words import safe_text
 
 if TYPE_CHECKING:
     from avsync_cli.model.engine import Engine
-    from avsync_cli.verdict.answer import FileReport
+    from avsync_cli.verdict.answer import Judgement
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Outcome:
         trace: of a fault of ours, the whole trace; "" for every other outcome.
     """
 
-    result: FileReport | Failure
+    result: Judgement | Failure
     trace: str = ""
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from avsync_cli.cli.mend import FixJob
     from avsync_cli.fix.copy import Recipe
     from avsync_cli.fix.plan import FixPlan
-    from avsync_cli.verdict.answer import FileReport
+    from avsync_cli.verdict.answer import Judgement
 
 
 class Teller:
@@ -27,7 +27,7 @@ class Teller:
         self.source = safe_text(job.source)
         self.target = safe_text(job.source if job.in_place else str(job.target))
 
-    def nothing_to_do(self, before: FileReport | None) -> None:
+    def nothing_to_do(self, before: Judgement | None) -> None:
         """The file is left as it is."""
         from avsync_cli.fix.plan import GOOD_ENOUGH_MS
         from avsync_cli.report.words import offset_words, sure_words, tolerance_name
@@ -56,7 +56,7 @@ class Teller:
         self,
         plan: FixPlan,
         recipe: Recipe,
-        after: FileReport | None,
+        after: Judgement | None,
         doubt: str,
         *,
         judged: bool,

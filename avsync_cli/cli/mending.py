@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from avsync_cli.fix.plan import FixPlan
     from avsync_cli.media.probe import MediaInfo
     from avsync_cli.model.engine import Engine
-    from avsync_cli.verdict.answer import FileReport
+    from avsync_cli.verdict.answer import Judgement
 
 
 class Mending:
@@ -32,7 +32,7 @@ class Mending:
     def __init__(self, job: FixJob, engine: Engine | None, sink: Sink) -> None:
         self.job, self.engine = job, engine
         self.tell = Teller(job, sink)
-        self.before: FileReport | None = None
+        self.before: Judgement | None = None
 
     def run(self) -> int:
         """Do it, and say what was done."""
@@ -57,7 +57,7 @@ class Mending:
             return EXIT_IN_SYNC
         return self._write(plan, info, recipes, stood)
 
-    def _judge(self, path: str | Path, doing: str) -> FileReport:
+    def _judge(self, path: str | Path, doing: str) -> Judgement:
         assert self.engine is not None
         with self._progress(doing) as progress:
             return analyse_file(path, self.job.settings, self.engine, self.job.excerpt, progress)
@@ -65,7 +65,7 @@ class Mending:
     def _progress(self, doing: str) -> FileProgress:
         return FileProgress(doing, shown=not self.job.quiet, color=self.job.color)
 
-    def _refuse_undecided(self, report: FileReport) -> None:
+    def _refuse_undecided(self, report: Judgement) -> None:
         verdict = report.verdict
         if verdict.status != "undecided" and verdict.offset_ms is not None:
             return
@@ -113,7 +113,7 @@ class Mending:
             EXIT_OUT_OF_SYNC if unconfirmed or (doubt and job.offset_ms is None) else EXIT_IN_SYNC
         )
 
-    def _check(self, partial: Path) -> tuple[str, FileReport | None]:
+    def _check(self, partial: Path) -> tuple[str, Judgement | None]:
         """Why the copy is in doubt, or "", and the report on it if it could be judged."""
         from avsync_cli.fix.plan import confirms
 
@@ -132,7 +132,7 @@ class Mending:
                 self.job.source,
             )
 
-    def _may_stay(self, after: FileReport | None) -> bool:
+    def _may_stay(self, after: Judgement | None) -> bool:
         """Whether a copy in doubt is kept all the same."""
         if self.job.keep_unverified:
             return True

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from avsync_cli.report.html import HtmlReport
     from avsync_cli.report.html_parts import Pictures, Still
     from avsync_cli.report.machine import Failure, Tool
-    from avsync_cli.verdict.answer import FileReport
+    from avsync_cli.verdict.answer import Judgement
 
 STILLS = 6
 """Pictures of a file on the page."""
@@ -110,9 +110,9 @@ class PictureWriter:
 
             self._page = HtmlReport(wanted.html, tool, command)
 
-    def take(self, report: FileReport) -> None:
+    def take(self, report: Judgement) -> None:
         """Write what there is to write of one film; what cannot be is told and does not stop."""
-        writers: dict[str, Callable[[FileReport, Path], None]] = {
+        writers: dict[str, Callable[[Judgement, Path], None]] = {
             "--plot": _write_plot,
             "--markers": _write_markers,
             "--overlay": self._write_overlay,
@@ -145,7 +145,7 @@ class PictureWriter:
         self._used.add(name)
         return folder / name
 
-    def _write_overlay(self, report: FileReport, target: Path) -> None:
+    def _write_overlay(self, report: Judgement, target: Path) -> None:
         from avsync_cli.drawing.overlay import write_overlay
 
         excerpt = self._excerpt
@@ -189,13 +189,13 @@ def write_whole(path: Path, data: bytes) -> None:
         withdraw()
 
 
-def _write_plot(report: FileReport, target: Path) -> None:
+def _write_plot(report: Judgement, target: Path) -> None:
     from avsync_cli.drawing.curve import FORMATS
 
     write_whole(target, FORMATS[target.suffix.lower()](report))
 
 
-def _write_markers(report: FileReport, target: Path) -> None:
+def _write_markers(report: Judgement, target: Path) -> None:
     from avsync_cli.report.markers import marker_file
 
     write_whole(target, marker_file(report, target.suffix.lower()).encode("utf-8"))
@@ -204,7 +204,7 @@ def _write_markers(report: FileReport, target: Path) -> None:
 # --- What a page shows besides the answer ---------------------------------------------------------
 
 
-def gather(report: FileReport, excerpt: Excerpt) -> Pictures:
+def gather(report: Judgement, excerpt: Excerpt) -> Pictures:
     """Votes of the windows, loudness and stills of one film; whatever cannot be had is left out.
 
     The film is opened again for the last two.
@@ -226,7 +226,7 @@ def gather(report: FileReport, excerpt: Excerpt) -> Pictures:
     return Pictures(shown, stills)
 
 
-def votes(report: FileReport) -> np.ndarray | None:
+def votes(report: Judgement) -> np.ndarray | None:
     """(W, O) probabilities of every window's offsets, as the verdict counts them; even where a
     window says nothing. None without windows."""
     import numpy as np
@@ -247,7 +247,7 @@ def votes(report: FileReport) -> np.ndarray | None:
 
 
 def _with_loudness(
-    report: FileReport, shown: OverTime, excerpt: Excerpt, info: MediaInfo
+    report: Judgement, shown: OverTime, excerpt: Excerpt, info: MediaInfo
 ) -> OverTime:
     from dataclasses import replace
 
@@ -262,7 +262,7 @@ def _with_loudness(
     return replace(shown, levels_db=levels, levels_start_s=start)
 
 
-def _stills(report: FileReport, excerpt: Excerpt, info: MediaInfo) -> tuple[Still, ...]:
+def _stills(report: Judgement, excerpt: Excerpt, info: MediaInfo) -> tuple[Still, ...]:
     from avsync_cli.drawing.attention import strongest
     from avsync_cli.media.decode import pick_video
     from avsync_cli.media.stills import still

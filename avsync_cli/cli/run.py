@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from avsync_cli.cli.judge import Job
     from avsync_cli.model.engine import Engine
     from avsync_cli.report.machine import Failure, Tool
-    from avsync_cli.verdict.answer import FileReport
+    from avsync_cli.verdict.answer import Judgement
 
 
 class Run:
@@ -46,7 +46,7 @@ class Run:
         self.tool: Tool = machine.Tool(__version__, engine.name, engine.backend)
         profile = tolerance_profile(job.settings.tolerance)
         self.tolerance = machine.tolerance_entry(profile.name, profile.early_ms, profile.late_ms)
-        self.reports: list[FileReport] = []
+        self.reports: list[Judgement] = []
         self.failures: list[Failure] = []
         self.counts: Counter[str] = Counter()
         self.internal = False
@@ -147,7 +147,7 @@ class Run:
         else:
             self.counts[outcome.result.verdict.status] += 1
 
-    def _write(self, outcome: FileReport | Failure) -> None:
+    def _write(self, outcome: Judgement | Failure) -> None:
         from avsync_cli.report import machine, terminal
 
         form = self.job.form
@@ -170,7 +170,7 @@ class Run:
                 lines = terminal.render(outcome, layout, table=full, curve=full and self.curve)
                 self.sink.write_lines(lines)
 
-    def _write_beside(self, outcome: FileReport | Failure) -> None:
+    def _write_beside(self, outcome: Judgement | Failure) -> None:
         from avsync_cli.report.machine import Failure
 
         if isinstance(outcome, Failure):

@@ -18,7 +18,7 @@ from avsync_cli.drawing.figures import STATUS_ROLE, draw_curve
 from avsync_cli.report.html_parts import curve_words
 from avsync_cli.report.terminal import verdict_words
 from avsync_cli.report.words import safe_text
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 
 WIDTH, HEIGHT = 960.0, 400.0
 
@@ -26,14 +26,14 @@ _LETTERS = 150
 """Letters of a line that fit the picture's width."""
 
 
-def curve_png(report: FileReport) -> bytes:
+def curve_png(report: Judgement) -> bytes:
     """The curve as a PNG, twice the size in pixels."""
     canvas = PixelCanvas(WIDTH, HEIGHT, scale=2)
     _draw(canvas, report)
     return canvas.png()
 
 
-def curve_svg(report: FileReport) -> bytes:
+def curve_svg(report: Judgement) -> bytes:
     """The curve as an SVG that follows the viewer's light or dark mode."""
     canvas = SvgCanvas(WIDTH, HEIGHT)
     canvas.rect((0.0, 0.0, WIDTH, HEIGHT), "paper")
@@ -51,11 +51,11 @@ def curve_svg(report: FileReport) -> bytes:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{svg}\n'.encode()
 
 
-FORMATS: dict[str, Callable[[FileReport], bytes]] = {".png": curve_png, ".svg": curve_svg}
+FORMATS: dict[str, Callable[[Judgement], bytes]] = {".png": curve_png, ".svg": curve_svg}
 """What writes a picture, by its ending in small letters."""
 
 
-def _draw(canvas: Canvas, report: FileReport) -> None:
+def _draw(canvas: Canvas, report: Judgement) -> None:
     name, words = safe_text(Path(report.path).name), safe_text(verdict_words(report))
     canvas.text(14, 22, _cut(name), "ink")
     role = STATUS_ROLE[report.verdict.status]

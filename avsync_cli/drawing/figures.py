@@ -8,7 +8,7 @@ import numpy as np
 
 from avsync_cli.drawing.canvas import Canvas
 from avsync_cli.inference.evidence import BlockResult
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 
 STATUS_ROLE = {"in_sync": "ok", "out_of_sync": "bad", "undecided": "open"}
 TRACK_ROLES = ("accent", "second", "third", "fourth")
@@ -29,7 +29,7 @@ def region_role(block: BlockResult) -> str:
 # --- The offset curve -----------------------------------------------------------------------------
 
 
-def draw_curve(canvas: Canvas, report: FileReport, top: float = 14.0) -> None:
+def draw_curve(canvas: Canvas, report: Judgement, top: float = 14.0) -> None:
     """How well the sound fits after every move of the scan, with the tolerance and the answer;
     what lies above `top` is left free."""
     verdict, offsets = report.verdict, np.asarray(report.evidence.offsets_ms, np.float64)

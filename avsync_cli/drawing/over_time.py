@@ -24,7 +24,7 @@ from avsync_cli.drawing.figures import (
 )
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.report.words import clock
-from avsync_cli.verdict.answer import FileReport, Segment
+from avsync_cli.verdict.answer import Judgement, Segment
 
 QUIETEST_DB = -60.0
 
@@ -66,7 +66,7 @@ def over_time_height(shown: OverTime) -> float:
     return sum(lanes) + _LANE_GAP * len(lanes) + _AXIS
 
 
-def time_span(report: FileReport) -> tuple[float, float]:
+def time_span(report: Judgement) -> tuple[float, float]:
     """First and last second of what was judged."""
     evidence = report.evidence
     spans = [(block.start_s, block.end_s) for block in evidence.blocks]
@@ -83,7 +83,7 @@ def plot_sides(width: float) -> tuple[float, float]:
     return 46.0, width - 12.0
 
 
-def draw_over_time(canvas: Canvas, report: FileReport, shown: OverTime) -> None:
+def draw_over_time(canvas: Canvas, report: Judgement, shown: OverTime) -> None:
     """Lanes with one time axis: verdict, attention weight, loudness, and where the offset lies."""
     start, end = time_span(report)
     left, right = plot_sides(canvas.width)
@@ -238,7 +238,7 @@ def _draw_levels(lane: _Lane, top: float, shown: OverTime) -> None:
     lane.canvas.area(points, bottom, "muted", 0.55)
 
 
-def _draw_heat(lane: _Lane, top: float, report: FileReport, votes: np.ndarray) -> None:
+def _draw_heat(lane: _Lane, top: float, report: Judgement, votes: np.ndarray) -> None:
     windows = report.evidence.windows
     rows = heat_rows(report, votes)
     votes = votes[:, rows]
@@ -283,7 +283,7 @@ def _draw_heat(lane: _Lane, top: float, report: FileReport, votes: np.ndarray) -
             lane.canvas.line(points, STATUS_ROLE[segment.status], 1.6)
 
 
-def heat_rows(report: FileReport, votes: np.ndarray) -> slice:
+def heat_rows(report: Judgement, votes: np.ndarray) -> slice:
     """The offsets worth showing: the tolerance, every answer, and where sure windows have their
     peaks, with a margin; the rest of a wide scan is empty."""
     offsets = np.asarray(report.evidence.offsets_ms, np.float64)

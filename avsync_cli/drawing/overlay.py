@@ -29,7 +29,7 @@ from avsync_cli.media.probe import probe
 from avsync_cli.report.terminal import verdict_words
 from avsync_cli.report.words import clock, safe_text
 from avsync_cli.timebase import FPS
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 
 MAX_HEIGHT = 720
 LEAST_WIDTH = 480
@@ -42,7 +42,7 @@ _COLD, _HOT = np.array(rgb("#8fa3b8")), np.array(rgb("#ffb000"))
 
 
 def write_overlay(
-    report: FileReport,
+    report: Judgement,
     target: Path,
     *,
     video_track: int | None = None,
@@ -130,7 +130,7 @@ class Painter:
         size: (height, width) of the frames that go, both even.
     """
 
-    def __init__(self, report: FileReport, size: tuple[int, int]) -> None:
+    def __init__(self, report: Judgement, size: tuple[int, int]) -> None:
         height, width = size
         self._scale = max(1, -(-LEAST_WIDTH // width))
         self._high, self._wide = height * self._scale, width * self._scale

@@ -24,7 +24,7 @@ from avsync_cli.inference.sound import SoundStream
 from avsync_cli.inference.traces import finish_blocks
 from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, HOP_MS, HOPS_PER_FRAME, SAMPLE_RATE_HZ
-from avsync_cli.verdict.answer import FileReport, Tolerance
+from avsync_cli.verdict.answer import Judgement, Tolerance
 from avsync_cli.verdict.decision import decide_verdict
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def analyse(
     options: AnalyseOptions,
     engine: Engine,
     progress: Progress | None = None,
-) -> FileReport:
+) -> Judgement:
     """Judge one file in one pass.
 
     Args:
@@ -266,7 +266,7 @@ def analyse(
         analysis.push_pieces(regions.finish(), end_frame)
         evidence = analysis.finish(_summary(timeline, end_frame / FPS))
     verdict = decide_verdict(evidence, options.tolerance)
-    return FileReport(os.fspath(path), evidence, verdict, options.tolerance)
+    return Judgement(os.fspath(path), evidence, verdict, options.tolerance)
 
 
 @dataclass(frozen=True)

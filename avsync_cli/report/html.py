@@ -23,7 +23,7 @@ from avsync_cli.report.html_tables import text
 from avsync_cli.report.machine import Failure, Tool
 from avsync_cli.report.terminal import summary
 from avsync_cli.report.words import percent, safe_text
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -52,7 +52,7 @@ class HtmlReport:
         self._counts: Counter[str] = Counter()
         self._title = ""
 
-    def add(self, report: FileReport, pictures: Pictures) -> None:
+    def add(self, report: Judgement, pictures: Pictures) -> None:
         """Take one file's answer."""
         number = len(self._rows) + 1
         self._sections.write(file_section(report, pictures, number))

@@ -46,7 +46,7 @@ from avsync_cli.report.words import (
     safe_text,
     tolerance_words,
 )
-from avsync_cli.verdict.answer import FileReport, Segment
+from avsync_cli.verdict.answer import Judgement, Segment
 
 WIDTHS = {"wide": 1080.0, "narrow": 380.0}
 """Every figure is drawn twice, so that its letters are readable on a desk and on a phone."""
@@ -76,7 +76,7 @@ def badge(status: str) -> str:
     return f'<span class="badge {text(status)}">{STATUS_WORDS[status]}</span>'
 
 
-def file_section(report: FileReport, pictures: Pictures, number: int) -> str:
+def file_section(report: Judgement, pictures: Pictures, number: int) -> str:
     """One file's whole section; `number` makes its ids unique on the page."""
     parts = [_answer(report), _facts(report), _fix(report)]
     parts.append(_over_time(report, pictures.over_time, number))
@@ -91,7 +91,7 @@ def file_section(report: FileReport, pictures: Pictures, number: int) -> str:
 # --- The answer -----------------------------------------------------------------------------------
 
 
-def headline(report: FileReport) -> str:
+def headline(report: Judgement) -> str:
     """The offset in a few words: "Sound 108 ms late"."""
     verdict = report.verdict
     if verdict.offset_ms is None:
@@ -102,7 +102,7 @@ def headline(report: FileReport) -> str:
     return f"Sound {amount} ms {'late' if verdict.offset_ms > 0 else 'early'}"
 
 
-def _answer(report: FileReport) -> str:
+def _answer(report: Judgement) -> str:
     verdict, media = report.verdict, report.evidence.media
     facts = [f"{media.width}×{media.height}", f"{media.fps:.4g} frames a second"]
     facts += ["variable frame rate"] if media.vfr else []
@@ -117,7 +117,7 @@ def _answer(report: FileReport) -> str:
     )
 
 
-def _facts(report: FileReport) -> str:
+def _facts(report: Judgement) -> str:
     verdict = report.verdict
     pairs: list[tuple[str, str]] = []
     if verdict.offset_ms is not None:
@@ -139,7 +139,7 @@ def _facts(report: FileReport) -> str:
     return f'<dl class="facts">{cells}</dl>'
 
 
-def _fix(report: FileReport) -> str:
+def _fix(report: Judgement) -> str:
     if report.verdict.status != "out_of_sync" or report.verdict.offset_ms is None:
         return ""
     first, *commands = (line.plain.strip() for line in fix_lines(report, report.verdict))
@@ -151,7 +151,7 @@ def _fix(report: FileReport) -> str:
 # --- Over time ------------------------------------------------------------------------------------
 
 
-def _over_time(report: FileReport, shown: OverTime, number: int) -> str:
+def _over_time(report: Judgement, shown: OverTime, number: int) -> str:
     if not report.evidence.blocks and not report.evidence.windows:
         return ""
     drawn = []
@@ -181,7 +181,7 @@ def _over_time(report: FileReport, shown: OverTime, number: int) -> str:
     )
 
 
-def _over_time_words(report: FileReport) -> str:
+def _over_time_words(report: Judgement) -> str:
     said = [f"{span(s.start_s, s.end_s)} {_segment_words(s)}" for s in report.verdict.segments]
     used = sum(block.used for block in report.evidence.blocks)
     said = said[:8] + ([f"and {len(said) - 8} more stretches"] if len(said) > 8 else [])
@@ -189,7 +189,7 @@ def _over_time_words(report: FileReport) -> str:
     return "; ".join([*said, blocks]) + ". The tables below say the same."
 
 
-def _legend(report: FileReport) -> str:
+def _legend(report: Judgement) -> str:
     roles: dict[str, list[str]] = {}
     for block in report.evidence.blocks:
         names = roles.setdefault(region_role(block) if block.used else "grid", [])
@@ -210,7 +210,7 @@ def _legend(report: FileReport) -> str:
     return f'<ul class="legend" aria-label="Key">{items}<li>{tolerance}</li></ul>'
 
 
-def _readout(report: FileReport, start: float, end: float) -> dict[str, object]:
+def _readout(report: Judgement, start: float, end: float) -> dict[str, object]:
     """What the cursor says: rows of [start, end, words] of stretches and blocks."""
     segments = [[s.start_s, s.end_s, _segment_words(s)] for s in report.verdict.segments]
     shown = heaviest(report.evidence.blocks, 10 * MAX_ROWS)
@@ -234,7 +234,7 @@ def _block_words(block: BlockResult) -> str:
 # --- Stills ---------------------------------------------------------------------------------------
 
 
-def _stills(report: FileReport, stills: Sequence[Still], number: int) -> str:
+def _stills(report: Judgement, stills: Sequence[Still], number: int) -> str:
     if not stills:
         return ""
     items = []
@@ -256,7 +256,7 @@ def _stills(report: FileReport, stills: Sequence[Still], number: int) -> str:
     )
 
 
-def _still_svg(report: FileReport, still: Still, name: str, title: str) -> str:
+def _still_svg(report: Judgement, still: Still, name: str, title: str) -> str:
     media = report.evidence.media
     aspect = media.width / media.height if media.width and media.height else 16 / 9
     canvas = SvgCanvas(_STILL_WIDTH, _STILL_WIDTH / aspect)
@@ -286,7 +286,7 @@ def _still_svg(report: FileReport, still: Still, name: str, title: str) -> str:
 # --- Curve ----------------------------------------------------------------------------------------
 
 
-def _curve(report: FileReport, number: int) -> str:
+def _curve(report: Judgement, number: int) -> str:
     score = report.verdict.curve_score
     if not report.evidence.windows or len(score) < 2:
         return ""
@@ -303,7 +303,7 @@ def _curve(report: FileReport, number: int) -> str:
     )
 
 
-def curve_words(report: FileReport) -> str:
+def curve_words(report: Judgement) -> str:
     """What the curve shows, in a sentence."""
     verdict, offsets = report.verdict, report.evidence.offsets_ms
     best = int(np.argmax(verdict.curve)) if len(verdict.curve) else 0

@@ -11,7 +11,7 @@ import numpy as np
 from avsync_cli.drawing.attention import region_words
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.report.words import clock, percent, safe_text
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 
 STATUS_WORDS = {
     "in_sync": "in sync",
@@ -71,7 +71,7 @@ def table(
     )
 
 
-def segment_table(report: FileReport) -> str:
+def segment_table(report: Judgement) -> str:
     rows = [
         (
             span(s.start_s, s.end_s),
@@ -89,7 +89,7 @@ def segment_table(report: FileReport) -> str:
     return table(f"Stretches ({len(rows)})", caption, head, rows, frozenset((0, 1)))
 
 
-def block_table(report: FileReport) -> str:
+def block_table(report: Judgement) -> str:
     blocks = report.evidence.blocks
     if not blocks:
         return ""
@@ -115,7 +115,7 @@ def block_table(report: FileReport) -> str:
     return table(f"Blocks ({len(shown)})", caption, head, rows, frozenset((0, 1, 5)))
 
 
-def window_table(report: FileReport, votes: np.ndarray | None) -> str:
+def window_table(report: Judgement, votes: np.ndarray | None) -> str:
     if votes is None or not len(votes):
         return ""
     rows = []
@@ -129,7 +129,7 @@ def window_table(report: FileReport, votes: np.ndarray | None) -> str:
     return table(f"Windows ({len(rows)})", caption, head, rows, frozenset((0,)))
 
 
-def curve_table(report: FileReport) -> str:
+def curve_table(report: Judgement) -> str:
     offsets, verdict = report.evidence.offsets_ms, report.verdict
     every = max(1, len(offsets) // 100)
     best = int(np.argmax(verdict.curve))

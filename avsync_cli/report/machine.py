@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from avsync_cli.inference.evidence import BlockResult
-from avsync_cli.verdict.answer import FileReport, Segment, Tolerance
+from avsync_cli.verdict.answer import Judgement, Segment, Tolerance
 
 SCHEMA_VERSION = 1
 
@@ -61,7 +61,7 @@ class Failure:
 
 
 def document(
-    reports: Iterable[FileReport],
+    reports: Iterable[Judgement],
     failures: Iterable[Failure],
     tool: Tool,
     tolerance: Mapping[str, Any],
@@ -91,7 +91,7 @@ def tolerance_entry(name: str, early_ms: float | None, late_ms: float | None) ->
     return {"name": name, "early_ms": _number(early_ms), "late_ms": _number(late_ms)}
 
 
-def file_entry(report: FileReport, *, curve: bool) -> dict[str, Any]:
+def file_entry(report: Judgement, *, curve: bool) -> dict[str, Any]:
     """One file's entry in the document."""
     verdict, evidence, media = report.verdict, report.evidence, report.evidence.media
     entry: dict[str, Any] = {
@@ -140,7 +140,7 @@ def to_json(value: Mapping[str, Any]) -> str:
 
 
 def json_line(
-    outcome: FileReport | Failure, tool: Tool, tolerance: Mapping[str, Any], *, curve: bool
+    outcome: Judgement | Failure, tool: Tool, tolerance: Mapping[str, Any], *, curve: bool
 ) -> str:
     """One file as one line; complete in itself, with `"status": "error"` for a failure."""
     head = {
@@ -162,7 +162,7 @@ def csv_header() -> str:
     return _csv_line(CSV_COLUMNS)
 
 
-def csv_row(outcome: FileReport | Failure) -> str:
+def csv_row(outcome: Judgement | Failure) -> str:
     """One file as one line of CSV; empty cells where there is no value."""
     if isinstance(outcome, Failure):
         cells: dict[str, Any] = {"path": outcome.path, "status": "error", "error": outcome.message}

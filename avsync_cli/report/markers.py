@@ -16,7 +16,7 @@ from pathlib import Path
 
 from avsync_cli.report.timecode import exact_rate, frame_at, frame_of, is_drop_frame, timecode
 from avsync_cli.report.words import offset_words, percent, safe_text, tolerance_name
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 
 FORMATS = (".csv", ".edl")
 
@@ -36,7 +36,7 @@ class Marker:
     note: str
 
 
-def markers(report: FileReport) -> list[Marker]:
+def markers(report: Judgement) -> list[Marker]:
     """The out-of-sync stretches of a film, in order."""
     rate = exact_rate(report.evidence.media.fps)
     found = []
@@ -55,7 +55,7 @@ def markers(report: FileReport) -> list[Marker]:
     return found
 
 
-def marker_file(report: FileReport, suffix: str) -> str:
+def marker_file(report: Judgement, suffix: str) -> str:
     """The markers of a film as the text of a file; its ending, in small letters, says which."""
     rate = exact_rate(report.evidence.media.fps)
     if suffix == ".edl":

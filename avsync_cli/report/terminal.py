@@ -26,7 +26,7 @@ from avsync_cli.report.words import (
     sure_words,
     tolerance_name,
 )
-from avsync_cli.verdict.answer import FileReport, Segment, Verdict
+from avsync_cli.verdict.answer import Judgement, Segment, Verdict
 
 MAX_ROWS = 40
 """Rows of the block table before neighbours are merged: about what a screen holds."""
@@ -55,7 +55,7 @@ class Layout:
 # --- Sentence -------------------------------------------------------------------------------------
 
 
-def sentence(report: FileReport) -> Text:
+def sentence(report: Judgement) -> Text:
     """One line that answers: file, verdict, offset in words, how sure, where, by which standard."""
     verdict = report.verdict
     text = Text(f"{safe_text(report.path)}: ")
@@ -63,7 +63,7 @@ def sentence(report: FileReport) -> Text:
     return text
 
 
-def verdict_words(report: FileReport) -> str:
+def verdict_words(report: Judgement) -> str:
     """The sentence without the file's name and without styles."""
     verdict = report.verdict
     if verdict.status == "undecided" or verdict.offset_ms is None:
@@ -82,7 +82,7 @@ def verdict_words(report: FileReport) -> str:
     return "".join(parts)
 
 
-def _best_guess(report: FileReport) -> str:
+def _best_guess(report: Judgement) -> str:
     """The likeliest offset of an undecided file, where it is worth a word."""
     verdict = report.verdict
     if verdict.confidence < GUESS_FROM or not len(verdict.curve):
@@ -91,7 +91,7 @@ def _best_guess(report: FileReport) -> str:
     return f" (best guess: {offset_words(offset_ms)}, {percent(verdict.confidence)} sure)"
 
 
-def _judged_span(report: FileReport) -> tuple[float, float] | None:
+def _judged_span(report: Judgement) -> tuple[float, float] | None:
     """First and last second that the answer rests on."""
     segments = [s for s in report.verdict.segments if s.offset_ms is not None]
     used: Sequence[Segment | BlockResult] = segments or [
@@ -102,7 +102,7 @@ def _judged_span(report: FileReport) -> tuple[float, float] | None:
     return min(part.start_s for part in used), max(part.end_s for part in used)
 
 
-def details(report: FileReport) -> list[Text]:
+def details(report: Judgement) -> list[Text]:
     """Lines below the sentence: segments that differ, limits of the answer, the fix."""
     verdict = report.verdict
     lines: list[Text] = []
@@ -130,7 +130,7 @@ def _segment_line(segment: Segment) -> Text:
     return text
 
 
-def fix_lines(report: FileReport, verdict: Verdict) -> list[Text]:
+def fix_lines(report: Judgement, verdict: Verdict) -> list[Text]:
     """How to put the sound right: what is to be done, and the command that does it."""
     assert verdict.offset_ms is not None
     where = {segment.offset_ms for segment in verdict.segments if segment.offset_ms is not None}
@@ -148,7 +148,7 @@ def fix_lines(report: FileReport, verdict: Verdict) -> list[Text]:
     ]
 
 
-def _fix_flags(report: FileReport) -> list[str]:
+def _fix_flags(report: Judgement) -> list[str]:
     """What `fix` has to be told to judge as this report did, where its own defaults differ."""
     usual = DEFAULTS["score"]
     flags = []
@@ -294,7 +294,7 @@ def _bar(value: float, low: float, high: float, unicode: bool) -> str:
 # --- Whole answer ---------------------------------------------------------------------------------
 
 
-def render(report: FileReport, layout: Layout, *, table: bool, curve: bool) -> list[Text]:
+def render(report: Judgement, layout: Layout, *, table: bool, curve: bool) -> list[Text]:
     """All lines of the answer for one file, in order; every line at most `layout.width` columns
     wide but the sentence and the command, which are not broken.
 

@@ -75,8 +75,8 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class FileReport:
-    """One file's path, evidence and verdict, as the reports take it."""
+class Judgement:
+    """What is known of one file, decided once: terminal, JSON, page and repair all read this."""
 
     path: str
     evidence: Evidence

@@ -12,9 +12,9 @@ from avsync_cli.batch.journal import Journal
 from avsync_cli.errors import UsageError
 from avsync_cli.report import machine
 from avsync_cli.report.machine import Failure, Tool
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 
-Make = Callable[..., FileReport]
+Make = Callable[..., Judgement]
 
 TOOL = Tool("1.2.3", "default", "onnxruntime")
 EBU = machine.tolerance_entry("ebu", 40, 60)

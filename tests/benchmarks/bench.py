@@ -15,7 +15,7 @@ from avsync_cli.fix.copy import plan_copies, write_copy
 from avsync_cli.fix.plan import confirms, plan_fix
 from avsync_cli.media.decode import pick_audio, pick_video
 from avsync_cli.media.probe import probe
-from avsync_cli.verdict.answer import FileReport, Verdict
+from avsync_cli.verdict.answer import Judgement, Verdict
 from tests.benchmarks.films import Film, Judge, join
 
 STRICT = "film"
@@ -66,7 +66,7 @@ class Bench:
         )
         return film
 
-    def fixed(self, path: Path, before: FileReport) -> tuple[Path | None, FileReport | None, str]:
+    def fixed(self, path: Path, before: Judgement) -> tuple[Path | None, Judgement | None, str]:
         """The copy that `avsync fix` would write, its report, and what speaks against it."""
         if before.verdict.status == "undecided":
             return None, None, "undecided: refused"

@@ -25,7 +25,7 @@ from avsync_cli.media.decode import Timeline, pick_video, read_all
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
 from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 
 SIDE = 288
 """Joined films are this many pixels high and wide: most clips are about square."""
@@ -65,7 +65,7 @@ class Judge:
         self.engine: Any = RememberedPictures(load_model(threads=threads))
         self.threads = threads
 
-    def score(self, path: Path, **changed: Any) -> FileReport:
+    def score(self, path: Path, **changed: Any) -> Judgement:
         """What `score` says of a file; `changed` are fields of Settings."""
         return analyse_file(path, Settings(threads=self.threads, **changed), self.engine)
 

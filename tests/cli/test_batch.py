@@ -18,9 +18,9 @@ from avsync_cli.batch.task import Outcome, Task, Watcher
 from avsync_cli.cli import judge
 from avsync_cli.cli.progress import BatchProgress
 from avsync_cli.report.machine import Failure
-from avsync_cli.verdict.answer import FileReport, Tolerance
+from avsync_cli.verdict.answer import Judgement, Tolerance
 
-Make = Callable[..., FileReport]
+Make = Callable[..., Judgement]
 
 _FINE: dict[str, Any] = {
     "status": "in_sync",

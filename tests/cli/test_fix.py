@@ -19,11 +19,11 @@ from avsync_cli.__main__ import main
 from avsync_cli.cli import mend, mending
 from avsync_cli.errors import UsageError
 from avsync_cli.media.ffmpeg import find_ffmpeg
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 from tests.cli.conftest import Run
 from tests.conftest import REPO
 
-Make = Callable[..., FileReport]
+Make = Callable[..., Judgement]
 
 LATE: dict[str, Any] = {}
 FINE: dict[str, Any] = {"status": "in_sync", "offset_ms": 4.0, "ci_ms": (-16.0, 24.0)}
@@ -57,7 +57,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch, make_report: Make) -> list[Any]:
     """What is judged, in order: keywords of a report, or something to raise or call."""
     outcomes: list[Any] = []
 
-    def analyse_file(path: object, *_: object) -> FileReport:
+    def analyse_file(path: object, *_: object) -> Judgement:
         outcome = outcomes.pop(0)
         if isinstance(outcome, BaseException):
             raise outcome

@@ -13,9 +13,9 @@ from avsync_cli.__main__ import main
 from avsync_cli.batch import task
 from avsync_cli.cli import judge
 from avsync_cli.errors import DecodeError, ModelError
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 
-Make = Callable[..., FileReport]
+Make = Callable[..., Judgement]
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, make_report: Make) -> dict[str, Any]:
     """Outcomes by file name: keywords of a report, or an exception to raise."""
     outcomes: dict[str, Any] = {}
 
-    def analyse_file(path: str, *_: object) -> FileReport:
+    def analyse_file(path: str, *_: object) -> Judgement:
         outcome = outcomes[path]
         if isinstance(outcome, BaseException):
             raise outcome

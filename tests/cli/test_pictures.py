@@ -16,10 +16,10 @@ from avsync_cli.batch import task
 from avsync_cli.cli import judge
 from avsync_cli.cli.pictures import votes
 from avsync_cli.errors import DecodeError
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 from tests.cli.conftest import Run
 
-Make = Callable[..., FileReport]
+Make = Callable[..., Judgement]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, make_report: Make, tmp_path: Path) -> 
     """Pretend that files were judged; they are never opened, so nothing can be decoded."""
     outcomes: dict[str, Any] = {}
 
-    def analyse_file(path: str, *_: object) -> FileReport:
+    def analyse_file(path: str, *_: object) -> Judgement:
         outcome = outcomes[path]
         if isinstance(outcome, BaseException):
             raise outcome

@@ -12,7 +12,7 @@ from avsync_cli.__main__ import main
 from avsync_cli.cli import explain
 from avsync_cli.inference.evidence import BlockResult, Region
 from avsync_cli.report import terminal
-from avsync_cli.verdict.answer import FileReport, Tolerance
+from avsync_cli.verdict.answer import Judgement, Tolerance
 from tests.conftest import REPO, build_report
 
 PAGE = (REPO / "docs" / explain.PAGE).read_text(encoding="utf-8")
@@ -27,7 +27,7 @@ _BLOCKS = [
 ]
 
 
-def _film(path: str = "holiday.mp4", **verdict: object) -> FileReport:
+def _film(path: str = "holiday.mp4", **verdict: object) -> Judgement:
     blocks = [
         BlockResult(
             start_s=float(second),
@@ -45,7 +45,7 @@ def _film(path: str = "holiday.mp4", **verdict: object) -> FileReport:
     return build_report(path, blocks=blocks, **{**settings, **verdict})  # type: ignore[arg-type]
 
 
-def _late(path: str) -> FileReport:
+def _late(path: str) -> Judgement:
     tolerance = Tolerance("ebu", 40.0, 60.0)
     return _film(path, offset_ms=120.0, ci_ms=(95.0, 145.0), tolerance=tolerance)
 

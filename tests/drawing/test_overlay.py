@@ -20,10 +20,10 @@ from avsync_cli.media.decode import read_all
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
 from avsync_cli.timebase import SAMPLE_RATE_HZ
-from avsync_cli.verdict.answer import FileReport, Segment
+from avsync_cli.verdict.answer import Judgement, Segment
 from tests.conftest import make_blocks
 
-Make = Callable[..., FileReport]
+Make = Callable[..., Judgement]
 
 
 def _film(path: Path, size: str = "128x96", seconds: int = 4, lag_ms: int = 200) -> Path:
@@ -40,7 +40,7 @@ def _film(path: Path, size: str = "128x96", seconds: int = 4, lag_ms: int = 200)
     return path
 
 
-def _report(make: Make, film: Path, seconds: int = 4) -> FileReport:
+def _report(make: Make, film: Path, seconds: int = 4) -> Judgement:
     cells = np.array([[0.7, 0.1], [0.1, 0.1]])
     blocks = [
         dataclasses.replace(block, cells=cells) for block in make_blocks(seconds, unused=(2,))

@@ -14,7 +14,7 @@ import pytest
 from avsync_cli.evaluation.shifted_copy import shift_sound
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse
 from avsync_cli.model.engine import OnnxEngine, load_engine
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 from tests.conftest import REPO
 
 DATA = Path(os.environ.get("AVSYNC_DATA") or REPO.parent / "shared" / "data")
@@ -31,7 +31,7 @@ def engine() -> OnnxEngine:
     return load_engine("default")
 
 
-def judge(path: Path, engine: OnnxEngine, **options: float) -> FileReport:
+def judge(path: Path, engine: OnnxEngine, **options: float) -> Judgement:
     return analyse(path, AnalyseOptions(**options), engine)  # type: ignore[arg-type]
 
 

@@ -22,7 +22,7 @@ from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.report.html import HtmlReport
 from avsync_cli.report.html_parts import Pictures
 from avsync_cli.report.machine import Failure, Tool
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-Make = Callable[..., FileReport]
+Make = Callable[..., Judgement]
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from avsync_cli.inference.evidence import WindowResult
 from avsync_cli.report.html import HtmlReport
 from avsync_cli.report.html_parts import Pictures, Still
 from avsync_cli.report.machine import Failure, Tool
-from avsync_cli.verdict.answer import FileReport, Segment
+from avsync_cli.verdict.answer import Judgement, Segment
 from tests.conftest import make_blocks
 
-Make = Callable[..., FileReport]
+Make = Callable[..., Judgement]
 
 TOOL = Tool("1.2.3", "default", "onnxruntime")
 NASTY = "a<script>alert(1)</script>&quot;\"'\u202e\x1b[31m</svg>.mp4"
@@ -65,7 +65,7 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.elements if name == tag]
 
 
-def _with_cells(report: FileReport) -> FileReport:
+def _with_cells(report: Judgement) -> Judgement:
     blocks = [
         dataclasses.replace(b, cells=np.array([[0.1, 0.2], [0.3, 0.4]])) for b in make_blocks(5)
     ]
@@ -73,7 +73,7 @@ def _with_cells(report: FileReport) -> FileReport:
     return dataclasses.replace(report, evidence=dataclasses.replace(report.evidence, blocks=blocks))
 
 
-def _pictures(report: FileReport) -> Pictures:
+def _pictures(report: Judgement) -> Pictures:
     evidence = report.evidence
     votes = np.full((len(evidence.windows), len(evidence.offsets_ms)), 1e-4)
     votes[:, int(np.argmax(report.verdict.curve))] = 0.9
@@ -82,7 +82,7 @@ def _pictures(report: FileReport) -> Pictures:
     return Pictures(OverTime(votes, levels), stills)
 
 
-def _page(tmp_path: Path, *reports: FileReport, failures: tuple[Failure, ...] = ()) -> str:
+def _page(tmp_path: Path, *reports: Judgement, failures: tuple[Failure, ...] = ()) -> str:
     path = tmp_path / "report.html"
     page = HtmlReport(path, TOOL, "offset-scan")
     for report in reports:

@@ -14,15 +14,15 @@ import numpy as np
 
 from avsync_cli.report import machine
 from avsync_cli.report.machine import Failure, Tool
-from avsync_cli.verdict.answer import FileReport
+from avsync_cli.verdict.answer import Judgement
 
-Make = Callable[..., FileReport]
+Make = Callable[..., Judgement]
 
 TOOL = Tool("1.2.3", "default", "onnxruntime")
 TOLERANCE = machine.tolerance_entry("ebu", 40, 60)
 
 
-def _document(reports: list[FileReport], curve: bool = False) -> dict[str, Any]:
+def _document(reports: list[Judgement], curve: bool = False) -> dict[str, Any]:
     failure = Failure("gone.mp4", "gone.mp4: no such file", "check the name")
     document = machine.document(reports, [failure], TOOL, TOLERANCE, curve=curve)
     loaded = json.loads(machine.to_json(document))

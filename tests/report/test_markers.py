@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from avsync_cli.report.markers import CSV_COLUMNS, edl_text, marker_file, markers
 from avsync_cli.report.timecode import exact_rate, frame_at, frame_of, is_drop_frame, timecode
-from avsync_cli.verdict.answer import FileReport, Segment
+from avsync_cli.verdict.answer import Judgement, Segment
 
-Make = Callable[..., FileReport]
+Make = Callable[..., Judgement]
 
 NTSC, NTSC60 = Fraction(30000, 1001), Fraction(60000, 1001)
 RATES = [

@@ -16,10 +16,10 @@ import pytest
 from avsync_cli.inference.evidence import Region
 from avsync_cli.report import machine
 from avsync_cli.report.machine import Failure, Tool
-from avsync_cli.verdict.answer import FileReport, Segment
+from avsync_cli.verdict.answer import Judgement, Segment
 from tests.conftest import REPO, make_blocks
 
-Make = Callable[..., FileReport]
+Make = Callable[..., Judgement]
 
 SCHEMA = json.loads((REPO / "docs/schema/report.schema.json").read_text(encoding="utf-8"))
 DOCUMENT = jsonschema.Draft202012Validator(SCHEMA)
@@ -29,7 +29,7 @@ TOLERANCE = machine.tolerance_entry("ebu", 40, 60)
 FAILURE = Failure("gone.mp4", "gone.mp4: no such file", "check the name")
 
 
-def _reports(make: Make) -> list[FileReport]:
+def _reports(make: Make) -> list[Judgement]:
     """Every kind of answer."""
     frame = dataclasses.replace(
         make_blocks(1)[0], region=Region("frame", None, (0.0, 0.0, 1.0, 1.0))

@@ -8,10 +8,10 @@ import pytest
 
 from avsync_cli.report import terminal
 from avsync_cli.report.terminal import Layout
-from avsync_cli.verdict.answer import FileReport, Segment
+from avsync_cli.verdict.answer import Judgement, Segment
 from tests.conftest import make_blocks
 
-Make = Callable[..., FileReport]
+Make = Callable[..., Judgement]
 
 
 def _plain(lines: list[terminal.Text]) -> str:
