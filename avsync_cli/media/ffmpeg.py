@@ -20,6 +20,7 @@ from typing import Any
 from avsync_cli.errors import FfmpegMissingError
 from avsync_cli.interrupt import held_back, on_exit
 from avsync_cli.media.limits import MAX_PIXELS
+from avsync_cli.media.source import Source
 
 ENV_FFMPEG = "AVSYNC_FFMPEG"
 
@@ -176,7 +177,7 @@ def input_args() -> dict[str, Any]:
 
 def input_url(path: str | os.PathLike[str]) -> str:
     """`path` as a name that ffmpeg can only take for a local file, whatever characters it has."""
-    return f"file:{Path(os.fsdecode(path)).absolute()}"
+    return Source.of(path).url
 
 
 INPUT = "avsync-input"
@@ -201,8 +202,7 @@ def command(
 
 def display_name(path: str | os.PathLike[str]) -> str:
     """The path as one printable line: control characters and undecodable bytes escaped."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return Source.of(path).shown
 
 
 def clean_line(line: str, path: str | os.PathLike[str] | None = None) -> str:

@@ -1,0 +1,47 @@
+"""One file under the three names it needs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as it was named, as a person may read it, and as ffmpeg is given it.
+
+    Made once, where a name comes in; a later change of the working directory does not move it for
+    ffmpeg.
+
+    Attributes:
+        path: the name as given, for the operating system. Bytes that are not UTF-8 are lone
+            surrogates in it (PEP 383), and it may hold any control character.
+        shown: one printable line: control characters and undecodable bytes are written as escapes.
+        url: the absolute name behind `file:`, which ffmpeg can only take for a local file, whatever
+            characters it has.
+    """
+
+    path: str
+    shown: str
+    url: str
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> Source:
+        """The file that `path` names; nothing is opened, it need not exist.
+
+        >>> Source.of("/films/a\\x1b[31m.mp4").shown
+        '/films/a\\\\x1b[31m.mp4'
+        >>> Source.of("/films/-i").url
+        'file:/films/-i'
+        """
+        name = os.fsdecode(path)
+        return cls(name, _printable(name), f"file:{Path(name).absolute()}")
+
+    def __fspath__(self) -> str:
+        return self.path
+
+
+def _printable(name: str) -> str:
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
