@@ -14,7 +14,7 @@ from tests.conftest import REPO
 PACKAGE = REPO / "avsync_cli"
 
 LAYERS = [
-    {"errors", "timebase", "_version", "onnx_runtime"},
+    {"errors", "timebase", "names", "wording", "_version", "onnx_runtime"},
     {"config", "interrupt"},
     {"media", "regions"},
     {"model"},
@@ -33,7 +33,6 @@ LAYERS = [
 SIDEWAYS: set[tuple[str, str]] = {
     ("inference", "verdict.answer"),
     ("inference", "verdict.decision"),
-    ("drawing", "report.words"),
     ("drawing", "report.terminal"),
     ("drawing", "report.html_parts"),
 }

@@ -17,7 +17,7 @@ from typing import Any
 
 from avsync_cli.errors import UsageError
 from avsync_cli.report.machine import SCHEMA_VERSION, Failure, Tool
-from avsync_cli.report.words import safe_text
+from avsync_cli.wording import safe_text
 
 _START = b'{"schema_version":'
 """How every line begins: what is torn must at least be a piece of this."""

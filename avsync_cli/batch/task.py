@@ -12,7 +12,7 @@ from avsync_cli.errors import AvsyncError, MediaError, UsageError
 from avsync_cli.interrupt import raise_again
 from avsync_cli.judging import Excerpt, ProgressCall, analyse_file, load_model
 from avsync_cli.report.machine import Failure
-from avsync_cli.report.words import safe_text
+from avsync_cli.wording import safe_text
 
 if TYPE_CHECKING:
     from avsync_cli.model.engine import Engine

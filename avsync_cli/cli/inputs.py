@@ -14,12 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from avsync_cli.errors import UsageError
-
-MEDIA_SUFFIXES = frozenset(
-    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gxf .m2t .m2ts .m4v .mj2 .mkv .mov .mp4 .mpeg .mpg "
-    ".mts .mxf .nut .ogm .ogv .qt .rm .ts .vob .webm .wmv .wtv".split()
-)
-"""What counts as a video in a folder. A file that is named itself may have any suffix."""
+from avsync_cli.names import MEDIA_SUFFIXES
 
 _GLOB_MARKS = frozenset("*?[")
 _LIST_LIMIT = 64 << 20
@@ -115,7 +110,7 @@ def _read_list(source: str) -> list[str]:
 
 
 def _shown(name: str) -> str:
-    from avsync_cli.report.words import safe_text
+    from avsync_cli.wording import safe_text
 
     return "stdin" if name == "-" else safe_text(name)
 

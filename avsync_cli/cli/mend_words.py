@@ -21,7 +21,7 @@ class Teller:
     """
 
     def __init__(self, job: FixJob, sink: Sink) -> None:
-        from avsync_cli.report.words import safe_text
+        from avsync_cli.wording import safe_text
 
         self.job, self.sink = job, sink
         self.source = safe_text(job.source)
@@ -30,7 +30,8 @@ class Teller:
     def nothing_to_do(self, before: Judgement | None) -> None:
         """The file is left as it is."""
         from avsync_cli.fix.plan import GOOD_ENOUGH_MS
-        from avsync_cli.report.words import offset_words, sure_words, tolerance_name
+        from avsync_cli.report.words import sure_words, tolerance_name
+        from avsync_cli.wording import offset_words
 
         assert before is not None and before.verdict.offset_ms is not None
         verdict, offset = before.verdict, before.verdict.offset_ms
@@ -46,7 +47,7 @@ class Teller:
 
     def command(self, plan: FixPlan, recipe: Recipe, *, judged: bool) -> None:
         """What would be run."""
-        from avsync_cli.report.words import shell_quote
+        from avsync_cli.wording import shell_quote
 
         self._line(f"# {self.source}: {_was(plan, judged)}")
         words = recipe.shown(self.job.source, self.job.target)
@@ -62,7 +63,7 @@ class Teller:
         judged: bool,
     ) -> None:
         """The copy has its name."""
-        from avsync_cli.report.words import interval_words
+        from avsync_cli.wording import interval_words
 
         offset = None if after is None else after.verdict.offset_ms
         if offset is None or after is None:
@@ -103,7 +104,7 @@ class Teller:
 
 def _was(plan: FixPlan, judged: bool) -> str:
     """What was wrong: "was 120 ms late"."""
-    from avsync_cli.report.words import drift_words, offset_words
+    from avsync_cli.wording import drift_words, offset_words
 
     said = "was" if judged else "by hand:"
     first = plan.pieces[0]

@@ -161,7 +161,7 @@ def _can_show(stream: TextIO, characters: str) -> bool:
 
 def say(text: str) -> None:
     """One line to stderr, made safe for a terminal."""
-    from avsync_cli.report.words import safe_text
+    from avsync_cli.wording import safe_text
 
     sys.stderr.write(f"{safe_text(text)}\n")
 

@@ -87,7 +87,7 @@ class BatchProgress:
 
     def started(self, number: int) -> None:
         """Show a file's bar."""
-        from avsync_cli.report.words import safe_text
+        from avsync_cli.wording import safe_text
 
         if self._bar is not None:
             label = safe_text(Path(self._files[number]).name)

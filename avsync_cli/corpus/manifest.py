@@ -16,10 +16,7 @@ from typing import Any, TextIO
 
 from avsync_cli.corpus.shards import expand, is_shards, samples
 from avsync_cli.errors import DataError
-
-MEDIA_SUFFIXES = frozenset(
-    ".mp4 .mov .m4v .mkv .webm .avi .ts .m2ts .mts .mpg .mpeg .flv .ogv .3gp .wmv .mxf".split()
-)
+from avsync_cli.names import MEDIA_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from avsync_cli.drawing import raster
-from avsync_cli.report.words import safe_text
+from avsync_cli.wording import safe_text
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]

@@ -16,7 +16,7 @@ from html import escape
 
 import numpy as np
 
-from avsync_cli.report.words import safe_text
+from avsync_cli.wording import safe_text
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 4", "12 4", "4 4")

@@ -17,8 +17,8 @@ from avsync_cli.drawing.canvas import (
 from avsync_cli.drawing.figures import STATUS_ROLE, draw_curve
 from avsync_cli.report.html_parts import curve_words
 from avsync_cli.report.terminal import verdict_words
-from avsync_cli.report.words import safe_text
 from avsync_cli.verdict.answer import Judgement
+from avsync_cli.wording import safe_text
 
 WIDTH, HEIGHT = 960.0, 400.0
 

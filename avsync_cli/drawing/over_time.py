@@ -23,8 +23,8 @@ from avsync_cli.drawing.figures import (
     time_ticks,
 )
 from avsync_cli.inference.evidence import BlockResult
-from avsync_cli.report.words import clock
 from avsync_cli.verdict.answer import Judgement, Segment
+from avsync_cli.wording import clock
 
 QUIETEST_DB = -60.0
 

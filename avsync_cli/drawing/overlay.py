@@ -27,9 +27,9 @@ from avsync_cli.media.film_writer import FilmWriter
 from avsync_cli.media.picture import PictureReader, frame_size
 from avsync_cli.media.probe import probe
 from avsync_cli.report.terminal import verdict_words
-from avsync_cli.report.words import clock, safe_text
 from avsync_cli.timebase import FPS
 from avsync_cli.verdict.answer import Judgement
+from avsync_cli.wording import clock, safe_text
 
 MAX_HEIGHT = 720
 LEAST_WIDTH = 480

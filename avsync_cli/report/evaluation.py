@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from avsync_cli.report.words import safe_text
 from avsync_cli.timebase import FRAME_MS
+from avsync_cli.wording import safe_text
 
 if TYPE_CHECKING:
     from avsync_cli.evaluation.records import (

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from avsync_cli.report.evaluation import report_name
-from avsync_cli.report.words import safe_text
+from avsync_cli.wording import safe_text
 
 if TYPE_CHECKING:
     from avsync_cli.evaluation.records import EvalReport, PlacementRow

@@ -22,8 +22,8 @@ from avsync_cli.report.html_parts import Pictures, badge, file_section, headline
 from avsync_cli.report.html_tables import text
 from avsync_cli.report.machine import Failure, Tool
 from avsync_cli.report.terminal import summary
-from avsync_cli.report.words import percent, safe_text
 from avsync_cli.verdict.answer import Judgement
+from avsync_cli.wording import percent, safe_text
 
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "

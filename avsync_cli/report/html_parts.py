@@ -24,29 +24,29 @@ from avsync_cli.drawing.over_time import (
     time_span,
 )
 from avsync_cli.inference.evidence import BlockResult
+from avsync_cli.names import STATUS_WORDS
 from avsync_cli.report.html_tables import (
     MAX_ROWS,
-    STATUS_WORDS,
     block_table,
     curve_table,
     heaviest,
     segment_table,
-    share,
-    span,
     text,
     window_table,
 )
 from avsync_cli.report.terminal import GUESS_FROM, fix_lines, verdict_words
-from avsync_cli.report.words import (
+from avsync_cli.report.words import tolerance_words
+from avsync_cli.verdict.answer import Judgement, Segment
+from avsync_cli.wording import (
     clock,
     drift_words,
     interval_words,
     offset_words,
     percent,
     safe_text,
-    tolerance_words,
+    span,
+    weight_words,
 )
-from avsync_cli.verdict.answer import Judgement, Segment
 
 WIDTHS = {"wide": 1080.0, "narrow": 380.0}
 """Every figure is drawn twice, so that its letters are readable on a desk and on a phone."""
@@ -228,7 +228,7 @@ def _block_words(block: BlockResult) -> str:
     name = region_words(block.region)
     if not block.used:
         return f"{name} left out ({safe_text(block.reason) or 'no reason given'})"
-    return f"{name} weighs {share(block.weight)}"
+    return f"{name} weighs {weight_words(block.weight)}"
 
 
 # --- Stills ---------------------------------------------------------------------------------------
@@ -242,7 +242,9 @@ def _stills(report: Judgement, stills: Sequence[Still], number: int) -> str:
         block = still.block
         name = region_words(block.region)
         when = clock(block.start_s, tenths=True)
-        caption = f"<b>{when}</b> {name}, weight {share(block.weight)}, p(sync) {block.p_sync:.2f}"
+        caption = (
+            f"<b>{when}</b> {name}, weight {weight_words(block.weight)}, p(sync) {block.p_sync:.2f}"
+        )
         picture = _still_svg(report, still, f"still-{number}-{k}", f"{name} at {when}")
         items.append(f"<li><figure>{picture}<figcaption>{caption}</figcaption></figure></li>")
     with_cells = any(still.block.cells is not None for still in stills)

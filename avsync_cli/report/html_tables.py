@@ -10,15 +10,9 @@ import numpy as np
 
 from avsync_cli.drawing.attention import region_words
 from avsync_cli.inference.evidence import BlockResult
-from avsync_cli.report.words import clock, percent, safe_text
+from avsync_cli.names import STATUS_WORDS
 from avsync_cli.verdict.answer import Judgement
-
-STATUS_WORDS = {
-    "in_sync": "in sync",
-    "out_of_sync": "out of sync",
-    "undecided": "undecided",
-    "error": "not judged",
-}
+from avsync_cli.wording import percent, safe_text, span, weight_words
 
 MAX_ROWS = 500
 """Rows of a table: what a browser lays out at once, and a person may still look through."""
@@ -105,7 +99,7 @@ def block_table(report: Judgement) -> str:
             span(b.start_s, b.end_s, tenths=True),
             region_words(b.region),
             f"{b.confidence:.2f}" if b.used else "",
-            share(b.weight),
+            weight_words(b.weight),
             f"{b.p_sync:.2f}" if b.used else "",
             "" if b.used else f"left out: {b.reason or 'no reason given'}",
         )
@@ -141,12 +135,3 @@ def curve_table(report: Judgement) -> str:
     caption = "Log-odds of being in sync after the sound is moved earlier by the offset."
     head = ("Offset, ms", "Log-odds", "Probability")
     return table(f"Curve ({len(rows)} of {len(offsets)} steps)", caption, head, rows)
-
-
-def span(start_s: float, end_s: float, tenths: bool = False) -> str:
-    return f"{clock(start_s, tenths)}–{clock(end_s, tenths)}"
-
-
-def share(weight: float) -> str:
-    value = 100.0 * weight
-    return f"{value:.1f} %" if value >= 0.05 or value == 0.0 else "<0.1 %"

@@ -15,8 +15,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from avsync_cli.report.timecode import exact_rate, frame_at, frame_of, is_drop_frame, timecode
-from avsync_cli.report.words import offset_words, percent, safe_text, tolerance_name
+from avsync_cli.report.words import tolerance_name
 from avsync_cli.verdict.answer import Judgement
+from avsync_cli.wording import offset_words, percent, safe_text
 
 FORMATS = (".csv", ".edl")
 

@@ -15,18 +15,19 @@ from rich.text import Text
 
 from avsync_cli.config import DEFAULTS
 from avsync_cli.inference.evidence import BlockResult
+from avsync_cli.names import STATUS_WORDS
 from avsync_cli.report.text_curve import curve_plot
-from avsync_cli.report.words import (
+from avsync_cli.report.words import fix_command, sure_words, tolerance_name
+from avsync_cli.verdict.answer import Judgement, Segment, Verdict
+from avsync_cli.wording import (
     clock,
     drift_words,
-    fix_command,
     offset_words,
     percent,
     safe_text,
-    sure_words,
-    tolerance_name,
+    span,
+    weight_words,
 )
-from avsync_cli.verdict.answer import Judgement, Segment, Verdict
 
 MAX_ROWS = 40
 """Rows of the block table before neighbours are merged: about what a screen holds."""
@@ -73,11 +74,11 @@ def verdict_words(report: Judgement) -> str:
     inside = verdict.status == "in_sync"
     words = offset_words(verdict.offset_ms)
     parts = [f"in sync, {words}" if inside else words, f" ({sure_words(verdict)})"]
-    span = _judged_span(report)
+    judged = _judged_span(report)
     if verdict.drift_ms_per_min is not None:
         parts.append(f" half-way, and comes {drift_words(verdict.drift_ms_per_min)}")
-    if span is not None:
-        parts.append(f", from {clock(span[0])} to {clock(span[1])}")
+    if judged is not None:
+        parts.append(f", from {clock(judged[0])} to {clock(judged[1])}")
     parts.append(f"; {'within' if inside else 'outside'} {tolerance_name(report.tolerance)}")
     return "".join(parts)
 
@@ -191,7 +192,7 @@ def block_table(blocks: Sequence[BlockResult], layout: Layout) -> list[Text]:
     low, high = (min(known), max(known)) if known else (0.0, 0.0)
 
     tenths = not merged
-    times = [f"{clock(row.start_s, tenths)}–{clock(row.end_s, tenths)}" for row in rows]
+    times = [span(row.start_s, row.end_s, tenths) for row in rows]
     if not layout.unicode:
         times = [time.replace("–", "-") for time in times]
     time_width = max(len("time"), *map(len, times))
@@ -212,7 +213,7 @@ def block_table(blocks: Sequence[BlockResult], layout: Layout) -> list[Text]:
             if bars:
                 line.append(" ")
                 line.append(_bar(row.confidence, low, high, layout.unicode), style="cyan")
-        line.append(f"  {_share(row.weight):>6}  ")
+        line.append(f"  {weight_words(row.weight):>6}  ")
         if row.p_sync is not None:
             line.append(f"{row.p_sync:>7.2f}")
         if row.note:
@@ -223,12 +224,6 @@ def block_table(blocks: Sequence[BlockResult], layout: Layout) -> list[Text]:
         # Short enough for the narrowest terminal the table is made for.
         lines.append(Text(f"{len(blocks)} blocks merged; see --all-blocks", style="dim"))
     return lines
-
-
-def _share(weight: float) -> str:
-    """A softmax weight in per cent with a digit that matters."""
-    value = 100.0 * weight
-    return f"{value:.1f} %" if value >= 0.05 or value == 0.0 else "<0.1 %"
 
 
 def _region(block: BlockResult) -> str:
@@ -252,10 +247,10 @@ def _merge(blocks: Sequence[BlockResult], rows: int) -> list[_Row]:
     start = min(block.start_s for block in blocks)
     end = max(block.end_s for block in blocks)
     # Whole seconds a row, so that the times read well.
-    span = max(1.0, float(np.ceil((end - start) / rows)))
+    row_s = max(1.0, float(np.ceil((end - start) / rows)))
     groups: dict[int, list[BlockResult]] = {}
     for block in blocks:
-        groups.setdefault(int((block.start_s - start) // span), []).append(block)
+        groups.setdefault(int((block.start_s - start) // row_s), []).append(block)
     return [_merged_row(groups[index]) for index in sorted(groups)]
 
 
@@ -333,9 +328,7 @@ def _ascii(line: Text) -> Text:
 
 def summary(counts: dict[str, int]) -> str:
     """The last line of a batch: "12 files: 9 in sync, 2 out of sync, 1 undecided"."""
-    names = ("in_sync", "in sync"), ("out_of_sync", "out of sync"), ("undecided", "undecided")
-    parts = [f"{counts[key]} {name}" for key, name in names if counts.get(key)]
-    if counts.get("error"):
-        parts.append(f"{counts['error']} could not be judged")
+    words = {**STATUS_WORDS, "error": "could not be judged"}
+    parts = [f"{counts[key]} {said}" for key, said in words.items() if counts.get(key)]
     total = sum(counts.values())
     return f"{total} {'file' if total == 1 else 'files'}: {', '.join(parts)}"

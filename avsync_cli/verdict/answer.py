@@ -7,14 +7,11 @@ that it is EARLY.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from avsync_cli.inference.evidence import Evidence
-
-Status = Literal["in_sync", "out_of_sync", "undecided"]
-Direction = Literal["audio_late", "audio_early", "none"]
+from avsync_cli.names import Direction, Status
 
 
 @dataclass(frozen=True)

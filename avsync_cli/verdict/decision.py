@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from avsync_cli.inference.evidence import Evidence, WindowResult
+from avsync_cli.names import Direction, Status
 from avsync_cli.timebase import FRAME_MS, HOP_MS
-from avsync_cli.verdict.answer import Direction, Status, Tolerance, Verdict
+from avsync_cli.verdict.answer import Tolerance, Verdict
 from avsync_cli.verdict.posterior import Constants, fair_logits, mass, window_votes
 from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons
 from avsync_cli.verdict.speeds import find_wrong_speed

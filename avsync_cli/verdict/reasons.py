@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from avsync_cli.inference.evidence import Evidence
+from avsync_cli.names import Status
 from avsync_cli.timebase import FRAME_MS
-from avsync_cli.verdict.answer import Segment, Status, Tolerance
+from avsync_cli.verdict.answer import Segment, Tolerance
 from avsync_cli.verdict.posterior import Answer, mass
 from avsync_cli.verdict.stretches import Part
 from avsync_cli.verdict.structure import STEEPEST_MS_PER_MIN, likely_cause

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from avsync_cli.inference.evidence import Evidence, WindowResult
+from avsync_cli.names import Status
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS
-from avsync_cli.verdict.answer import Segment, Status, Tolerance
+from avsync_cli.verdict.answer import Segment, Tolerance
 from avsync_cli.verdict.posterior import (
     Answer,
     Constants,

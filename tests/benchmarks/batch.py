@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avsync_cli.media.ffmpeg import find_ffmpeg
-from avsync_cli.report.words import safe_text
+from avsync_cli.wording import safe_text
 from tests.conftest import REPO
 
 TALKER = REPO / "docs" / "sample" / "talker.mp4"

@@ -17,8 +17,9 @@ from avsync_cli.fix.plan import (
     constant_plan,
     plan_fix,
 )
+from avsync_cli.names import Status
 from avsync_cli.timebase import FRAME_MS
-from avsync_cli.verdict.answer import Segment, Status, Tolerance, Verdict
+from avsync_cli.verdict.answer import Segment, Tolerance, Verdict
 
 ITU = Tolerance("itu", 45.0, 125.0)
 
