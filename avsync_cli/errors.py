@@ -43,6 +43,10 @@ class UsageError(AvsyncError):
     """A flag, argument or combination of them that cannot be meant."""
 
 
+class WriteError(UsageError):
+    """A file or folder that cannot be written where it was asked for: no room, no right."""
+
+
 class ConfigError(AvsyncError):
     """A configuration file or AVSYNC_* variable that cannot be used."""
 

@@ -16,6 +16,7 @@ PACKAGE = REPO / "avsync_cli"
 LAYERS = [
     {"errors", "timebase", "names", "wording", "_version", "onnx_runtime"},
     {"config", "interrupt"},
+    {"files"},
     {"media", "regions"},
     {"model"},
     {"inference", "corpus"},

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from avsync_cli.errors import UsageError
+from avsync_cli.files import append_whole
 from avsync_cli.report.machine import SCHEMA_VERSION, Failure, Tool
 from avsync_cli.wording import safe_text
 
@@ -79,11 +80,9 @@ class Journal:
         """Write one line, with its newline, at once.
 
         Raises:
-            OSError: the disk is full or gone.
+            WriteError: the disk is full or gone; the lines before stay whole.
         """
-        data = line.encode("utf-8", "surrogateescape")
-        while data:
-            data = data[os.write(self._fd, data) :]
+        append_whole(self._fd, line.encode("utf-8", "surrogateescape"), self.path)
 
     def _lock(self) -> None:
         """Keep a second run from judging the same files into the same lines."""

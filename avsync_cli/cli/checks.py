@@ -18,6 +18,7 @@ from avsync_cli.config import (
     tolerance_profile,
 )
 from avsync_cli.errors import UsageError
+from avsync_cli.files import is_special
 from avsync_cli.judging import Excerpt
 
 
@@ -88,11 +89,12 @@ def checked_excerpt(flags: Typed) -> Excerpt:
 def check_place(flag: str, path: Path, *, in_place: bool = False) -> None:
     """Raise UsageError unless a file of that name could be written as far as folders go.
 
-    With `in_place` a file that is there is added to; else one beside it takes its place.
+    With `in_place` a file that is there is added to; else one beside it takes its place. Devices
+    and pipes are written to.
     """
     if path.is_dir():
         raise UsageError(f"{flag} {path} is a folder", "name a file in it")
-    if not (in_place and path.exists()):
+    if not (is_special(path) or (in_place and path.exists())):
         check_folder(flag, path.parent)
 
 

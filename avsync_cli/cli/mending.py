@@ -6,8 +6,6 @@ original is never opened for writing: `--in-place` renames the finished copy ove
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +13,7 @@ from avsync_cli.cli.mend_words import Teller
 from avsync_cli.cli.output import Sink
 from avsync_cli.cli.progress import FileProgress
 from avsync_cli.errors import EXIT_IN_SYNC, EXIT_OUT_OF_SYNC, MediaError, UsageError
+from avsync_cli.files import file_beside
 from avsync_cli.judging import analyse_file
 
 if TYPE_CHECKING:
@@ -24,6 +23,10 @@ if TYPE_CHECKING:
     from avsync_cli.media.probe import MediaInfo
     from avsync_cli.model.engine import Engine
     from avsync_cli.verdict.answer import Judgement
+
+
+class _GivenUp(Exception):
+    """The copy was not confirmed, for the reason that it is raised with."""
 
 
 class Mending:
@@ -92,21 +95,21 @@ class Mending:
     def _write(
         self, plan: FixPlan, info: MediaInfo, recipes: list[Recipe], stood: tuple[int, int]
     ) -> int:
-        from avsync_cli.fix.copy import temporary_copy, write_copy
+        from avsync_cli.fix.copy import write_copy
 
         job = self.job
-        with temporary_copy(job.target) as partial:
-            with self._progress("writing") as progress:
-                recipe = write_copy(info, recipes, partial, job.target, progress)
-            doubt, after = self._check(partial)
-            if doubt and not self._may_stay(after):
-                self.tell.given_up(doubt)
-                return EXIT_OUT_OF_SYNC
-            if job.in_place:
-                self._check_unchanged(stood)
-                _replace(partial, job.target)
-            else:
-                _publish(partial, job.target)
+        try:
+            with file_beside(job.target, overwrite=job.in_place) as partial:
+                with self._progress("writing") as progress:
+                    recipe = write_copy(info, recipes, partial, job.target, progress)
+                doubt, after = self._check(partial)
+                if doubt and not self._may_stay(after):
+                    raise _GivenUp(doubt)
+                if job.in_place:
+                    self._check_unchanged(stood)
+        except _GivenUp as given_up:
+            self.tell.given_up(str(given_up))
+            return EXIT_OUT_OF_SYNC
         self.tell.done(plan, recipe, after, doubt, judged=self.before is not None)
         unconfirmed = doubt and (after is None or after.verdict.status != "undecided")
         return (
@@ -148,30 +151,3 @@ def _stamp(path: Path) -> tuple[int, int]:
     """What tells whether a file was changed: its time and size."""
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_size
-
-
-def _publish(partial: Path, target: Path) -> None:
-    """Give the copy its name, unless somebody took it in the meantime."""
-    try:
-        os.link(partial, target)  # unlike a rename, it never replaces anything
-    except FileExistsError:
-        raise UsageError(
-            f"--output {target} exists already; nothing is overwritten", "name another file"
-        ) from None
-    except OSError:  # a file system without hard links
-        if os.path.lexists(target):
-            raise UsageError(
-                f"--output {target} exists already; nothing is overwritten", "name another file"
-            ) from None
-        partial.rename(target)
-
-
-def _replace(partial: Path, target: Path) -> None:
-    """Put the copy in the original's place, with the original's rights, at once and for good."""
-    stat = target.stat()
-    with contextlib.suppress(OSError):
-        os.chown(partial, stat.st_uid, stat.st_gid)
-    partial.chmod(stat.st_mode & 0o7777)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(target)

@@ -9,13 +9,12 @@ import shutil
 import sys
 import traceback
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from avsync_cli.errors import UsageError
-from avsync_cli.interrupt import on_exit
+from avsync_cli.files import open_whole
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -42,21 +41,15 @@ class Sink:
 
     def __init__(self, path: Path | None, *, machine: bool, color: bool) -> None:
         self._path = path
-        self._part: Path | None = None
+        self._place = contextlib.ExitStack()
         if path is None:
             self._stream: TextIO = sys.stdout
             if isinstance(sys.stdout, io.TextIOWrapper):
                 _prepare(sys.stdout, machine)
         else:
-            self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
             errors = "surrogateescape" if machine else "backslashreplace"
-            self._withdraw = on_exit(partial(self._part.unlink, missing_ok=True))
-            try:
-                self._stream = self._part.open("x", encoding="utf-8", errors=errors)
-            except OSError as error:
-                self._withdraw()
-                reason = error.strerror or str(error)
-                raise UsageError(f"cannot write {path}: {reason}", "check --output") from None
+            raw = self._place.enter_context(open_whole(path))
+            self._stream = io.TextIOWrapper(raw, encoding="utf-8", errors=errors)
         self._color = color
         self.width = _PLAIN_WIDTH
         if path is None and self._stream.isatty():
@@ -68,21 +61,12 @@ class Sink:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, _: object, __: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        if self._part is None or self._path is None:
-            return
-        try:
-            # What could not be written is tried once more here, and fails once more.
-            with contextlib.suppress(OSError) if kind else contextlib.nullcontext():
-                self._stream.close()
-            if kind is None:
-                self._part.replace(self._path)
-        except OSError as error:
-            raise self._cannot_write(error) from None
-        finally:
-            self._part.unlink(missing_ok=True)
-            self._withdraw()
+        self._place.__exit__(kind, error, trace)
 
     def write(self, text: str) -> None:
         """Write `text` as it is, at once.
@@ -97,16 +81,11 @@ class Sink:
         except BrokenPipeError:
             raise OutputClosed from None
         except OSError as error:
-            raise self._cannot_write(error) from None
-
-    def _cannot_write(self, error: OSError) -> UsageError:
-        where = "the standard output" if self._path is None else str(self._path)
-        if self._path is None:
             abandon_stdout()
-        return UsageError(
-            f"cannot write {where}: {error.strerror or error}",
-            "make room there, or write somewhere else with --output",
-        )
+            raise UsageError(
+                f"cannot write the standard output: {error.strerror or error}",
+                "make room there, or write somewhere else with --output",
+            ) from None
 
     def write_lines(self, lines: Iterable[Text]) -> None:
         """Write styled lines, each on a line of its own however long.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from avsync_cli.cli.checks import check_folder
 from avsync_cli.cli.output import say, say_error
 from avsync_cli.errors import AvsyncError, MediaError, UsageError
-from avsync_cli.interrupt import on_exit
+from avsync_cli.files import write_whole
 from avsync_cli.judging import Excerpt
 
 if TYPE_CHECKING:
@@ -173,22 +172,6 @@ class PictureWriter:
             say(f"wrote {target}")
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and move it there.
-
-    Raises:
-        OSError: it cannot be written; nothing is left behind.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    withdraw = on_exit(partial(part.unlink, missing_ok=True))
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-        withdraw()
-
-
 def _write_plot(report: Judgement, target: Path) -> None:
     from avsync_cli.drawing.curve import FORMATS
 
@@ -198,7 +181,7 @@ def _write_plot(report: Judgement, target: Path) -> None:
 def _write_markers(report: Judgement, target: Path) -> None:
     from avsync_cli.report.markers import marker_file
 
-    write_whole(target, marker_file(report, target.suffix.lower()).encode("utf-8"))
+    write_whole(target, marker_file(report, target.suffix.lower()))
 
 
 # --- What a page shows besides the answer ---------------------------------------------------------

@@ -21,7 +21,6 @@ from avsync_cli.errors import (
     EXIT_OUT_OF_SYNC,
     EXIT_UNDECIDED,
     EXIT_USAGE,
-    UsageError,
 )
 
 if TYPE_CHECKING:
@@ -182,11 +181,7 @@ class Run:
         if self.journal is None:
             self.sink.write(line)
             return
-        try:
-            self.journal.append(line)
-        except OSError as error:
-            what = f"cannot write {self.job.resume}: {error.strerror or error}"
-            raise UsageError(what, "make room, and run the same command again") from None
+        self.journal.append(line)
 
     def _summarise(self) -> None:
         from avsync_cli.report import terminal

@@ -13,9 +13,8 @@ import json
 import logging
 import multiprocessing
 import os
-import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,8 @@ import numpy as np
 
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.corpus.shards import media_file
-from avsync_cli.errors import AvsyncError, DataError
+from avsync_cli.errors import AvsyncError, DataError, WriteError
+from avsync_cli.files import folder_beside
 from avsync_cli.timebase import HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
 
 log = logging.getLogger(__name__)
@@ -114,21 +114,14 @@ def cache_clip(clip: Clip, cache_dir: Path) -> CachedClip:
 
     Raises:
         AvsyncError: the file cannot be read or judged (a MediaError), or the cache cannot be
-            written (DataError).
+            written (WriteError).
     """
-    writing = False
     try:
         with media_file(clip.path, clip.member, clip.at, clip.size) as path:
             folder = cache_dir / _key(clip, path)
             if not (folder / "entry.json").is_file():
-                writing = True
                 _write_entry(clip, path, folder)
     except OSError as error:
-        if writing:
-            raise DataError(
-                f"cannot write the cache {cache_dir}: {error.strerror}",
-                "choose another folder with --cache, or make room",
-            ) from error
         raise DataError(
             f"cannot read {clip.name}: {error.strerror}", "check the manifest", clip.path
         ) from error
@@ -188,21 +181,26 @@ def _write_entry(clip: Clip, path: Path, folder: Path) -> None:
         raise DataError(f"{clip.name} has no stretch long enough to learn from", "", clip.path)
     samples = np.concatenate(sound)
     assert len(samples) == frames * SAMPLES_PER_FRAME
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
-    try:
+    with new_entry(folder) as beside:
         np.save(beside / "crops.npy", np.concatenate(crops))
         np.save(beside / "valid.npy", np.concatenate(valid))
         np.save(beside / "sound.npy", samples)
         (beside / "entry.json").write_text(json.dumps({"frames": frames, "tracks": tracks}))
-        try:
-            beside.rename(folder)
-        except OSError:
-            # Another process was first with the same content; its entry is as good.
-            if not (folder / "entry.json").is_file():
-                raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def new_entry(folder: Path) -> Iterator[Path]:
+    """A folder to fill that becomes the entry `folder`, unless another process was first.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    try:
+        with folder_beside(folder, overwrite=False) as beside:
+            yield beside
+    except WriteError:
+        if not (folder / "entry.json").is_file():
+            raise
 
 
 def build_cache(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from avsync_cli.corpus.cache import CachedClip, CachedTrack
+from avsync_cli.corpus.cache import CachedClip, CachedTrack, new_entry
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.timebase import FPS
 
@@ -39,18 +37,13 @@ def _one(number: int, seed: int, cache_dir: Path) -> CachedClip:
     if not (folder / "entry.json").is_file():
         render = talker_clip if talks else impact_clip
         crops, sound = render(np.random.default_rng([seed, number]), CLIP_FRAMES)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
-        np.save(beside / "crops.npy", crops)
-        np.save(beside / "valid.npy", np.ones(CLIP_FRAMES, bool))
-        np.save(beside / "sound.npy", np.rint(sound * 32767).astype(np.int16))
-        (beside / "entry.json").write_text(
-            json.dumps({"frames": CLIP_FRAMES, "tracks": [track.__dict__]})
-        )
-        try:
-            beside.rename(folder)
-        except OSError:  # another process rendered the same clip meanwhile
-            shutil.rmtree(beside, ignore_errors=True)
+        with new_entry(folder) as beside:
+            np.save(beside / "crops.npy", crops)
+            np.save(beside / "valid.npy", np.ones(CLIP_FRAMES, bool))
+            np.save(beside / "sound.npy", np.rint(sound * 32767).astype(np.int16))
+            (beside / "entry.json").write_text(
+                json.dumps({"frames": CLIP_FRAMES, "tracks": [track.__dict__]})
+            )
     kind = "talking" if talks else "impact"
     clip = Clip(folder, speaker="", source=f"rendered {kind}", split="train", kind=kind)
     return CachedClip(clip, folder, CLIP_FRAMES, (track,), rendered=True)

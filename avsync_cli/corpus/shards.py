@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from avsync_cli.errors import DataError
+from avsync_cli.files import scratch_folder
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -113,12 +113,12 @@ def media_file(path: Path, member: str, at: int, size: int) -> Iterator[Path]:
         yield path
         return
     suffix = PurePosixPath(member).suffix
-    with tempfile.NamedTemporaryFile(prefix="avsync-shard-", suffix=suffix) as copy:
-        with path.open("rb") as shard:
+    with scratch_folder() as folder:
+        member_file = folder / f"member{suffix}"
+        with path.open("rb") as shard, member_file.open("wb") as copy:
             shard.seek(at)
             left = size
             while left > 0 and (piece := shard.read(min(left, 1 << 20))):
                 copy.write(piece)
                 left -= len(piece)
-        copy.flush()
-        yield Path(copy.name)
+        yield member_file

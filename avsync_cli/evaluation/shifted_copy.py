@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import re
-import tempfile
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import ffmpeg as ffmpeg_python
 
 from avsync_cli.errors import DecodeError, UsageError
+from avsync_cli.files import file_beside
 from avsync_cli.media.decode import pick_audio, pick_video
 from avsync_cli.media.ffmpeg import (
     INPUT,
@@ -93,17 +92,7 @@ def _write(
     target: Path,
     codec: dict[str, str],
 ) -> None:
-    try:
-        handle, name = tempfile.mkstemp(
-            prefix=".avsync-", suffix=target.suffix.lower(), dir=target.parent
-        )
-    except OSError as error:
-        raise UsageError(
-            f"cannot write in {display_name(target.parent)}: {error.strerror}"
-        ) from error
-    os.close(handle)
-    partial = Path(name)
-    try:
+    with file_beside(target) as partial:
         output = ffmpeg_python.output(picture, sound, f"file:{partial}", vcodec="copy", **codec)
         # Its words on the pipe show that it is alive: what is silent for a minute counts as hung.
         args = [*output.overwrite_output().get_args(), "-progress", "pipe:1"]
@@ -118,13 +107,6 @@ def _write(
                 "the picture's codec may not fit this container: try .mkv",
                 os.fspath(target),
             )
-        umask = os.umask(0)
-        os.umask(umask)
-        partial.chmod(0o666 & ~umask)
-        partial.replace(target)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
 
 
 def picture_end_s(info: MediaInfo, video: VideoTrack) -> float:

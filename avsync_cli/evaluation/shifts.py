@@ -13,9 +13,7 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing
 import os
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +27,7 @@ from avsync_cli.evaluation.remembering import RememberingEngine
 from avsync_cli.evaluation.scorers import Scorer
 from avsync_cli.evaluation.sweep import open_tracks
 from avsync_cli.evaluation.tables import ALL, mean
+from avsync_cli.files import scratch_folder
 from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
 from avsync_cli.model.engine import Engine, load_engine
@@ -197,9 +196,9 @@ def _shift_file(
     engine = load_engine(model, threads=1)
     settings = AnalyseOptions(range_ms=range_ms, threads=1)
     found = [likeliest(analyse(clip.path, settings, engine).evidence)]
-    with tempfile.TemporaryDirectory(prefix="avsync-eval-") as folder:
+    with scratch_folder() as folder:
         for shift in shifts_ms:
-            moved_file = Path(folder) / f"moved{clip.path.suffix}"
+            moved_file = folder / f"moved{clip.path.suffix}"
             shift_sound(clip.path, moved_file, shift)
             found.append(likeliest(analyse(moved_file, settings, engine).evidence))
     return _rows(clip, "file", shifts_ms, found)

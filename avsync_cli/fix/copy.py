@@ -14,13 +14,10 @@ ignore start times see it in its place, too.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -37,7 +34,6 @@ from avsync_cli.fix.containers import (
 )
 from avsync_cli.fix.contents import Contents, Track, list_contents
 from avsync_cli.fix.sound_graph import Piece, sound_graph
-from avsync_cli.interrupt import on_exit
 from avsync_cli.media.ffmpeg import INPUT, command, display_name, input_args
 from avsync_cli.media.probe import AudioTrack, MediaInfo, VideoTrack, probe
 from avsync_cli.media.process import FfmpegStream
@@ -226,42 +222,6 @@ def _recipe(way: str, contents: Contents, options: dict[str, str], codec: str) -
 
 def _words(track: Track) -> str:
     return f"{track.kind} track {track.index} ({track.codec})"
-
-
-@contextmanager
-def temporary_copy(target: Path) -> Iterator[Path]:
-    """A new empty file beside `target`, gone when the block ends or the program does.
-
-    Raises:
-        UsageError: the folder cannot be written.
-    """
-    known: list[Path] = []
-
-    def remove() -> None:
-        for path in known:
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-    withdraw = on_exit(remove)
-    try:
-        try:
-            handle, name = tempfile.mkstemp(
-                prefix=".avsync-", suffix=target.suffix.lower(), dir=target.absolute().parent
-            )
-        except OSError as error:
-            raise UsageError(
-                f"cannot write in {display_name(target.absolute().parent)}: {error.strerror}",
-                "choose another folder",
-            ) from None
-        known.append(Path(name))
-        os.close(handle)
-        umask = os.umask(0)
-        os.umask(umask)
-        known[0].chmod(0o666 & ~umask)
-        yield known[0]
-    finally:
-        remove()
-        withdraw()
 
 
 def write_copy(

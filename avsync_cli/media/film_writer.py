@@ -20,6 +20,7 @@ import ffmpeg as ffmpeg_python
 import numpy as np
 
 from avsync_cli.errors import DecodeError, FfmpegMissingError, UsageError
+from avsync_cli.files import file_beside
 from avsync_cli.interrupt import on_exit
 from avsync_cli.media.ffmpeg import (
     INPUT,
@@ -82,22 +83,19 @@ class FilmWriter:
             known = ", ".join(CONTAINERS)
             raise UsageError(f"cannot write {display_name(target)}", f"name it with {known}")
         self._target, self._path = target, info.path
-        self._part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+        self._place = contextlib.ExitStack()
+        self._part = self._place.enter_context(file_beside(target))
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         argv = self._compose(size, info, audio, zero_s, start_s, duration_s)
-        self._withdraw = on_exit(self._discard)
+        self._withdraw = on_exit(self._kill)
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._part.touch(exist_ok=False)
             self._process, self._ended = start(
                 argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
             )
         except OSError as error:
-            self._discard()
             self._withdraw()
-            if error.filename and str(error.filename) == str(self._part):
-                said = error.strerror or str(error)
-                raise UsageError(f"cannot write {display_name(target)}: {said}") from None
+            self._place.close()
             raise FfmpegMissingError(f"cannot start ffmpeg: {error}", INSTALL_HINT) from error
         self._drain = threading.Thread(
             target=_pump_stderr, args=(self._process.stderr, None, self._tail), daemon=True
@@ -169,14 +167,12 @@ class FilmWriter:
             os.fspath(self._target),
         )
 
-    def _discard(self) -> None:
+    def _kill(self) -> None:
         if getattr(self, "_process", None) is not None:
             assert self._process is not None
             kill_group(self._process)
             with contextlib.suppress(subprocess.TimeoutExpired, OSError):
                 self._process.wait(timeout=5)
-        with contextlib.suppress(OSError):
-            self._part.unlink()
 
     def __enter__(self) -> FilmWriter:
         return self
@@ -187,25 +183,39 @@ class FilmWriter:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._process is not None and self._process.stdin is not None
-        try:
-            if kind is not None:
-                return
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
+        if kind is not None:
+            self._end()
+            self._place.__exit__(kind, value, trace)
+            return
+        with self._place:
             try:
-                status = self._process.wait(timeout=10 * STALL_S)
-            except subprocess.TimeoutExpired:
-                status = -9
-            if status != 0 or self._part.stat().st_size == 0:
-                raise self._failed()
-            self._part.replace(self._target)
-        finally:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-            self._discard()
-            self._ended()
-            self._withdraw()
+                self._complete()
+            finally:
+                self._end()
+
+    def _complete(self) -> None:
+        """Have ffmpeg write the rest.
+
+        Raises:
+            DecodeError: it could not.
+        """
+        assert self._process is not None and self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        try:
+            status = self._process.wait(timeout=10 * STALL_S)
+        except subprocess.TimeoutExpired:
+            status = -9
+        if status != 0 or self._part.stat().st_size == 0:
+            raise self._failed()
+
+    def _end(self) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._kill()
+        self._ended()
+        self._withdraw()
 
 
 @functools.cache

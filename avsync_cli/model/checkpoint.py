@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +16,6 @@ from avsync_cli.model.core import SyncModel
 
 FORMAT = 1
 """Layout of model.json; raised when old files can no longer be read."""
-
-
-def replace_folder(target: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a folder beside `target` and put it in its place in one step.
-
-    A kill at any moment leaves either the old folder or the new one; between the two renames the
-    old one is at hand as `<name>.old`, where `settle_folder` finds it.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        fill(beside)
-        beside.chmod(0o755)
-        old = target.with_name(target.name + ".old")
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        beside.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def settle_folder(target: Path) -> bool:
-    """Whether `target` is there, bringing back what an interrupted `replace_folder` set aside."""
-    old = target.with_name(target.name + ".old")
-    if not target.exists() and old.exists():
-        old.rename(target)
-    return target.exists()
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from avsync_cli.errors import ModelError
-from avsync_cli.model.checkpoint import FORMAT, load_model, replace_folder, save_tensors
+from avsync_cli.files import folder_beside, scratch_folder
+from avsync_cli.model.checkpoint import FORMAT, load_model, save_tensors
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
 from avsync_cli.model.features import centre_crop, log_mel
@@ -185,8 +185,8 @@ def _quantise(graph: Path, feeds: _Feeds) -> None:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     # It tells of its progress on stdout, which is for answers.
-    with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
-        ready, made = Path(name) / "ready.onnx", Path(name) / "made.onnx"
+    with scratch_folder() as scratch, contextlib.redirect_stdout(io.StringIO()):
+        ready, made = scratch / "ready.onnx", scratch / "made.onnx"
         quant_pre_process(str(graph), str(ready), skip_symbolic_shape=True)
         quantization.quantize_static(
             str(ready),
@@ -236,7 +236,7 @@ def export(
     """
     model, about = load_model(checkpoint_dir)
 
-    def fill(folder: Path) -> None:
+    with folder_beside(out_dir) as folder:
         export_graphs(model, folder)
         if samples is not None:
             quantise_encoders(folder, model.config, samples)
@@ -261,8 +261,6 @@ def export(
         if calibrate is not None:
             bundle["calibration"], bundle["calibration_outcome"] = calibrate(folder)
             write_about(folder, bundle)
-
-    replace_folder(out_dir, fill)
     return out_dir
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avsync_cli.drawing.charts import Axis, Chart, Series, cell_figure
 from avsync_cli.errors import UsageError
+from avsync_cli.files import folder_beside
 from avsync_cli.report.evaluation import evaluation_json, report_name
 from avsync_cli.report.evaluation_tables import csv_tables, reading_tables
 
@@ -43,20 +42,8 @@ def write_folder(report: EvalReport, folder: Path) -> None:
         UsageError: the place cannot be written, or holds something other than a report.
     """
     check_folder(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            _fill(report, beside)
-            beside.chmod(0o755)
-            if folder.exists():
-                shutil.rmtree(folder)
-            beside.rename(folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"cannot write {folder}: {reason}", "check --report") from None
+    with folder_beside(folder) as beside:
+        _fill(report, beside)
 
 
 def _fill(report: EvalReport, folder: Path) -> None:

@@ -7,7 +7,6 @@ batch; the page is put together at the end, its overview first.
 from __future__ import annotations
 
 import functools
-import os
 import tempfile
 from collections import Counter
 from datetime import datetime
@@ -16,8 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from avsync_cli.drawing.canvas import DARK, LIGHT, palette_css, role_css
-from avsync_cli.errors import UsageError
-from avsync_cli.interrupt import on_exit
+from avsync_cli.files import open_whole
 from avsync_cli.report.html_parts import Pictures, badge, file_section, headline
 from avsync_cli.report.html_tables import text
 from avsync_cli.report.machine import Failure, Tool
@@ -86,26 +84,14 @@ class HtmlReport:
         """Write the page.
 
         Raises:
-            UsageError: it cannot be written.
+            WriteError: it cannot be written.
         """
-        part = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
-        withdraw = on_exit(functools.partial(part.unlink, missing_ok=True))
-        try:
-            with part.open("x", encoding="utf-8", newline="") as page:
-                page.write(self._head())
-                self._sections.seek(0)
-                while piece := self._sections.read(1 << 20):
-                    page.write(piece)
-                page.write(_FOOT.replace("SCRIPT", _asset("report.js")))
-            part.replace(self._path)
-        except OSError as error:
-            said = error.strerror or str(error)
-            what = f"cannot write {safe_text(os.fspath(self._path))}: {said}"
-            raise UsageError(what, "check --html") from None
-        finally:
-            part.unlink(missing_ok=True)
-            withdraw()
-            self._sections.close()
+        with self._sections, open_whole(self._path) as page:
+            page.write(self._head().encode("utf-8"))
+            self._sections.seek(0)
+            while piece := self._sections.read(1 << 20):
+                page.write(piece.encode("utf-8"))
+            page.write(_FOOT.replace("SCRIPT", _asset("report.js")).encode("utf-8"))
 
     def _head(self) -> str:
         count = len(self._rows)

@@ -17,6 +17,7 @@ import torch
 from numpy.lib.format import open_memmap
 from torch.utils.data import Dataset
 
+from avsync_cli.files import write_whole
 from avsync_cli.model.core import SyncModel
 from avsync_cli.training.augment import augment_crops
 from avsync_cli.training.dataset import WindowDataset
@@ -132,7 +133,7 @@ def fill_bank(
             kept = np.load(path, mmap_mode="r+", allow_pickle=False)
             kept[first : first + len(array)] = array
             kept.flush()
-        note.write_text(json.dumps(first + len(rows)))
+        write_whole(note, json.dumps(first + len(rows)))
         if progress is not None:
             progress(first + len(rows), total)
     (own / "whole").touch()

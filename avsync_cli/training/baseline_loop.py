@@ -26,15 +26,14 @@ from avsync_cli.evaluation.syncnet import (
     SyncNetShape,
     matching_loss,
 )
+from avsync_cli.files import append_line, replace_folder, settle_folder
 from avsync_cli.model.checkpoint import (
     FORMAT,
     load_tensors,
     optimizer_tensors,
     read_json,
-    replace_folder,
     restore_optimizer,
     save_tensors,
-    settle_folder,
 )
 from avsync_cli.timebase import HOPS_PER_FRAME
 from avsync_cli.training.augment import augment_crops
@@ -131,8 +130,7 @@ class BaselineRun:
 
     def log(self, **values: Any) -> None:
         """Append a line to the run's log."""
-        with (self.options.out / "log.jsonl").open("a") as file:
-            file.write(json.dumps({"step": self.step, **values}) + "\n")
+        append_line(self.options.out / "log.jsonl", json.dumps({"step": self.step, **values}))
 
     def learn(self, batch: dict[str, Tensor]) -> dict[str, float]:
         """One optimiser step on one batch; returns its figures.

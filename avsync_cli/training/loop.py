@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Sampler
 from avsync_cli.corpus.cache import CachedClip, build_cache
 from avsync_cli.corpus.manifest import Clip, hold_out, load_manifest
 from avsync_cli.errors import DataError
-from avsync_cli.model.checkpoint import read_json, replace_folder
+from avsync_cli.files import replace_folder, write_whole
+from avsync_cli.model.checkpoint import read_json
 from avsync_cli.model.torch_engine import TorchEngine
 from avsync_cli.training import distributed
 from avsync_cli.training.bank import FeatureBank, fill_bank
@@ -152,9 +153,7 @@ def _own_offsets(
                 progress("realign", done, total, {})
 
         found = realign(TorchEngine(run.averaged), clips, report)
-        beside = kept.with_suffix(".part")
-        beside.write_text(json.dumps(found, indent=1) + "\n")
-        beside.replace(kept)
+        write_whole(kept, json.dumps(found, indent=1) + "\n")
         run.log(event="realign", clips=len(found))
     distributed.barrier()
     return {path: int(hops) for path, hops in read_json(kept).items()}

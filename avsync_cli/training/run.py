@@ -12,16 +12,15 @@ import torch
 from torch import nn
 
 from avsync_cli.errors import DataError, UsageError
+from avsync_cli.files import append_line, replace_folder, settle_folder
 from avsync_cli.model.checkpoint import (
     FORMAT,
     load_model,
     load_tensors,
     optimizer_tensors,
     read_json,
-    replace_folder,
     restore_optimizer,
     save_tensors,
-    settle_folder,
 )
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
@@ -232,8 +231,7 @@ class Run:
         """Append a line to the run's log, and its figures to TensorBoard's if that is wanted."""
         if distributed.rank() != 0:
             return
-        with (self.options.out / "log.jsonl").open("a") as file:
-            file.write(json.dumps({"step": self.step, **values}) + "\n")
+        append_line(self.options.out / "log.jsonl", json.dumps({"step": self.step, **values}))
         if self.events is not None:
             kind = "validation" if values.get("event") == "validation" else "train"
             for name, value in values.items():

@@ -249,10 +249,14 @@ def test_a_folder_where_no_file_can_be_made(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def refuse(**_: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    opened = os.open
 
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    def refuse(path: Any, *args: Any) -> int:
+        if Path(path).name.startswith(".avsync-"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *args)
+
+    monkeypatch.setattr(os, "open", refuse)
     verdicts += [LATE]
     assert main(["fix", "movie.mp4", "-o", "fixed.mp4"]) == 2
     assert "Permission denied" in capsys.readouterr().err

@@ -13,9 +13,7 @@ torch = pytest.importorskip("torch")
 from avsync_cli.errors import ModelError  # noqa: E402
 from avsync_cli.model.checkpoint import (  # noqa: E402
     load_model,
-    replace_folder,
     save_tensors,
-    settle_folder,
 )
 from avsync_cli.model.config import ModelConfig  # noqa: E402
 from avsync_cli.model.core import SyncModel  # noqa: E402
@@ -117,23 +115,6 @@ def test_a_model_older_than_the_sizes_is_of_the_first() -> None:
     values = ModelConfig().to_json()
     del values["size"]
     assert ModelConfig.from_json(values) == ModelConfig.of("base")
-
-
-def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    target = tmp_path / "run"
-    replace_folder(target, lambda f: (f / "a").write_text("1") and None)
-
-    def fails(folder: Path) -> None:
-        (folder / "a").write_text("2")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        replace_folder(target, fails)
-    assert (target / "a").read_text() == "1"
-    assert [p.name for p in tmp_path.iterdir()] == ["run"]
-    target.rename(tmp_path / "run.old")  # as a kill between the two renames leaves it
-    assert settle_folder(target)
-    assert (target / "a").read_text() == "1"
 
 
 def test_encoders_in_eight_bits_say_nearly_the_same(tmp_path: Path) -> None:
