@@ -1,7 +1,7 @@
-"""One file in, one report out: the call behind the Python API and behind every command.
+"""One file in, one judgement out: the call behind the Python API and behind every command.
 
-It turns settings (names, profiles) into what inference takes (an engine, limits in ms) and adds
-nothing of its own to the answer.
+It turns settings (names, profiles) into what inference takes (an engine, limits in ms), has the
+evidence decided, once, and adds nothing of its own to the answer.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from avsync_cli.config import Profile, Settings, model_names, models_dir, tolerance_profile
 from avsync_cli.errors import ModelError
+from avsync_cli.timebase import FPS
 
 if TYPE_CHECKING:
+    from avsync_cli.inference.evidence import Evidence
     from avsync_cli.model.engine import Engine
-    from avsync_cli.verdict.answer import Judgement, Tolerance
+    from avsync_cli.verdict.answer import Judgement, Tolerance, Verdict
 
 ProgressCall = Callable[[float, float], None]
 
@@ -72,27 +74,44 @@ def analyse_file(
     from avsync_cli.inference.pipeline import AnalyseOptions, analyse
 
     excerpt = excerpt or Excerpt()
-    profile = tolerance_profile(settings.tolerance)
-    # A frame's duration is known only once the file is open, and the verdict is a pure function
-    # of the evidence: so the profile "frame" is judged again when it is.
     options = AnalyseOptions(
         range_ms=settings.range_ms,
         step_ms=settings.step_ms,
-        tolerance=tolerance_for(profile, fps=25.0),
         video_track=excerpt.video_track,
         audio_track=excerpt.audio_track,
         start_s=excerpt.start_s,
         duration_s=excerpt.duration_s,
         threads=settings.threads,
     )
-    report = analyse(os.fspath(path), options, engine, progress)
-    if profile.early_ms is None:
-        from avsync_cli.verdict.decision import decide_verdict
+    profile = tolerance_profile(settings.tolerance)
+    evidence = analyse(path, options, engine, progress)
+    return judged(path, evidence, tolerance_for(profile, evidence.media.fps))
 
-        tolerance = tolerance_for(profile, report.evidence.media.fps)
-        verdict = decide_verdict(report.evidence, tolerance)
-        report = replace(report, tolerance=tolerance, verdict=verdict)
-    return report
+
+def judged(path: str | os.PathLike[str], evidence: Evidence, tolerance: Tolerance) -> Judgement:
+    """The judgement of a file whose evidence is complete; the one place where it is decided."""
+    from avsync_cli.inference.traces import finish_blocks
+    from avsync_cli.verdict.answer import Judgement
+    from avsync_cli.verdict.decision import decide_verdict
+
+    verdict = decide_verdict(evidence, tolerance)
+    shown_at_ms = _attention_offsets(evidence, verdict)
+    blocks = finish_blocks(evidence.traces, shown_at_ms, evidence.calibration)
+    shown = replace(evidence, blocks=blocks, traces=[])
+    return Judgement(os.fspath(path), shown, verdict, tolerance)
+
+
+def _attention_offsets(evidence: Evidence, verdict: Verdict) -> list[float]:
+    """For every block the lag at which its attention is shown: that of its stretch of the file, or
+    the likeliest where none is sure."""
+    likeliest = float(evidence.offsets_ms[int(verdict.curve.argmax())])
+    offsets = []
+    for trace in evidence.traces:
+        at_s = trace.first_frame / FPS
+        own = (s.offset_ms for s in verdict.segments if s.start_s <= at_s < s.end_s)
+        offset = next(own, None)
+        offsets.append(likeliest if offset is None else offset)
+    return offsets
 
 
 def load_model(

@@ -100,7 +100,16 @@ def build_report(
     p = np.exp(score) / np.exp(score).sum()
     blocks = make_blocks(4) if blocks is None else blocks
     if segments is None and status != "undecided":
-        segments = [Segment(0.0, 250.0, offset_ms, ci_ms, confidence, status)]  # type: ignore[arg-type]
+        segments = [
+            Segment(
+                start_s=0.0,
+                end_s=250.0,
+                offset_ms=offset_ms,
+                offset_ci_ms=ci_ms,
+                confidence=confidence,
+                status=status,
+            )
+        ]  # type: ignore[arg-type]
     direction = "none"
     if offset_ms:
         direction = "audio_late" if offset_ms > 0 else "audio_early"
@@ -119,9 +128,17 @@ def build_report(
     )
     evidence = Evidence(
         offsets_ms=offsets,
-        windows=[WindowResult(0.0, 4.0, score.astype(np.float32), 4.0)],
+        windows=[WindowResult(start_s=0.0, end_s=4.0, logits=score.astype(np.float32), blocks=4.0)],
         blocks=blocks,
-        media=MediaSummary(250.0, fps, False, 1920, 1080, 48_000, 0),
+        media=MediaSummary(
+            duration_s=250.0,
+            fps=fps,
+            vfr=False,
+            width=1920,
+            height=1080,
+            audio_hz=48_000,
+            audio_track=0,
+        ),
         judged_s=4.0,
     )
     return Judgement(path, evidence, verdict, tolerance or Tolerance("ebu", 40.0, 60.0))

@@ -32,8 +32,6 @@ LAYERS = [
 """From the ground up: a room may import from lower layers and from itself."""
 
 SIDEWAYS: set[tuple[str, str]] = {
-    ("inference", "verdict.answer"),
-    ("inference", "verdict.decision"),
     ("drawing", "report.terminal"),
     ("drawing", "report.html_parts"),
 }

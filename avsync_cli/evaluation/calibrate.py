@@ -2,7 +2,7 @@
 
 What the model hands on are log-odds of single windows. How much a file's windows are worth
 together, and how sure one may be of the offset they add up to, is measured here: held-out clips of
-many lengths, their sound moved by random amounts, and the constants of `inference.verdict` under
+many lengths, their sound moved by random amounts, and the constants of `verdict.posterior` under
 which the true offsets are most probable.
 """
 
@@ -24,11 +24,11 @@ from avsync_cli.evaluation.metrics import calibration_error
 from avsync_cli.evaluation.own_offset import OwnOffset, own_offset
 from avsync_cli.evaluation.windows import clip_curves
 from avsync_cli.inference.evidence import Evidence
-from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
+from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
 from avsync_cli.model.engine import Engine, load_engine
 from avsync_cli.regions.stream import RegionPiece
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
-from avsync_cli.verdict.answer import Verdict
+from avsync_cli.verdict.answer import ITU, Verdict
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.posterior import log_odds
 

@@ -37,9 +37,10 @@ from avsync_cli.evaluation.tables import (
     overall,
 )
 from avsync_cli.inference.evidence import Evidence
-from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
+from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
 from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import FPS, HOP_MS, SAMPLES_PER_FRAME
+from avsync_cli.verdict.answer import ITU
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.posterior import Constants
 

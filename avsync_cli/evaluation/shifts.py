@@ -29,9 +29,10 @@ from avsync_cli.evaluation.sweep import open_tracks
 from avsync_cli.evaluation.tables import ALL, mean
 from avsync_cli.files import scratch_folder
 from avsync_cli.inference.evidence import Evidence
-from avsync_cli.inference.pipeline import ITU, AnalyseOptions, analyse_tracks
+from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
 from avsync_cli.model.engine import Engine, load_engine
 from avsync_cli.timebase import FPS, FRAME_MS, HOPS_PER_FRAME
+from avsync_cli.verdict.answer import ITU
 from avsync_cli.verdict.decision import decide_verdict
 
 MIN_CLIP_S = 4.0
@@ -195,12 +196,12 @@ def _shift_file(
         return []
     engine = load_engine(model, threads=1)
     settings = AnalyseOptions(range_ms=range_ms, threads=1)
-    found = [likeliest(analyse(clip.path, settings, engine).evidence)]
+    found = [likeliest(analyse(clip.path, settings, engine))]
     with scratch_folder() as folder:
         for shift in shifts_ms:
             moved_file = folder / f"moved{clip.path.suffix}"
             shift_sound(clip.path, moved_file, shift)
-            found.append(likeliest(analyse(moved_file, settings, engine).evidence))
+            found.append(likeliest(analyse(moved_file, settings, engine)))
     return _rows(clip, "file", shifts_ms, found)
 
 

@@ -28,7 +28,7 @@ class Region:
     box: tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BlockResult:
     """One block (25 frames) of one region, judged.
 
@@ -58,7 +58,32 @@ class BlockResult:
     cells: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class BlockTrace:
+    """What is kept of a block until the file's offset is known.
+
+    Attributes:
+        first_frame: on the timeline.
+        track: number of the region's track, for order.
+        region: where the model looked.
+        reason: why it was left out, or "".
+        p_logit: log-odds of "in sync" of the block alone at offset 0; None where it has no sound.
+        kept_ms: (K,) offsets at which the attention is remembered; empty when left out.
+        confidence: (K,) float16 at these.
+        cells: (K, M) uint8 weights within the block, 255 for the largest; None for M = 1.
+    """
+
+    first_frame: int
+    track: int
+    region: Region
+    reason: str
+    p_logit: float | None
+    kept_ms: np.ndarray
+    confidence: np.ndarray
+    cells: np.ndarray | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class WindowResult:
     """A few neighbouring blocks judged together at every offset of the scan.
 
@@ -79,7 +104,7 @@ class WindowResult:
     support: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MediaSummary:
     """The facts about the file that the answer repeats."""
 
@@ -109,15 +134,16 @@ class BlockCurves:
     logits: np.ndarray
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Evidence:
     """Everything a verdict may depend on.
 
     Attributes:
         offsets_ms: (O,) int64, rising, in equal steps; the scan's grid.
         windows: in order of time.
-        blocks: in order of time, then of region.
         media: facts about the file.
+        traces: blocks as the scan left them, in order of time, then of region.
+        blocks: the same as reports show them, made once the lag is known (`traces`); [] until then.
         reasons: words of the kind "no face found", "silence", said when they limit the answer.
         judged_s: seconds of the file covered by at least one used block.
         calibration: constants of the model that turn logits into probabilities (see `verdict`).
@@ -126,8 +152,9 @@ class Evidence:
 
     offsets_ms: np.ndarray
     windows: list[WindowResult]
-    blocks: list[BlockResult]
     media: MediaSummary
+    traces: list[BlockTrace] = field(default_factory=list)
+    blocks: list[BlockResult] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     judged_s: float = 0.0
     calibration: dict[str, float] = field(default_factory=dict)

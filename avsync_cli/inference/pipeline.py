@@ -1,16 +1,16 @@
-"""One pass over a file: decode, look, listen, judge.
+"""One pass over a file: decode, look, listen, gather evidence. Nothing is decided here.
 
-`analyse` is what the command line and the public functions call for a file; `analyse_tracks` is
-the same without the decode, for evaluation and tests that have crops and sound at hand. Both feed
-one `Analysis`, piece by piece, and it keeps only what a window of blocks and the range of the scan
-need: memory does not grow with the film, but for some hundred bytes a block.
+`analyse` reads a file; `analyse_tracks` is the same without the decode, for evaluation and tests
+that have crops and sound at hand. Both feed one `Analysis`, piece by piece, and it keeps only what
+a window of blocks and the range of the scan need: memory does not grow with the film, but for some
+hundred bytes a block.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,18 +21,12 @@ from avsync_cli.inference.blocks import BlockBuilder
 from avsync_cli.inference.evidence import Evidence, MediaSummary
 from avsync_cli.inference.scan import WindowScanner, offset_grid
 from avsync_cli.inference.sound import SoundStream
-from avsync_cli.inference.traces import finish_blocks
 from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, HOP_MS, HOPS_PER_FRAME, SAMPLE_RATE_HZ
-from avsync_cli.verdict.answer import Judgement, Tolerance
-from avsync_cli.verdict.decision import decide_verdict
 
 if TYPE_CHECKING:
     from avsync_cli.media.decode import Timeline
     from avsync_cli.regions.stream import RegionPiece, RegionStream
-
-ITU = Tolerance("itu", 45.0, 125.0)
-"""ITU-R BT.1359, where viewers begin to notice: the default everywhere."""
 
 CHUNK_FRAMES = 25
 """Frames decoded at a time: a second of 640x360 is 17 MB, and a few of them live at once."""
@@ -47,9 +41,9 @@ Progress = Callable[[float, float], None]
 """Called with the seconds done and the seconds there are, of the file's timeline."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AnalyseOptions:
-    """How to judge a file.
+    """What of a file to look at, and how closely.
 
     Attributes:
         range_ms: offsets from -range to +range are tried.
@@ -57,7 +51,6 @@ class AnalyseOptions:
         thorough: judge every offset; else those 40 ms apart and all around the likeliest, and
             interpolate the rest, which is a third of the work. Measured on held-out clips, the
             estimates of both are the same (docs/model/log.md).
-        tolerance: what counts as in sync.
         video_track, audio_track: which of the file's tracks, from 0; None is the first.
         start_s: where to begin.
         duration_s: how much to judge; None for all.
@@ -67,7 +60,6 @@ class AnalyseOptions:
     range_ms: float = 1_000
     step_ms: int = 10
     thorough: bool = False
-    tolerance: Tolerance = field(default=ITU)
     video_track: int | None = 0
     audio_track: int | None = 0
     start_s: float = 0.0
@@ -124,36 +116,16 @@ class Analysis:
         judged_s = scanner.judged_frames / FPS
         if media.duration_s > 0:  # the last block may hold the picture a little beyond the end
             judged_s = min(judged_s, media.duration_s)
-        evidence = Evidence(
+        return Evidence(
             offsets_ms=scanner.offsets_ms,
             windows=scanner.windows,
-            blocks=[],
+            traces=scanner.traces,
             media=media,
             reasons=self._reasons(),
             judged_s=judged_s,
             calibration=dict(self._engine.calibration),
             block_curves=scanner.block_curves,
         )
-        evidence.blocks = finish_blocks(
-            scanner.traces,
-            self._attention_offsets(evidence),
-            evidence.calibration,
-            self._engine.config.grid,
-        )
-        return evidence
-
-    def _attention_offsets(self, evidence: Evidence) -> list[float]:
-        """For every trace the offset at which its attention is shown: that of its stretch of the
-        file, or the likeliest where none is sure."""
-        verdict = decide_verdict(evidence, self._options.tolerance)
-        likeliest = float(evidence.offsets_ms[int(np.argmax(verdict.curve))])
-        known = [s for s in verdict.segments if s.offset_ms is not None]
-        offsets = []
-        for trace in self._scanner.traces:
-            at_s = trace.first_frame / FPS
-            own = [s.offset_ms for s in known if s.start_s <= at_s < s.end_s]
-            offsets.append(likeliest if not own or own[0] is None else own[0])
-        return offsets
 
     def _reasons(self) -> list[str]:
         if not self._scanner.traces:
@@ -201,7 +173,15 @@ def analyse_tracks(
     analysis.push_pieces(pieces, 0)
     if media is None:
         duration_s = first_frame / FPS + len(sound) / SAMPLE_RATE_HZ
-        media = MediaSummary(duration_s, float(FPS), False, 0, 0, SAMPLE_RATE_HZ, 0)
+        media = MediaSummary(
+            duration_s=duration_s,
+            fps=float(FPS),
+            vfr=False,
+            width=0,
+            height=0,
+            audio_hz=SAMPLE_RATE_HZ,
+            audio_track=0,
+        )
     return analysis.finish(media)
 
 
@@ -210,8 +190,8 @@ def analyse(
     options: AnalyseOptions,
     engine: Engine,
     progress: Progress | None = None,
-) -> Judgement:
-    """Judge one file in one pass.
+) -> Evidence:
+    """The evidence of one file, in one pass.
 
     Args:
         path: the file.
@@ -236,13 +216,11 @@ def analyse(
         chunk_frames=CHUNK_FRAMES,
         threads=options.threads,
     ) as timeline:
-        total_s = max(0.0, timeline.info.duration_s - options.start_s)
-        if options.duration_s is not None:
-            total_s = min(total_s, options.duration_s)
         regions = RegionStream(
             timeline.frame_size, threads=options.threads, crop_px=engine.config.input_px
         )
         analysis: Analysis | None = None
+        total_s = _total_s(timeline, options)
         first_frame, frames, end_frame = 0, 0, 0
         with ahead(_look(timeline, regions), LOOK_AHEAD, timeline.close) as seen:
             for part in seen:
@@ -255,21 +233,29 @@ def analyse(
                 end_frame = part.end_frame
                 if progress is not None:
                     progress((end_frame - first_frame) / FPS, total_s)
-        if analysis is None or frames < BLOCK_FRAMES or analysis.sound_s < 1.0:
-            sound_s = 0.0 if analysis is None else analysis.sound_s
-            raise TooShortError(
-                f"too short to judge: {frames / FPS:.2f} s of picture and {sound_s:.2f} s of "
-                f"sound: {os.fspath(path)}",
-                "one second of both is the least",
-                os.fspath(path),
-            )
+        sound_s = 0.0 if analysis is None else analysis.sound_s
+        if analysis is None or frames < BLOCK_FRAMES or sound_s < 1.0:
+            raise _too_short(path, frames / FPS, sound_s)
         analysis.push_pieces(regions.finish(), end_frame)
-        evidence = analysis.finish(_summary(timeline, end_frame / FPS))
-    verdict = decide_verdict(evidence, options.tolerance)
-    return Judgement(os.fspath(path), evidence, verdict, options.tolerance)
+        return analysis.finish(_summary(timeline, end_frame / FPS))
 
 
-@dataclass(frozen=True)
+def _total_s(timeline: Timeline, options: AnalyseOptions) -> float:
+    """Seconds that will be looked at, as far as the file says."""
+    left_s = max(0.0, timeline.info.duration_s - options.start_s)
+    return left_s if options.duration_s is None else min(left_s, options.duration_s)
+
+
+def _too_short(path: str | os.PathLike[str], picture_s: float, sound_s: float) -> TooShortError:
+    return TooShortError(
+        f"too short to judge: {picture_s:.2f} s of picture and {sound_s:.2f} s of "
+        f"sound: {os.fspath(path)}",
+        "one second of both is the least",
+        os.fspath(path),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Seen:
     """A chunk of the timeline after it was looked at: its sound, and the regions settled by it."""
 
@@ -287,13 +273,13 @@ def _look(timeline: Timeline, regions: RegionStream) -> Iterator[_Seen]:
     for chunk in timeline:
         pieces = regions.push(chunk.first_frame, chunk.frames, chunk.frame_valid)
         yield _Seen(
-            chunk.first_frame,
-            chunk.first_frame + len(chunk.frames),
-            int(chunk.frame_valid.sum()),
-            chunk.sound,
-            chunk.sound_valid,
-            pieces,
-            regions.settled,
+            first_frame=chunk.first_frame,
+            end_frame=chunk.first_frame + len(chunk.frames),
+            valid_frames=int(chunk.frame_valid.sum()),
+            sound=chunk.sound,
+            sound_valid=chunk.sound_valid,
+            pieces=pieces,
+            settled=regions.settled,
         )
 
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 import numpy as np
 
 from avsync_cli.inference.blocks import SILENCE, Block
-from avsync_cli.inference.evidence import BlockCurves, WindowResult
+from avsync_cli.inference.evidence import BlockCurves, BlockTrace, WindowResult
 from avsync_cli.inference.sound import SoundStream
-from avsync_cli.inference.traces import KEPT_OFFSETS, BlockTrace, left_out, within_block
+from avsync_cli.inference.traces import KEPT_OFFSETS, left_out, within_block
 from avsync_cli.model.engine import ABSENT, Engine
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS, HOPS_PER_FRAME
 
@@ -163,14 +163,14 @@ class WindowScanner:
         for n, block in enumerate(blocks):
             self.traces.append(
                 BlockTrace(
-                    block.first_frame,
-                    block.track,
-                    block.region,
-                    "",
-                    float(window.alone[n]) if window.heard[n, self._zero] else None,
-                    kept_ms,
-                    window.levels[n, keep],
-                    window.shares[n, keep] if cells else None,
+                    first_frame=block.first_frame,
+                    track=block.track,
+                    region=block.region,
+                    reason="",
+                    p_logit=float(window.alone[n]) if window.heard[n, self._zero] else None,
+                    kept_ms=kept_ms,
+                    confidence=window.levels[n, keep],
+                    cells=window.shares[n, keep] if cells else None,
                 )
             )
 
@@ -250,7 +250,13 @@ class WindowScanner:
         support = heard.mean(axis=0, dtype=np.float64).astype(np.float32)
         blocks_seen = frames / BLOCK_FRAMES
         self.windows.append(
-            WindowResult(first / FPS, end / FPS, logits, blocks_seen, support=support)
+            WindowResult(
+                start_s=first / FPS,
+                end_s=end / FPS,
+                logits=logits,
+                blocks=blocks_seen,
+                support=support,
+            )
         )
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from avsync_cli.inference.blocks import Block
-from avsync_cli.inference.evidence import BlockResult, Region
+from avsync_cli.inference.evidence import BlockResult, BlockTrace
 from avsync_cli.timebase import BLOCK_FRAMES, FPS
 
 KEPT_OFFSETS = 101
@@ -21,36 +20,10 @@ KEPT_OFFSETS = 101
 known: +-2 s, and 20 MB for three hours of film."""
 
 
-@dataclass(frozen=True)
-class BlockTrace:
-    """What is kept of a block until the file's offset is known.
-
-    Attributes:
-        first_frame: on the timeline.
-        track: number of the region's track, for order.
-        region: where the model looked.
-        reason: why it was left out, or "".
-        p_logit: log-odds of "in sync" of the block alone at offset 0; None where it has no sound.
-        kept_ms: (K,) offsets at which the attention is remembered; empty when left out.
-        confidence: (K,) float16 at these.
-        cells: (K, M) uint8 weights within the block, 255 for the largest; None for M = 1.
-    """
-
-    first_frame: int
-    track: int
-    region: Region
-    reason: str
-    p_logit: float | None
-    kept_ms: np.ndarray
-    confidence: np.ndarray
-    cells: np.ndarray | None
-
-
 def finish_blocks(
     traces: list[BlockTrace],
     offsets_ms: Sequence[float],
     calibration: dict[str, float],
-    grid: int,
 ) -> list[BlockResult]:
     """Turn traces into the blocks of the report, once the file's offset is known.
 
@@ -58,7 +31,6 @@ def finish_blocks(
         traces: in order.
         offsets_ms: for every trace the offset at which its attention counts.
         calibration: `block_scale` and `block_bias` turn a block's own log-odds into `p_sync`.
-        grid: side of the grid of cells.
     """
     scale, bias = calibration.get("block_scale", 1.0), calibration.get("block_bias", 0.0)
     used = np.array([not t.reason for t in traces], bool)
@@ -78,19 +50,20 @@ def finish_blocks(
         cells = None
         if used[n] and trace.cells is not None:
             share = trace.cells[at[n]].astype(np.float32)
-            cells = (share / share.sum()).reshape(grid, grid)
+            side = math.isqrt(len(share))
+            cells = (share / share.sum()).reshape(side, side)
         logit = 0.0 if trace.p_logit is None else scale * trace.p_logit + bias
         results.append(
             BlockResult(
-                trace.first_frame / FPS,
-                (trace.first_frame + BLOCK_FRAMES) / FPS,
-                trace.region,
-                float(levels[n]),
-                float(weights[n]),
-                0.5 * (1.0 + math.tanh(logit / 2.0)),
-                bool(used[n]),
-                trace.reason,
-                cells,
+                start_s=trace.first_frame / FPS,
+                end_s=(trace.first_frame + BLOCK_FRAMES) / FPS,
+                region=trace.region,
+                confidence=float(levels[n]),
+                weight=float(weights[n]),
+                p_sync=0.5 * (1.0 + math.tanh(logit / 2.0)),
+                used=bool(used[n]),
+                reason=trace.reason,
+                cells=cells,
             )
         )
     return results
@@ -98,14 +71,14 @@ def finish_blocks(
 
 def left_out(block: Block, reason: str) -> BlockTrace:
     return BlockTrace(
-        block.first_frame,
-        block.track,
-        block.region,
-        reason,
-        None,
-        np.zeros(0, np.int64),
-        np.zeros(0, np.float16),
-        None,
+        first_frame=block.first_frame,
+        track=block.track,
+        region=block.region,
+        reason=reason,
+        p_logit=None,
+        kept_ms=np.zeros(0, np.int64),
+        confidence=np.zeros(0, np.float16),
+        cells=None,
     )
 
 

@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -101,6 +102,39 @@ class Engine(Protocol):
         ...
 
 
+def encode_phases(
+    mel: np.ndarray, config: ModelConfig, encode: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Sound features at every log-mel step, from an encoder that makes one every four.
+
+    Args:
+        mel: (F, bands) log-mel.
+        config: of the model.
+        encode: takes four stretches (4, 4 n + context, bands) float32, each a step later than the
+            one before, and gives (4, n, C).
+
+    Returns:
+        (F - context - 3, C) float32, as of `Engine.encode_sound`.
+    """
+    context = sum(config.sound_context)
+    steps = len(mel) - context - HOPS_PER_FRAME + 1
+    if steps <= 0:
+        return np.zeros((0, config.channels), np.float32)
+    parts = []
+    for first in range(0, steps, _SOUND_FRAMES * HOPS_PER_FRAME):
+        count = min(steps - first, _SOUND_FRAMES * HOPS_PER_FRAME)
+        length = -(-count // HOPS_PER_FRAME) * HOPS_PER_FRAME + context
+        part = mel[first : first + length + HOPS_PER_FRAME - 1]
+        # The last phases may want up to three steps more than there are; what those steps make
+        # is cut off again.
+        lacking = length + HOPS_PER_FRAME - 1 - len(part)
+        part = np.pad(part, ((0, lacking), (0, 0)), mode="edge") if lacking else part
+        phases = np.stack([part[p : p + length] for p in range(HOPS_PER_FRAME)])
+        out = encode(phases.astype(np.float32, copy=False))
+        parts.append(out.transpose(1, 0, 2).reshape(-1, config.channels)[:count])
+    return np.ascontiguousarray(np.concatenate(parts))
+
+
 class OnnxEngine:
     """A model folder on ONNX Runtime's CPU provider.
 
@@ -141,27 +175,7 @@ class OnnxEngine:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def encode_sound(self, mel: np.ndarray) -> np.ndarray:
-        context = sum(self.config.sound_context)
-        steps = len(mel) - context - HOPS_PER_FRAME + 1
-        if steps <= 0:
-            return np.zeros((0, self.config.channels), np.float32)
-        parts = []
-        for first in range(0, steps, _SOUND_FRAMES * HOPS_PER_FRAME):
-            count = min(steps - first, _SOUND_FRAMES * HOPS_PER_FRAME)
-            parts.append(self._encode_phases(mel[first:], count, context))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _encode_phases(self, mel: np.ndarray, steps: int, context: int) -> np.ndarray:
-        frames = -(-steps // HOPS_PER_FRAME)
-        length = frames * HOPS_PER_FRAME + context
-        # The last phases may want up to three steps more than there are; what those steps make
-        # is cut off again.
-        lacking = max(0, length + HOPS_PER_FRAME - 1 - len(mel))
-        mel = np.pad(mel, ((0, lacking), (0, 0)), mode="edge") if lacking else mel
-        phases = np.stack([mel[p : p + length] for p in range(HOPS_PER_FRAME)])
-        out = self._run("sound.onnx", phases.astype(np.float32, copy=False))[0]
-        interleaved = out.transpose(1, 0, 2).reshape(frames * HOPS_PER_FRAME, -1)
-        return np.ascontiguousarray(interleaved[:steps])
+        return encode_phases(mel, self.config, lambda phases: self._run("sound.onnx", phases)[0])
 
     def joint(self, v: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         z, confidence, similarity = self._run("joint.onnx", v, a)

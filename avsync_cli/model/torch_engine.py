@@ -8,8 +8,8 @@ from torch import Tensor
 
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
+from avsync_cli.model.engine import encode_phases
 from avsync_cli.model.features import centre_crop
-from avsync_cli.timebase import HOPS_PER_FRAME
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -18,7 +18,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 class TorchEngine:
-    """Runs a `SyncModel` as `inference.engine.Engine` does its graphs; see there for shapes."""
+    """Runs a `SyncModel` as `model.engine.Engine` does its graphs; see there for shapes."""
 
     name = "in training"
     version = "0"
@@ -40,15 +40,9 @@ class TorchEngine:
 
     @torch.inference_mode()
     def encode_sound(self, mel: np.ndarray) -> np.ndarray:
-        context = sum(self.config.sound_context)
-        steps = len(mel) - context - HOPS_PER_FRAME + 1
-        frames = -(-steps // HOPS_PER_FRAME)
-        length = frames * HOPS_PER_FRAME + context
-        lacking = max(0, length + HOPS_PER_FRAME - 1 - len(mel))
-        padded = np.pad(mel, ((0, lacking), (0, 0)), mode="edge")
-        phases = np.stack([padded[p : p + length] for p in range(HOPS_PER_FRAME)])
-        out = self.model.sound(self._tensor(phases)).transpose(0, 1)
-        return _array(out.reshape(frames * HOPS_PER_FRAME, -1)[:steps])
+        return encode_phases(
+            mel, self.config, lambda phases: _array(self.model.sound(self._tensor(phases)))
+        )
 
     @torch.inference_mode()
     def joint(self, v: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

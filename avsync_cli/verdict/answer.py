@@ -14,7 +14,7 @@ from avsync_cli.inference.evidence import Evidence
 from avsync_cli.names import Direction, Status
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Segment:
     """A stretch of time with one answer; where the lag drifts, offsets are those at its middle."""
 
@@ -35,7 +35,11 @@ class Tolerance:
     late_ms: float
 
 
-@dataclass(frozen=True)
+ITU = Tolerance("itu", 45.0, 125.0)
+"""ITU-R BT.1359, where viewers begin to notice: the default everywhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The answer for one file; a pure function of `Evidence` and `Tolerance`.
 
@@ -47,6 +51,8 @@ class Verdict:
         confidence: calibrated probability that `offset_ms` is within one frame (40 ms) of the
             truth, 0..1; for "undecided", that of the best candidate.
         p_sync: probability that the file as it stands is within the tolerance, 0..1.
+        at_border: whether a limit of the tolerance lies within the offset's 95 % interval (of any
+            decided stretch), so that "in" or "out" is close to even; False when undecided.
         drift_ms_per_min: by how much the lag grows in a minute; None unless it does.
         reasons: why undecided, or what limits the answer.
         segments: stretches of time with one answer each.
@@ -69,6 +75,7 @@ class Verdict:
     curve_score: np.ndarray
     drift_ci_ms_per_min: tuple[float, float] | None = None
     usable: float = 0.0
+    at_border: bool = False
 
 
 @dataclass(frozen=True)

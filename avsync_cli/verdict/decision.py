@@ -1,8 +1,8 @@
 """From evidence to an answer: a pure function.
 
 The windows' votes (see `posterior`) are read along the likeliest course of the lag (see
-`overtime`); every stretch of it (see `stretches`) gets an answer of its own, and one of them speaks
-for the file.
+`structure`); every stretch of it (see `stretches`) gets an answer of its own, and one of them
+speaks for the file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from avsync_cli.verdict.answer import Tolerance, Verdict
 from avsync_cli.verdict.posterior import Constants, fair_logits, mass, window_votes
 from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons
 from avsync_cli.verdict.speeds import find_wrong_speed
-from avsync_cli.verdict.stretches import Part, as_segment, find_stretches, with_gaps, with_rest
+from avsync_cli.verdict.stretches import (
+    Part,
+    as_segment,
+    find_stretches,
+    straddles,
+    with_gaps,
+    with_rest,
+)
 
 LEAST_SHARE = 1 / 3
 """Share of the windows with a clear peak that must lie in decided stretches: among many windows
@@ -63,20 +70,25 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     found = main.drift if decided else None
     duration_s = evidence.media.duration_s
     return Verdict(
-        status,
-        main.offset_ms if decided else None,
-        main.ci_ms if decided else None,
-        _direction(main.offset_ms) if decided else "none",
-        main.answer.confidence,
-        min(_p_sync(p, offsets, tolerance) for p in parts),
-        None if found is None else found.ms_per_min,
-        ([SCATTERED] if scattered else [])
+        status=status,
+        offset_ms=main.offset_ms if decided else None,
+        offset_ci_ms=main.ci_ms if decided else None,
+        direction=_direction(main.offset_ms) if decided else "none",
+        confidence=main.answer.confidence,
+        p_sync=min(_p_sync(p, offsets, tolerance) for p in parts),
+        drift_ms_per_min=None if found is None else found.ms_per_min,
+        reasons=([SCATTERED] if scattered else [])
         + all_reasons(evidence, main, status, segments, offsets, tolerance),
-        with_gaps(segments, windows),
-        curve / curve.sum(),
-        score / blocks.sum(),
-        None if found is None else found.ci_ms_per_min,
-        min(1.0, evidence.judged_s / duration_s) if duration_s > 0 else 0.0,
+        segments=with_gaps(segments, windows),
+        curve=curve / curve.sum(),
+        curve_score=score / blocks.sum(),
+        drift_ci_ms_per_min=None if found is None else found.ci_ms_per_min,
+        at_border=any(
+            straddles(p, tolerance)
+            for p, s in zip(parts, statuses, strict=True)
+            if s != "undecided"
+        ),
+        usable=min(1.0, evidence.judged_s / duration_s) if duration_s > 0 else 0.0,
     )
 
 
@@ -105,7 +117,17 @@ def _nothing(evidence: Evidence, tolerance: Tolerance, offsets: np.ndarray) -> V
     reasons = list(evidence.reasons) or [NO_EVIDENCE]
     none = np.zeros(len(offsets))
     return Verdict(
-        "undecided", None, None, "none", confidence, p_sync, None, reasons, [], flat, none
+        status="undecided",
+        offset_ms=None,
+        offset_ci_ms=None,
+        direction="none",
+        confidence=confidence,
+        p_sync=p_sync,
+        drift_ms_per_min=None,
+        reasons=reasons,
+        segments=[],
+        curve=flat,
+        curve_score=none,
     )
 
 

@@ -22,7 +22,7 @@ from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.answer import Tolerance
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Constants:
     """What turns log-odds into probabilities; `Evidence.calibration` overrides by name.
 
@@ -77,7 +77,7 @@ class Constants:
         return cls(**own)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """What one group of windows says.
 
@@ -265,14 +265,14 @@ def group_answer(
     risen = risen / risen.sum() if risen.any() else curve
     low, high = quantile(offsets, risen, 0.025), quantile(offsets, risen, 0.975)
     return Answer(
-        curve,
-        float(offsets[peak]),
-        offset,
-        (min(low, offset), max(high, offset)),
-        _confidence(mass(offsets, curve, offset, FRAME_MS, FRAME_MS), constants),
-        _logistic(match + constants.match_doubt),
-        mass(offsets, curve, 0.0, tolerance.early_ms, tolerance.late_ms),
-        abs(float(offsets[peak])) > edge_ms or peak in (0, len(offsets) - 1),
+        curve=curve,
+        peak_ms=float(offsets[peak]),
+        offset_ms=offset,
+        ci_ms=(min(low, offset), max(high, offset)),
+        confidence=_confidence(mass(offsets, curve, offset, FRAME_MS, FRAME_MS), constants),
+        p_match=_logistic(match + constants.match_doubt),
+        p_sync=mass(offsets, curve, 0.0, tolerance.early_ms, tolerance.late_ms),
+        at_edge=abs(float(offsets[peak])) > edge_ms or peak in (0, len(offsets) - 1),
     )
 
 

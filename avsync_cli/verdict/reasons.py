@@ -9,7 +9,7 @@ from avsync_cli.names import Status
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.answer import Segment, Tolerance
 from avsync_cli.verdict.posterior import Answer, mass
-from avsync_cli.verdict.stretches import Part
+from avsync_cli.verdict.stretches import Part, straddles
 from avsync_cli.verdict.structure import STEEPEST_MS_PER_MIN, likely_cause
 
 NO_EVIDENCE = "nothing could be judged"
@@ -57,11 +57,8 @@ def all_reasons(
         reasons.append(f"the lag changes within the file: {told} stretches differ")
     if status != "undecided" and main.drift is not None:
         reasons += _drift_reasons(main, segments, reach_s)
-    if status != "undecided":
-        low, high = main.ci_ms
-        limits = (-tolerance.early_ms, tolerance.late_ms)
-        if any(low < limit < high for limit in limits):
-            reasons.append("the offset is close to the limit of the tolerance")
+    if status != "undecided" and straddles(main, tolerance):
+        reasons.append("the offset is close to the limit of the tolerance")
     return reasons + [r for r in evidence.reasons if r not in reasons]
 
 

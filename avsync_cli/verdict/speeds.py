@@ -36,10 +36,10 @@ def block_windows(curves: BlockCurves, offsets_ms: np.ndarray) -> list[WindowRes
     wanted = np.asarray(offsets_ms, np.float64)
     return [
         WindowResult(
-            float(start),
-            float(start) + BLOCK_S,
-            np.interp(wanted, grid, row.astype(np.float64)).astype(np.float32),
-            1.0,
+            start_s=float(start),
+            end_s=float(start) + BLOCK_S,
+            logits=np.interp(wanted, grid, row.astype(np.float64)).astype(np.float32),
+            blocks=1.0,
         )
         for start, row in zip(curves.start_s, curves.logits, strict=True)
     ]

@@ -32,7 +32,7 @@ UNJUDGED_S = 20.0
 """A gap of this length between windows is told as a stretch that could not be judged."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Part:
     """Neighbouring windows with one course, and what they say.
 
@@ -155,9 +155,15 @@ def _timed(
             )
             if cut_s is not None and last.start_s < cut_s < end_s:
                 end_before = min(cut_s, max(last.end_s, mine[0].end_s))
-                parts[-1] = Part(last.windows, last.answer, drift, last.start_s, end_before)
+                parts[-1] = Part(
+                    windows=last.windows,
+                    answer=last.answer,
+                    drift=drift,
+                    start_s=last.start_s,
+                    end_s=end_before,
+                )
                 start_s = cut_s
-        parts.append(Part(mine, answer, drift, start_s, end_s))
+        parts.append(Part(windows=mine, answer=answer, drift=drift, start_s=start_s, end_s=end_s))
     return parts
 
 
@@ -172,20 +178,39 @@ def _within_range(part: Part, reach_ms: float) -> list[Part]:
     for group, beyond in ((before, True), (inside, False), (after, True)):
         if group:
             start_s, end_s = group[0].start_s, max(w.end_s for w in group)
-            pieces.append(Part(group, part.answer, part.drift, start_s, end_s, beyond))
+            pieces.append(
+                Part(
+                    windows=group,
+                    answer=part.answer,
+                    drift=part.drift,
+                    start_s=start_s,
+                    end_s=end_s,
+                    beyond=beyond,
+                )
+            )
     return pieces
+
+
+def straddles(part: Part, tolerance: Tolerance) -> bool:
+    """Whether a limit of the tolerance lies within the interval of the lag, at either end."""
+    low, high = part.answer.ci_ms
+    return any(
+        low - part.answer.offset_ms < limit - end_ms < high - part.answer.offset_ms
+        for end_ms in part.ends_ms
+        for limit in (-tolerance.early_ms, tolerance.late_ms)
+    )
 
 
 def as_segment(part: Part, status: Status) -> Segment:
     """The stretch as reports take it; no offset where nothing is decided."""
     decided = status != "undecided"
     return Segment(
-        part.start_s,
-        part.end_s,
-        part.offset_ms if decided else None,
-        part.ci_ms if decided else None,
-        part.answer.confidence,
-        status,
+        start_s=part.start_s,
+        end_s=part.end_s,
+        offset_ms=part.offset_ms if decided else None,
+        offset_ci_ms=part.ci_ms if decided else None,
+        confidence=part.answer.confidence,
+        status=status,
     )
 
 
@@ -194,9 +219,28 @@ def with_rest(segments: list[Segment], windows: list[WindowResult]) -> list[Segm
     begin_s, end_s = windows[0].start_s, max(w.end_s for w in windows)
     told = list(segments)
     if told[0].start_s - begin_s >= BLOCK_S:
-        told.insert(0, Segment(begin_s, told[0].start_s, None, None, 0.0, "undecided"))
+        told.insert(
+            0,
+            Segment(
+                start_s=begin_s,
+                end_s=told[0].start_s,
+                offset_ms=None,
+                offset_ci_ms=None,
+                confidence=0.0,
+                status="undecided",
+            ),
+        )
     if end_s - told[-1].end_s >= BLOCK_S:
-        told.append(Segment(told[-1].end_s, end_s, None, None, 0.0, "undecided"))
+        told.append(
+            Segment(
+                start_s=told[-1].end_s,
+                end_s=end_s,
+                offset_ms=None,
+                offset_ci_ms=None,
+                confidence=0.0,
+                status="undecided",
+            )
+        )
     return told
 
 
@@ -219,5 +263,15 @@ def with_gaps(segments: list[Segment], windows: list[WindowResult]) -> list[Segm
             elif segment.start_s < high_s < segment.end_s:
                 segment = replace(segment, start_s=high_s)
         told.append(segment)
-    told += [Segment(low_s, high_s, None, None, 0.0, "undecided") for low_s, high_s in gaps]
+    told += [
+        Segment(
+            start_s=low_s,
+            end_s=high_s,
+            offset_ms=None,
+            offset_ci_ms=None,
+            confidence=0.0,
+            status="undecided",
+        )
+        for low_s, high_s in gaps
+    ]
     return sorted(told, key=lambda s: s.start_s)

@@ -45,7 +45,14 @@ def _report(make: Make, film: Path, seconds: int = 4) -> Judgement:
     blocks = [
         dataclasses.replace(block, cells=cells) for block in make_blocks(seconds, unused=(2,))
     ]
-    frame = BlockResult(0.0, 1.0, Region("frame", None, (0.0, 0.0, 1.0, 1.0)), 0.0, 0.1, 0.5)
+    frame = BlockResult(
+        start_s=0.0,
+        end_s=1.0,
+        region=Region("frame", None, (0.0, 0.0, 1.0, 1.0)),
+        confidence=0.0,
+        weight=0.1,
+        p_sync=0.5,
+    )
     return make(str(film), blocks=[frame, *blocks])
 
 
@@ -150,7 +157,16 @@ def test_memory_does_not_grow_with_the_film(make_report: Make, tmp_path: Path) -
 
 
 def test_weight_shows_in_the_colour_and_the_playhead_moves(make_report: Make) -> None:
-    segments = [Segment(0.0, 4.0, 120.0, (110.0, 130.0), 0.9, "out_of_sync")]
+    segments = [
+        Segment(
+            start_s=0.0,
+            end_s=4.0,
+            offset_ms=120.0,
+            offset_ci_ms=(110.0, 130.0),
+            confidence=0.9,
+            status="out_of_sync",
+        )
+    ]
     report = make_report(blocks=make_blocks(4, unused=(2,)), segments=segments)
     painter = Painter(report, (240, 480))
     frame = np.zeros((240, 480, 3), np.uint8)

@@ -178,9 +178,19 @@ def _stretches(rng: np.random.Generator, mean: float, count: int) -> list[Eviden
         blocks = float(rng.choice([1.0, 3.0, 6.0]))
         height = mean + rng.normal(0.0, 3.0 / blocks)
         curve = (height + 8.0) * bump - 8.0
-        window = WindowResult(0.0, blocks, curve.astype(np.float32), blocks)
-        media = MediaSummary(blocks, 25.0, False, 0, 0, 16_000, 0)
-        made.append(Evidence(offsets, [window], [], media))
+        window = WindowResult(
+            start_s=0.0, end_s=blocks, logits=curve.astype(np.float32), blocks=blocks
+        )
+        media = MediaSummary(
+            duration_s=blocks,
+            fps=25.0,
+            vfr=False,
+            width=0,
+            height=0,
+            audio_hz=16_000,
+            audio_track=0,
+        )
+        made.append(Evidence(offsets_ms=offsets, windows=[window], media=media))
     return made
 
 

@@ -33,14 +33,33 @@ def verdict(
 ) -> Verdict:
     """A verdict with these (start_s, end_s, offset_ms); the longest speaks for the file."""
     parts = [
-        Segment(a, b, x, None if x is None else (x - 10, x + 10), 0.9, _status(x))
+        Segment(
+            start_s=a,
+            end_s=b,
+            offset_ms=x,
+            offset_ci_ms=None if x is None else (x - 10, x + 10),
+            confidence=0.9,
+            status=_status(x),
+        )
         for a, b, x in segments
     ]
     known = [s for s in parts if s.offset_ms is not None]
     if offset_ms is None and known:
         offset_ms = max(known, key=lambda s: s.end_s - s.start_s).offset_ms
     flat = np.zeros(3)
-    return Verdict(status, offset_ms, None, "none", 0.9, 0.1, drift, [], parts, flat, flat)
+    return Verdict(
+        status=status,
+        offset_ms=offset_ms,
+        offset_ci_ms=None,
+        direction="none",
+        confidence=0.9,
+        p_sync=0.1,
+        drift_ms_per_min=drift,
+        reasons=[],
+        segments=parts,
+        curve=flat,
+        curve_score=flat,
+    )
 
 
 def _status(offset_ms: float | None) -> Status:

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from avsync_cli.errors import TooShortError, UsageError
-from avsync_cli.inference.evidence import Evidence, MediaSummary
+from avsync_cli.inference.evidence import BlockResult, Evidence, MediaSummary
 from avsync_cli.inference.pipeline import (
-    ITU,
     NO_FACE,
     NO_REGION,
     AnalyseOptions,
@@ -20,13 +19,17 @@ from avsync_cli.inference.pipeline import (
     analyse,
     analyse_tracks,
 )
+from avsync_cli.judging import judged
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.regions.stream import RegionPiece
+from avsync_cli.verdict.answer import ITU
 from avsync_cli.verdict.decision import decide_verdict
 from tests.toy_model import flash_clip, region_pieces
 
-MEDIA = MediaSummary(0.0, 25.0, False, 0, 0, 16_000, 0)
+MEDIA = MediaSummary(
+    duration_s=0.0, fps=25.0, vfr=False, width=0, height=0, audio_hz=16_000, audio_track=0
+)
 
 
 def write_clip(path: Path, frames: int, offset_ms: int, mute: bool = False) -> Path:
@@ -55,7 +58,10 @@ def write_clip(path: Path, frames: int, offset_ms: int, mute: bool = False) -> P
 def test_the_lag_of_a_film(toy_engine: OnnxEngine, tmp_path: Path, offset_ms: int) -> None:
     path = write_clip(tmp_path / "clip.mkv", 260, offset_ms)
     calls: list[tuple[float, float]] = []
-    report = analyse(path, AnalyseOptions(), toy_engine, lambda done, of: calls.append((done, of)))
+    evidence = analyse(
+        path, AnalyseOptions(), toy_engine, lambda done, of: calls.append((done, of))
+    )
+    report = judged(path, evidence, ITU)
     assert report.verdict.offset_ms == pytest.approx(offset_ms, abs=10)
     assert report.verdict.status == ("in_sync" if -45 <= offset_ms <= 125 else "out_of_sync")
     assert report.path == str(path)
@@ -71,14 +77,15 @@ def test_the_lag_of_a_film(toy_engine: OnnxEngine, tmp_path: Path, offset_ms: in
 def test_a_part_of_a_film(toy_engine: OnnxEngine, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mkv", 300, 80)
     options = AnalyseOptions(start_s=3.2, duration_s=5.0)
-    report = analyse(path, options, toy_engine)
+    report = judged(path, analyse(path, options, toy_engine), ITU)
     assert report.verdict.offset_ms == pytest.approx(80, abs=10)
     assert report.evidence.windows[0].start_s >= 3.0  # a block of the grid, 0.2 s of it held
     assert report.evidence.windows[-1].end_s <= 8.2 + 0.2
 
 
 def test_a_mute_film_is_undecided(toy_engine: OnnxEngine, tmp_path: Path) -> None:
-    report = analyse(write_clip(tmp_path / "mute.mkv", 100, 0, True), AnalyseOptions(), toy_engine)
+    path = write_clip(tmp_path / "mute.mkv", 100, 0, True)
+    report = judged(path, analyse(path, AnalyseOptions(), toy_engine), ITU)
     assert report.verdict.status == "undecided"
     assert report.verdict.reasons[0] == "silence"
     assert report.evidence.windows == []
@@ -116,6 +123,11 @@ def streamed(
     return analysis.finish(MEDIA), held
 
 
+def shown(evidence: Evidence) -> list[BlockResult]:
+    """The blocks as a report shows them."""
+    return judged("made.mp4", evidence, ITU).evidence.blocks
+
+
 def piece_of(crops: np.ndarray, low: int, high: int, last: bool) -> RegionPiece:
     (piece,) = region_pieces(crops[low:high], low, piece_frames=10**6)
     return RegionPiece("face", 0, low, piece.crops, piece.valid, piece.boxes, last)
@@ -137,7 +149,7 @@ def test_streaming_equals_whole(toy_engine: OnnxEngine) -> None:
                 other.blocks,
             )
             np.testing.assert_array_equal(one.logits, other.logits)
-        for a, b in zip(whole.blocks, parts.blocks, strict=True):
+        for a, b in zip(shown(whole), shown(parts), strict=True):
             assert (a.start_s, a.region, a.used, a.confidence, a.weight, a.p_sync) == (
                 b.start_s,
                 b.region,
@@ -157,10 +169,11 @@ def test_windows_are_judged_while_the_film_runs(toy_engine: OnnxEngine) -> None:
 def test_attention_is_that_of_the_files_offset(toy_engine: OnnxEngine) -> None:
     crops, sound = flash_clip(250, 400)
     evidence = analyse_tracks(region_pieces(crops), sound, AnalyseOptions(), toy_engine)
-    verdict = decide_verdict(evidence, ITU)
-    assert verdict.offset_ms == pytest.approx(400, abs=10)
-    assert sum(b.weight for b in evidence.blocks) == pytest.approx(1.0)
-    assert np.mean([b.p_sync for b in evidence.blocks]) < 0.2
+    report = judged("made.mp4", evidence, ITU)
+    assert report.verdict.offset_ms == pytest.approx(400, abs=10)
+    blocks = report.evidence.blocks
+    assert sum(b.weight for b in blocks) == pytest.approx(1.0)
+    assert np.mean([b.p_sync for b in blocks]) < 0.2
     assert evidence.judged_s == 10.0
 
 

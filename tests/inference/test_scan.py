@@ -40,7 +40,7 @@ def scanned(
 
 def results(engine: OnnxEngine, scanner: WindowScanner, offset_ms: float) -> list[BlockResult]:
     offsets = [offset_ms] * len(scanner.traces)
-    return finish_blocks(scanner.traces, offsets, {}, engine.config.grid)
+    return finish_blocks(scanner.traces, offsets, {})
 
 
 def test_offset_grid() -> None:
@@ -177,7 +177,7 @@ def test_p_sync_is_the_block_alone_at_offset_zero(toy_engine: OnnxEngine) -> Non
     good, late = (scanned(toy_engine, *_listed(flash_clip(200, o))) for o in (0, 300))
     assert all(b.p_sync > 0.9 for b in results(toy_engine, good, 0))
     assert all(b.p_sync < 0.5 for b in results(toy_engine, late, 300))
-    steep = finish_blocks(good.traces, [0.0] * 8, {"block_scale": 0.0, "block_bias": 0.0}, 2)
+    steep = finish_blocks(good.traces, [0.0] * 8, {"block_scale": 0.0, "block_bias": 0.0})
     assert all(b.p_sync == 0.5 for b in steep)
 
 

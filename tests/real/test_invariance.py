@@ -10,7 +10,8 @@ import pytest
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.model.engine import OnnxEngine, load_engine
-from avsync_cli.verdict.answer import Verdict
+from avsync_cli.verdict.answer import ITU, Verdict
+from avsync_cli.verdict.decision import decide_verdict
 from tests.conftest import REPO
 
 SAMPLE = REPO / "docs" / "sample" / "talker.mp4"
@@ -22,9 +23,13 @@ def engine() -> OnnxEngine:
     return load_engine("default")
 
 
+def verdict_of(path: Path, engine: OnnxEngine) -> Verdict:
+    return decide_verdict(analyse(path, AnalyseOptions(), engine), ITU)
+
+
 @pytest.fixture(scope="module")
 def plain(engine: OnnxEngine) -> Verdict:
-    return analyse(SAMPLE, AnalyseOptions(), engine).verdict
+    return verdict_of(SAMPLE, engine)
 
 
 def made(folder: Path, *arguments: str) -> Path:
@@ -50,7 +55,7 @@ def made(folder: Path, *arguments: str) -> Path:
 def test_how_it_is_shown_and_played_moves_nothing(
     engine: OnnxEngine, plain: Verdict, tmp_path: Path, filters: tuple[str, str]
 ) -> None:
-    verdict = analyse(made(tmp_path, *filters), AnalyseOptions(), engine).verdict
+    verdict = verdict_of(made(tmp_path, *filters), engine)
     assert plain.offset_ms is not None
     assert verdict.offset_ms == pytest.approx(plain.offset_ms, abs=10.0)
 
@@ -69,7 +74,7 @@ def test_what_follows_does_not_change_the_answer(
         "[v0][a0][v1][a1]concat=n=2:v=1:a=1[v][a]"
     )
     path = made(tmp_path, "-filter_complex", joined, "-map", "[v]", "-map", "[a]")
-    verdict = analyse(path, AnalyseOptions(), engine).verdict
+    verdict = verdict_of(path, engine)
     assert plain.offset_ms is not None
     assert verdict.status == plain.status
     assert verdict.offset_ms == pytest.approx(plain.offset_ms, abs=15.0)
@@ -85,4 +90,4 @@ def test_what_has_no_answer_gets_none_when_more_of_nothing_is_added(
     length = f"duration={2 * SAMPLE_S}"
     replaced = f"{sound},aresample=16000,atrim={length}[a];[0:v]loop=-1:350,trim={length}[v]"
     path = made(tmp_path, "-filter_complex", replaced, "-map", "[v]", "-map", "[a]")
-    assert analyse(path, AnalyseOptions(), engine).verdict.status == "undecided"
+    assert verdict_of(path, engine).status == "undecided"

@@ -13,8 +13,9 @@ import pytest
 
 from avsync_cli.evaluation.shifted_copy import shift_sound
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse
+from avsync_cli.judging import judged
 from avsync_cli.model.engine import OnnxEngine, load_engine
-from avsync_cli.verdict.answer import Judgement
+from avsync_cli.verdict.answer import ITU, Judgement
 from tests.conftest import REPO
 
 DATA = Path(os.environ.get("AVSYNC_DATA") or REPO.parent / "shared" / "data")
@@ -32,7 +33,8 @@ def engine() -> OnnxEngine:
 
 
 def judge(path: Path, engine: OnnxEngine, **options: float) -> Judgement:
-    return analyse(path, AnalyseOptions(**options), engine)  # type: ignore[arg-type]
+    evidence = analyse(path, AnalyseOptions(**options), engine)  # type: ignore[arg-type]
+    return judged(path, evidence, ITU)
 
 
 def test_the_projects_own_clip_is_120_ms_late(engine: OnnxEngine) -> None:
@@ -114,6 +116,6 @@ def test_another_clips_sound_is_no_answer(engine: OnnxEngine) -> None:
         pieces = stream.push(0, one.frames, one.frame_valid) + stream.finish()
         length = min(len(one.sound), len(other.sound))
         evidence = analyse_tracks(pieces, other.sound[:length], options, engine)
-        verdicts.append(decide_verdict(evidence, options.tolerance))
+        verdicts.append(decide_verdict(evidence, ITU))
     decided = [v for v in verdicts if v.status != "undecided"]
     assert len(decided) <= 1

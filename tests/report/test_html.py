@@ -98,8 +98,22 @@ def _page(tmp_path: Path, *reports: Judgement, failures: tuple[Failure, ...] = (
 def whole(tmp_path: Path, make_report: Make) -> str:
     """A page with every kind of answer, all with the worst of names."""
     two = [
-        Segment(0.0, 2.0, 120.0, (110.0, 130.0), 0.9, "out_of_sync"),
-        Segment(2.0, 4.0, None, None, 0.2, "undecided"),
+        Segment(
+            start_s=0.0,
+            end_s=2.0,
+            offset_ms=120.0,
+            offset_ci_ms=(110.0, 130.0),
+            confidence=0.9,
+            status="out_of_sync",
+        ),
+        Segment(
+            start_s=2.0,
+            end_s=4.0,
+            offset_ms=None,
+            offset_ci_ms=None,
+            confidence=0.2,
+            status="undecided",
+        ),
     ]
     return _page(
         tmp_path,
@@ -250,7 +264,12 @@ def test_a_film_without_anything_still_has_a_page(tmp_path: Path, make_report: M
 def test_a_long_film_has_a_page_of_bounded_size(tmp_path: Path, make_report: Make) -> None:
     report = make_report(blocks=make_blocks(7200, unused=tuple(range(3000, 3600))))
     windows = [
-        WindowResult(8.0 * k, 8.0 * k + 8.0, report.evidence.windows[0].logits, 8.0)
+        WindowResult(
+            start_s=8.0 * k,
+            end_s=8.0 * k + 8.0,
+            logits=report.evidence.windows[0].logits,
+            blocks=8.0,
+        )
         for k in range(900)
     ]
     evidence = dataclasses.replace(report.evidence, windows=windows)

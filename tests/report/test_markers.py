@@ -86,10 +86,38 @@ def test_a_time_on_a_frame_is_that_frame() -> None:
 
 def _segments() -> list[Segment]:
     return [
-        Segment(0.0, 60.0, 120.0, (110.0, 130.0), 0.98, "out_of_sync"),
-        Segment(60.0, 90.0, None, None, 0.3, "undecided"),
-        Segment(90.0, 120.0, 4.0, (-5.0, 10.0), 0.99, "in_sync"),
-        Segment(120.0, 180.0, -80.0, None, 0.9, "out_of_sync"),
+        Segment(
+            start_s=0.0,
+            end_s=60.0,
+            offset_ms=120.0,
+            offset_ci_ms=(110.0, 130.0),
+            confidence=0.98,
+            status="out_of_sync",
+        ),
+        Segment(
+            start_s=60.0,
+            end_s=90.0,
+            offset_ms=None,
+            offset_ci_ms=None,
+            confidence=0.3,
+            status="undecided",
+        ),
+        Segment(
+            start_s=90.0,
+            end_s=120.0,
+            offset_ms=4.0,
+            offset_ci_ms=(-5.0, 10.0),
+            confidence=0.99,
+            status="in_sync",
+        ),
+        Segment(
+            start_s=120.0,
+            end_s=180.0,
+            offset_ms=-80.0,
+            offset_ci_ms=None,
+            confidence=0.9,
+            status="out_of_sync",
+        ),
     ]
 
 
@@ -134,7 +162,16 @@ def test_the_edl_is_what_resolve_imports(
 
 
 def test_a_film_in_sync_has_a_list_without_markers(make_report: Make) -> None:
-    fine = [Segment(0.0, 60.0, 0.0, None, 0.98, "in_sync")]
+    fine = [
+        Segment(
+            start_s=0.0,
+            end_s=60.0,
+            offset_ms=0.0,
+            offset_ci_ms=None,
+            confidence=0.98,
+            status="in_sync",
+        )
+    ]
     report = make_report(status="in_sync", offset_ms=0.0, segments=fine)
     assert marker_file(report, ".csv") == ",".join(CSV_COLUMNS) + "\n"
     assert "001" not in marker_file(report, ".edl")

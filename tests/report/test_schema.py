@@ -41,8 +41,22 @@ def _reports(make: Make) -> list[Judgement]:
         flat.verdict, curve_score=np.full_like(flat.verdict.curve_score, np.nan)
     )
     two = [
-        Segment(0.0, 10.0, 120.0, (110.0, 130.0), 0.9, "out_of_sync"),
-        Segment(10.0, 20.0, None, None, 0.2, "undecided"),
+        Segment(
+            start_s=0.0,
+            end_s=10.0,
+            offset_ms=120.0,
+            offset_ci_ms=(110.0, 130.0),
+            confidence=0.9,
+            status="out_of_sync",
+        ),
+        Segment(
+            start_s=10.0,
+            end_s=20.0,
+            offset_ms=None,
+            offset_ci_ms=None,
+            confidence=0.2,
+            status="undecided",
+        ),
     ]
     return [
         make(os.fsdecode(b"caf\xe9.mp4")),

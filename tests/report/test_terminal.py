@@ -60,8 +60,22 @@ def test_fix_judges_with_the_same_range(make_report: Make) -> None:
 
 def test_an_offset_that_changes_is_moved_piece_by_piece(make_report: Make) -> None:
     segments = [
-        Segment(0.0, 60.0, 0.0, (-10.0, 10.0), 0.9, "in_sync"),
-        Segment(60.0, 120.0, 200.0, (190.0, 210.0), 0.9, "out_of_sync"),
+        Segment(
+            start_s=0.0,
+            end_s=60.0,
+            offset_ms=0.0,
+            offset_ci_ms=(-10.0, 10.0),
+            confidence=0.9,
+            status="in_sync",
+        ),
+        Segment(
+            start_s=60.0,
+            end_s=120.0,
+            offset_ms=200.0,
+            offset_ci_ms=(190.0, 210.0),
+            confidence=0.9,
+            status="out_of_sync",
+        ),
     ]
     text = _plain(terminal.details(make_report(segments=segments)))
     assert "0:00 to 1:00" in text

@@ -17,7 +17,9 @@ from avsync_cli.verdict.reasons import MAYBE_DUB, NO_EVIDENCE, NO_SOURCE
 
 OFFSETS = np.arange(-1000, 1001, 10, dtype=np.int64)
 ITU = Tolerance("itu", 45.0, 125.0)
-MEDIA = MediaSummary(60.0, 25.0, False, 640, 360, 16_000, 0)
+MEDIA = MediaSummary(
+    duration_s=60.0, fps=25.0, vfr=False, width=640, height=360, audio_hz=16_000, audio_track=0
+)
 
 
 def window(
@@ -32,12 +34,20 @@ def window(
     """A bump at `offset_ms`, the `at`-th window of the file."""
     curve = height * np.exp(-0.5 * ((offsets - offset_ms) / width_ms) ** 2) - 4.0
     curve = curve + noise * np.random.default_rng(at).normal(size=len(offsets))
-    return WindowResult(8.0 * at, 8.0 * at + blocks, curve.astype(np.float32), blocks)
+    return WindowResult(
+        start_s=8.0 * at, end_s=8.0 * at + blocks, logits=curve.astype(np.float32), blocks=blocks
+    )
 
 
 def evidence(windows: list[WindowResult], offsets: np.ndarray = OFFSETS, **calibration: float):
     windows = [replace(w, start_s=8.0 * i, end_s=8.0 * i + w.blocks) for i, w in enumerate(windows)]
-    return Evidence(offsets, windows, [], MEDIA, judged_s=60.0, calibration=calibration)
+    return Evidence(
+        offsets_ms=offsets,
+        windows=windows,
+        media=MEDIA,
+        judged_s=60.0,
+        calibration=calibration,
+    )
 
 
 def judge(windows: list[WindowResult], tolerance: Tolerance = ITU, **calibration: float) -> Verdict:
@@ -114,7 +124,12 @@ def test_doubling_the_evidence_never_lowers_confidence(
 )
 def test_flat_windows_change_nothing(offset: int, levels: list[float], place: int) -> None:
     talking = [window(10.0 * offset, 5.0, at=i, noise=0.2) for i in range(3)]
-    quiet = [WindowResult(0, 8, np.full(len(OFFSETS), level, np.float32), 8.0) for level in levels]
+    quiet = [
+        WindowResult(
+            start_s=0, end_s=8, logits=np.full(len(OFFSETS), level, np.float32), blocks=8.0
+        )
+        for level in levels
+    ]
     one, other = judge(talking), judge(talking[:place] + quiet + talking[place:])
     assert other.status == one.status
     assert other.offset_ms == pytest.approx(one.offset_ms, abs=1e-6)
@@ -134,7 +149,10 @@ def test_only_flat_windows_are_undecided() -> None:
 def test_noise_is_undecided() -> None:
     for seed in range(20):
         noise = np.random.default_rng(seed).normal(0, 0.8, len(OFFSETS)).astype(np.float32)
-        assert judge([WindowResult(0, 8, noise, 8.0)]).status == "undecided"
+        assert (
+            judge([WindowResult(start_s=0, end_s=8, logits=noise, blocks=8.0)]).status
+            == "undecided"
+        )
 
 
 DOUBTER = {"match_scale": 0.2, "match_growth": 1.5, "match_level": 1.0, "match_doubt": 0.0}
@@ -202,7 +220,7 @@ def test_the_edge_of_the_scan_is_undecided(offset: int) -> None:
 
 def test_two_lags_that_fit_equally_are_told() -> None:
     both = window(-200.0).logits + window(400.0).logits
-    verdict = judge([WindowResult(0, 8, both, 8.0)])
+    verdict = judge([WindowResult(start_s=0, end_s=8, logits=both, blocks=8.0)])
     assert verdict.status == "undecided"
     assert "equally well" in verdict.reasons[0]
     assert "-200" in verdict.reasons[0] and "+400" in verdict.reasons[0]
@@ -219,6 +237,9 @@ def test_tolerance_decides_and_p_sync_follows() -> None:
     assert near.status == "in_sync"
     assert "close to the limit" in near.reasons[0]
     assert 0.2 < near.p_sync < 0.8
+    assert near.at_border
+    assert not judge(windows).at_border and not judge(windows, wide).at_border
+    assert not judge([window(124.0, height=0.0)]).at_border
 
 
 @settings(max_examples=30, deadline=None)
@@ -256,10 +277,14 @@ def test_little_support_does_not_win() -> None:
     curve = window(100.0, height=6.0).logits.copy()
     curve[(OFFSETS >= -900) & (OFFSETS <= -840)] = curve.max() + 0.5
     support = np.where(OFFSETS < -500, 0.2, 1.0).astype(np.float32)
-    with_support = judge([WindowResult(0, 3, curve, 3.0, support=support)])
+    with_support = judge(
+        [WindowResult(start_s=0, end_s=3, logits=curve, blocks=3.0, support=support)]
+    )
     assert with_support.offset_ms == pytest.approx(100.0, abs=5.0)
-    assert judge([WindowResult(0, 3, curve, 3.0)]).status == "undecided"
-    fair = fair_logits(WindowResult(0, 3, curve, 3.0, support=support), Constants())
+    assert judge([WindowResult(start_s=0, end_s=3, logits=curve, blocks=3.0)]).status == "undecided"
+    fair = fair_logits(
+        WindowResult(start_s=0, end_s=3, logits=curve, blocks=3.0, support=support), Constants()
+    )
     np.testing.assert_allclose(fair[OFFSETS >= -500], curve[OFFSETS >= -500])
     nothing = replace(window(100.0), support=np.zeros(len(OFFSETS), np.float32))
     assert judge([nothing]).status == "undecided"

@@ -47,12 +47,23 @@ def film(
             curve += bump(lag, OFFSETS, 5.0, rng) / 8
             starts.append(time_s)
             singles.append(bump(lag, COARSE, 4.0, rng))
-        windows.append(WindowResult(start_s, start_s + 8.0, curve.astype(np.float32), 8.0))
+        windows.append(
+            WindowResult(
+                start_s=start_s, end_s=start_s + 8.0, logits=curve.astype(np.float32), blocks=8.0
+            )
+        )
     return Evidence(
-        OFFSETS,
-        windows,
-        [],
-        MediaSummary(duration_s, 25.0, False, 640, 360, 16_000, 0),
+        offsets_ms=OFFSETS,
+        windows=windows,
+        media=MediaSummary(
+            duration_s=duration_s,
+            fps=25.0,
+            vfr=False,
+            width=640,
+            height=360,
+            audio_hz=16_000,
+            audio_track=0,
+        ),
         judged_s=8.0 * len(windows),
         calibration={"scale": 0.8, "match_scale": 2.0, "match_bias": 1.0},
         block_curves=BlockCurves(np.array(starts), COARSE, np.array(singles, np.float16)),
@@ -193,7 +204,9 @@ def test_sharp_peaks_all_over_the_place_are_no_lag() -> None:
     scattered = []
     for window in evidence.windows:
         curve = 12.0 * np.exp(-0.5 * ((OFFSETS - rng.uniform(-900, 900)) / 40.0) ** 2) - 4.0
-        scattered.append(WindowResult(window.start_s, window.end_s, curve, 8.0))
+        scattered.append(
+            WindowResult(start_s=window.start_s, end_s=window.end_s, logits=curve, blocks=8.0)
+        )
     evidence.windows, evidence.block_curves = scattered, None
     verdict = judge(evidence)
     assert verdict.status == "undecided"
@@ -201,5 +214,7 @@ def test_sharp_peaks_all_over_the_place_are_no_lag() -> None:
     for n in range(0, len(scattered), 3):
         curve = 12.0 * np.exp(-0.5 * ((OFFSETS - 200.0) / 40.0) ** 2) - 4.0
         window = evidence.windows[n]
-        scattered[n] = WindowResult(window.start_s, window.end_s, curve, 8.0)
+        scattered[n] = WindowResult(
+            start_s=window.start_s, end_s=window.end_s, logits=curve, blocks=8.0
+        )
     assert judge(evidence).offset_ms == pytest.approx(200.0, abs=15.0)
