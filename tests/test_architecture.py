@@ -44,6 +44,7 @@ TORCH_FILES = {
         "attention",
         "core",
         "checkpoint",
+        "syncnet",
         "export",
         "torch_engine",
     )
