@@ -1,29 +1,21 @@
-"""Every default of avsync in one place, each with its reason, and the layers that may change it.
+"""Every default of avsync in one place, each with its reason; what values may be, and where
+things lie.
 
-Precedence, strongest first: flags, `AVSYNC_*` variables, the file named by `--config` (or
-`AVSYNC_CONFIG`), `./avsync.toml`, the user's `avsync/config.toml`, the defaults below. A file holds
-the keys of `Settings` at the top, and may hold a table a command (`[score]`, `[offset-scan]`) that
-wins over the top of the same file:
-
-    tolerance = "ebu"
-    [offset-scan]
-    range = "5s"
-
-Nothing is guessed: an unknown key is an error that names the nearest known one.
+The layers that may change a default, configuration files and variables, belong to the command line
+(`cli.layers`).
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+import reprlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from avsync_cli.errors import ConfigError, UsageError
+from avsync_cli.errors import UsageError
 from avsync_cli.timebase import HOP_MS
 
 Command = Literal["score", "offset-scan"]
@@ -40,7 +32,7 @@ STEP_LIMIT_MS = 1_000
 THREADS_LIMIT = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a run of `score` or `offset-scan` needs to know besides its files.
 
@@ -65,6 +57,22 @@ class Settings:
     # Where half of the viewers begin to notice: the question people ask most. The others are
     # limits that a broadcaster or distributor sets.
     threads: int = 0
+
+    def checked(self) -> Settings:
+        """Itself, if every value can be meant.
+
+        Raises:
+            UsageError: naming the first that cannot, or what does not go together.
+        """
+        check_range_ms(self.range_ms)
+        check_step_ms(self.step_ms)
+        check_threads(self.threads)
+        tolerance_profile(self.tolerance)
+        if self.attention is not None:
+            check_attention(self.attention)
+        if self.step_ms > self.range_ms:
+            raise UsageError("the step is wider than the range", "narrow --step or widen --range")
+        return self
 
 
 DEFAULTS: Mapping[Command, Settings] = {
@@ -113,13 +121,18 @@ def tolerance_profile(text: str) -> Profile:
     name = text.strip().lower()
     if name in TOLERANCES:
         return TOLERANCES[name]
-    pair = re.fullmatch(r"(\d+(?:\.\d+)?)(?:ms)?:(\d+(?:\.\d+)?)(?:ms)?", name)
+    pair = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(?:ms)?:(\d{1,9}(?:\.\d{1,9})?)(?:ms)?", name)
     if pair is None:
         known = ", ".join(TOLERANCES)
         nearest = suggestion(name, TOLERANCES)
         hint = nearest or f"use one of {known}, or EARLY:LATE in ms such as 40:60"
-        raise UsageError(f"unknown tolerance {text!r}", hint)
+        raise UsageError(f"unknown tolerance {brief(text)}", hint)
     early, late = float(pair[1]), float(pair[2])
+    if max(early, late) > RANGE_LIMIT_MS:
+        raise UsageError(
+            f"a tolerance of {max(early, late):g} ms tolerates everything",
+            f"{RANGE_LIMIT_MS // 1000} s is the most that can be measured",
+        )
     return Profile(f"{early:g}:{late:g}", early, late, f"{early:g} ms early to {late:g} ms late")
 
 
@@ -142,13 +155,14 @@ def parse_duration_ms(text: str, unit: str = "s") -> float:
     (2000.0, 30000.0, 10.0)
     """
     compact = text.strip().lower()
-    clock = re.fullmatch(r"(?:(\d+):(?=[0-5]?\d:))?(\d+):([0-5]?\d(?:\.\d+)?)", compact)
+    clock = re.fullmatch(r"(?:(\d{1,9}):(?=[0-5]?\d:))?(\d{1,9}):([0-5]?\d(?:\.\d{1,9})?)", compact)
     if clock is not None:
         hours, minutes, seconds = clock[1] or "0", clock[2], clock[3]
         return (int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * 1000.0
-    number = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|min|m|h)?", compact)
+    number = re.fullmatch(r"(\d{1,12}(?:\.\d{0,20})?|\.\d{1,20})\s*(ms|s|min|m|h)?", compact)
     if number is None:
-        raise UsageError(f"{text!r} is no duration", "write 2s, 500ms, 0:30 or plain seconds")
+        hint = "write 2s, 500ms, 0:30 or plain seconds"
+        raise UsageError(f"{brief(text)} is no duration", hint)
     return float(number[1]) * _UNITS_MS[number[2] or unit]
 
 
@@ -171,7 +185,7 @@ def check_step_ms(value: float) -> int:
 def check_threads(value: int) -> int:
     """`value`, if that many threads make sense; 0 stands for all cores."""
     if not 0 <= value <= THREADS_LIMIT:
-        raise UsageError(f"{value} threads are not possible", f"choose 0 to {THREADS_LIMIT}")
+        raise UsageError(f"{brief(value)} threads are not possible", f"choose 0 to {THREADS_LIMIT}")
     return value
 
 
@@ -179,152 +193,8 @@ def check_attention(value: str) -> str:
     """`value`, if it names a kind of attention."""
     if value not in ATTENTIONS:
         hint = suggestion(value, ATTENTIONS) or f"use one of {', '.join(ATTENTIONS)}"
-        raise UsageError(f"unknown attention {value!r}", hint)
+        raise UsageError(f"unknown attention {brief(value)}", hint)
     return value
-
-
-def _duration(unit: str, check: Callable[[float], int]) -> Callable[[object], int]:
-    def parse(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise UsageError(f"{value!r} is no duration", "write 2s, 500ms, 0:30 or a number")
-        return check(parse_duration_ms(str(value), unit))
-
-    return parse
-
-
-def _text(check: Callable[[str], object] | None = None) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        if not isinstance(value, str) or not value:
-            raise UsageError(f"{value!r} is no text", "write it in quotes")
-        if check is not None:
-            check(value)
-        return value
-
-    return parse
-
-
-def _threads(value: object) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"\d{1,6}", str(value)):
-        raise UsageError(f"{value!r} is no whole number", f"choose 0 to {THREADS_LIMIT}")
-    return check_threads(int(str(value)))
-
-
-@dataclass(frozen=True)
-class _Key:
-    field: str
-    parse: Callable[[object], Any]
-
-
-_KEYS: Mapping[str, _Key] = {
-    "range": _Key("range_ms", _duration("s", check_range_ms)),
-    "step": _Key("step_ms", _duration("ms", check_step_ms)),
-    "model": _Key("model", _text()),
-    "attention": _Key("attention", _text(check_attention)),
-    "tolerance": _Key("tolerance", _text(tolerance_profile)),
-    "threads": _Key("threads", _threads),
-}
-
-ENV_PREFIX = "AVSYNC_"
-ENV_OTHER = ("AVSYNC_CONFIG", "AVSYNC_FFMPEG", "AVSYNC_DATA")
-"""Variables that are no settings: a configuration file, the ffmpeg binary, the test clips."""
-
-
-# --- Layers ---------------------------------------------------------------------------------------
-
-
-def load_settings(
-    command: Command,
-    flags: Mapping[str, Any],
-    config_file: Path | None = None,
-    environ: Mapping[str, str] | None = None,
-    folder: Path | None = None,
-) -> Settings:
-    """The settings of one run, all layers applied.
-
-    Args:
-        command: whose defaults and table count.
-        flags: values of `Settings` fields given on the command line, None where not given.
-        config_file: what `--config` named.
-        environ: the environment; `os.environ` by default.
-        folder: where `avsync.toml` is looked for; the current folder by default.
-
-    Raises:
-        ConfigError: for a file that cannot be read, an unknown key or an unusable value.
-    """
-    env = os.environ if environ is None else environ
-    named = config_file or (Path(env["AVSYNC_CONFIG"]) if env.get("AVSYNC_CONFIG") else None)
-    local = (folder or Path.cwd()) / "avsync.toml"
-
-    layers: list[dict[str, Any]] = []
-    for path, must_exist in ((user_config_file(env), False), (local, False), (named, True)):
-        if path is not None and (must_exist or path.is_file()):
-            layers.append(_read_file(path, command))
-    layers.append(_read_environment(env))
-    layers.append({key: value for key, value in flags.items() if value is not None})
-
-    settings = DEFAULTS[command]
-    for layer in layers:
-        settings = replace(settings, **layer)
-    return settings
-
-
-def user_config_file(environ: Mapping[str, str]) -> Path | None:
-    """Where the user's own file would be (XDG base directory specification), or None."""
-    base = environ.get("XDG_CONFIG_HOME", "")
-    if base and Path(base).is_absolute():  # the specification says to ignore relative ones
-        return Path(base) / "avsync" / "config.toml"
-    home = environ.get("HOME", "")
-    return Path(home) / ".config" / "avsync" / "config.toml" if home else None
-
-
-def _read_file(path: Path, command: Command) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigError(f"cannot read {path}: {reason}", "check --config", path) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}", "compare docs/config.md", path) from None
-
-    tables = {name: table.pop(name) for name in COMMANDS if name in table}
-    values: dict[str, Any] = {}
-    # Both tables are read, so that a mistake in the other command's does not wait for its turn.
-    top = _parse(table, str(path), [*_KEYS, *COMMANDS])
-    for name, content in tables.items():
-        if not isinstance(content, dict):
-            raise ConfigError(f"{path}: {name} must be a table", f"write [{name}]", path)
-        parsed = _parse(content, f"{path} [{name}]", _KEYS)
-        if name == command:
-            values = parsed
-    return {**top, **values}
-
-
-def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    table: dict[str, object] = {}
-    known = {ENV_PREFIX + key.upper(): key for key in _KEYS}
-    for name, value in environ.items():
-        if not name.startswith(ENV_PREFIX) or name in ENV_OTHER or not value:
-            continue
-        if name not in known:
-            nearest = suggestion(name, [*known, *ENV_OTHER]) or "see docs/config.md"
-            raise ConfigError(f"unknown variable {name}", nearest)
-        table[known[name]] = value
-    return _parse(table, "environment", _KEYS)
-
-
-def _parse(table: Mapping[str, object], where: str, known: Iterable[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    known = list(known)
-    for name, value in table.items():
-        if name not in _KEYS:
-            hint = suggestion(name, known) or f"known are {', '.join(known)}"
-            raise ConfigError(f"{where}: unknown key {name!r}", hint)
-        key = _KEYS[name]
-        try:
-            values[key.field] = key.parse(value)
-        except UsageError as error:
-            raise ConfigError(f"{where}: {name}: {error.message}", error.hint) from None
-    return values
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -333,13 +203,26 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else ""
 
 
-def setting_names() -> list[str]:
-    """The keys a configuration file may hold; each is a field of `Settings`."""
-    assert {key.field for key in _KEYS.values()} == {f.name for f in fields(Settings)}
-    return list(_KEYS)
+def brief(value: object) -> str:
+    """The start of a value as it would be written in Python, however long or deep it is."""
+    return reprlib.repr(value)
 
 
-# --- Models ---------------------------------------------------------------------------------------
+# --- Places ---------------------------------------------------------------------------------------
+
+
+def user_config_file() -> Path:
+    """Where the user's own configuration file would be."""
+    import platformdirs
+
+    return platformdirs.user_config_path("avsync", appauthor=False) / "config.toml"
+
+
+def user_cache() -> Path:
+    """Where decoded clips are kept that no other folder was named for."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("avsync", appauthor=False) / "clips"
 
 
 def models_dir() -> Path:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 import avsync_cli
-from avsync_cli import judging
+from avsync_cli import api, judging
+from avsync_cli.cli.flags import JudgeFlags
+from avsync_cli.cli.takes import flags_of
 from avsync_cli.errors import ModelError, UsageError
 from tests.cli.conftest import render_flashes
 from tests.toy_model import build_toy_model
@@ -74,6 +77,15 @@ def test_a_bundled_variant_is_found_by_attention(
     assert judging.find_variant("default", "none") == tmp_path / "default-none"
     with pytest.raises(ModelError, match="temporal attention"):
         judging.find_variant("default", "temporal")
+
+
+def test_options_are_what_flags_set_and_typed_alike() -> None:
+    """Every flag that decides how a file is judged is a keyword, and no other but two is."""
+    hints = get_type_hints(api.Options, localns={"Engine": object})
+    flags = [flag.sets for flag in flags_of(JudgeFlags) if flag.sets is not None]
+    assert set(hints) == {sets.field for sets in flags} | {"engine", "progress"}
+    for sets in flags:
+        assert hints[sets.field] == get_type_hints(sets.owner)[sets.field], sets.field
 
 
 def test_names_of_the_package() -> None:

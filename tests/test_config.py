@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from avsync_cli import config
-from avsync_cli.config import DEFAULTS, Settings, load_settings
+from avsync_cli.cli.layers import load_settings, setting_keys
+from avsync_cli.config import DEFAULTS, Settings
 from avsync_cli.errors import ConfigError, UsageError
 
 
@@ -33,11 +37,14 @@ def _load(
         places[place].write_text(content)
     environ = {"XDG_CONFIG_HOME": str(home), **(env or {})}
     named = places["named"] if "named" in files else None
-    return load_settings(command, flags or {}, named, environ, here)
+    with mock.patch.dict(os.environ, environ, clear=True), contextlib.chdir(here):
+        return load_settings(command, flags or {}, named)
 
 
 def test_defaults() -> None:
-    assert DEFAULTS["score"] == Settings(1000, 10, "default", None, "itu", 0)
+    assert DEFAULTS["score"] == Settings(
+        range_ms=1000, step_ms=10, model="default", attention=None, tolerance="itu", threads=0
+    )
     assert DEFAULTS["offset-scan"].range_ms == 2000
 
 
@@ -52,7 +59,9 @@ def test_each_layer_beats_the_one_below(tmp_path: Path) -> None:
     assert _load(tmp_path, **files).tolerance == "ebu"
     env = {"AVSYNC_TOLERANCE": "40:60"}
     assert _load(tmp_path, env=env, **files).tolerance == "40:60"
-    flags: dict[str, object] = {"tolerance": "frame", "model": None}
+    flags: dict[str, object] = {
+        "tolerance": "frame",
+    }
     assert _load(tmp_path, env=env, flags=flags, **files).tolerance == "frame"
 
 
@@ -114,7 +123,7 @@ def test_variables_for_other_purposes_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_named_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.toml"):
-        load_settings("score", {}, tmp_path / "gone.toml", {}, tmp_path)
+        load_settings("score", {}, tmp_path / "gone.toml")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +168,7 @@ def test_tolerances_that_are_none(name: str) -> None:
 
 
 def test_every_setting_has_a_key() -> None:
-    assert config.setting_names() == [
+    assert list(setting_keys()) == [
         "range", "step", "model", "attention", "tolerance", "threads",
     ]  # fmt: skip
 

@@ -9,6 +9,7 @@ import pytest
 
 from avsync_cli import config
 from avsync_cli.cli.app import COMMANDS
+from avsync_cli.cli.layers import setting_keys
 from tests.conftest import REPO
 
 README = (REPO / "README.md").read_text(encoding="utf-8")
@@ -56,7 +57,7 @@ def test_commands_and_flags_of_the_readme_exist(words: list[str]) -> None:
 
 def test_settings_and_tolerances_are_documented() -> None:
     text = (REPO / "docs" / "config.md").read_text(encoding="utf-8")
-    for key in config.setting_names():
+    for key in setting_keys():
         assert f"| `{key}` | `AVSYNC_{key.upper()}` |" in text
     for profile in config.TOLERANCES.values():
         (row,) = [line for line in text.splitlines() if line.startswith(f"| `{profile.name}` |")]

@@ -23,6 +23,7 @@ from typing import Any
 from avsync_cli._version import __version__
 from avsync_cli.batch.task import Outcome, Task, Watcher, failure, judge_file, load_engine
 from avsync_cli.errors import AvsyncError, UsageError, WorkerError
+from avsync_cli.media.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +33,14 @@ kills them."""
 
 
 def on_ray(
-    task: Task, paths: Sequence[str], jobs: int, watcher: Watcher
+    task: Task, files: Sequence[Source], jobs: int, watcher: Watcher
 ) -> Generator[tuple[int, Outcome], None, None]:
     """Judge the files on Ray: (number, outcome) as they finish.
 
     Args:
         task: what to do with each file; its threads (0 counts as 1) are the cores Ray sets aside
             for one.
-        paths: the files, as every node sees them from this folder.
+        files: as every node sees them from this folder.
         jobs: most files at a time; 0 leaves it to Ray.
         watcher: hears when files are handed over and when they are done.
 
@@ -53,20 +54,20 @@ def on_ray(
     task = replace(task, settings=replace(task.settings, threads=threads))
     judge = ray.remote(_judge).options(num_cpus=threads, max_retries=RETRIES, name="avsync")
     folder = str(Path.cwd())
-    waiting = list(enumerate(paths))[::-1]
+    waiting = list(enumerate(files))[::-1]
     running: dict[Any, int] = {}
     with contextlib.redirect_stdout(_Aside(sys.stdout)) if ours else contextlib.nullcontext():
         try:
             while waiting or running:
                 while waiting and (jobs == 0 or len(running) < jobs):
-                    number, path = waiting.pop()
-                    running[judge.remote(task, path, folder, __version__)] = number
+                    number, source = waiting.pop()
+                    running[judge.remote(task, source, folder, __version__)] = number
                     watcher.started(number)
                 # With a timeout, so that Ctrl-C is heard while nothing finishes.
                 done, _ = ray.wait(list(running), num_returns=1, timeout=0.5)
                 for reference in done:
                     number = running.pop(reference)
-                    outcome = _outcome(ray, reference, paths[number])
+                    outcome = _outcome(ray, reference, files[number])
                     watcher.ended(number)
                     yield number, outcome
         finally:
@@ -128,7 +129,7 @@ def _started() -> tuple[Any, bool]:
     return ray, True
 
 
-def _outcome(ray: Any, reference: Any, path: str) -> Outcome:
+def _outcome(ray: Any, reference: Any, source: Source) -> Outcome:
     """What became of one file; what is no fault of the file is raised."""
     lost = (
         ray.exceptions.WorkerCrashedError,
@@ -141,7 +142,7 @@ def _outcome(ray: Any, reference: Any, path: str) -> Outcome:
     except lost as error:
         hint = "memory may have run out: try more --threads, which spreads files out"
         what = f"lost by Ray {RETRIES + 1} times ({type(error).__name__})"
-        return Outcome(failure(path, what, hint))
+        return Outcome(failure(source, what, hint))
     except ray.exceptions.RayError as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         last = lines[-1].strip() if lines else type(error).__name__
@@ -151,7 +152,7 @@ def _outcome(ray: Any, reference: Any, path: str) -> Outcome:
     return answer
 
 
-def _judge(task: Task, path: str, folder: str, version: str) -> Outcome | AvsyncError:
+def _judge(task: Task, source: Source, folder: str, version: str) -> Outcome | AvsyncError:
     """On a node: judge one file. Errors of avsync travel as values, since Ray changes the type of
     what is raised."""
     if version != __version__:
@@ -164,7 +165,7 @@ def _judge(task: Task, path: str, folder: str, version: str) -> Outcome | Avsync
         what = f"a node cannot enter {folder}: {reason}"
         return WorkerError(what, "share the folder among the nodes, under the same name")
     try:
-        return judge_file(task, _engine(task), path)
+        return judge_file(task, _engine(task), source)
     except AvsyncError as error:
         return error
 

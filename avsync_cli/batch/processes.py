@@ -22,6 +22,7 @@ from avsync_cli.batch import worker
 from avsync_cli.batch.task import Outcome, Task, Watcher, failure
 from avsync_cli.errors import WorkerError
 from avsync_cli.interrupt import on_exit
+from avsync_cli.media.source import Source
 
 HANG_S = 300.0
 """Silence after which a process counts as hung. It speaks after every two seconds of film; a
@@ -48,7 +49,7 @@ def shared_threads(threads: int, jobs: int) -> int:
 
 
 def side_by_side(
-    task: Task, paths: Sequence[str], jobs: int, watcher: Watcher, hang_s: float = HANG_S
+    task: Task, files: Sequence[Source], jobs: int, watcher: Watcher, hang_s: float = HANG_S
 ) -> Generator[tuple[int, Outcome], None, None]:
     """Judge the files, at most `jobs` at a time: (number, outcome) as they finish.
 
@@ -57,7 +58,7 @@ def side_by_side(
 
     Args:
         task: what to do with each file; 0 threads are shared out among the jobs.
-        paths: the files.
+        files: what is judged.
         jobs: processes.
         watcher: hears of progress.
         hang_s: silence after which a process is given up.
@@ -67,7 +68,7 @@ def side_by_side(
     """
     threads = shared_threads(task.settings.threads, jobs)
     task = replace(task, settings=replace(task.settings, threads=threads))
-    pool = _Pool(task, paths, jobs, watcher, hang_s)
+    pool = _Pool(task, files, jobs, watcher, hang_s)
     withdraw = on_exit(pool.kill)
     try:
         yield from pool.run()
@@ -124,17 +125,17 @@ class _Worker:
 
 class _Pool:
     def __init__(
-        self, task: Task, paths: Sequence[str], jobs: int, watcher: Watcher, hang_s: float
+        self, task: Task, files: Sequence[Source], jobs: int, watcher: Watcher, hang_s: float
     ) -> None:
-        self._task, self._paths, self._watcher = task, paths, watcher
+        self._task, self._files, self._watcher = task, files, watcher
         self._jobs, self._hang_s = jobs, hang_s
-        self._waiting = deque(range(len(paths)))
+        self._waiting = deque(range(len(files)))
         self._workers: list[_Worker] = []
         self._gone: list[_Worker] = []
         self._stillborn = 0
 
     def run(self) -> Generator[tuple[int, Outcome], None, None]:
-        left = len(self._paths)
+        left = len(self._files)
         while left:
             while len(self._workers) < min(self._jobs, left):
                 self._workers.append(_Worker(self._task))
@@ -183,7 +184,7 @@ class _Pool:
             return
         one.number = self._waiting[0]
         try:
-            one.pipe.send((one.number, self._paths[one.number]))
+            one.pipe.send((one.number, self._files[one.number]))
         except OSError:  # it is gone; its pipe will say so next time
             one.number = None
             return
@@ -214,7 +215,7 @@ class _Pool:
                 raise WorkerError(f"processes end before they can work: {what}", hint)
             return None
         self._watcher.ended(number)
-        return number, Outcome(failure(self._paths[number], what, hint))
+        return number, Outcome(failure(self._files[number], what, hint))
 
 
 def _children(pid: int) -> list[int]:

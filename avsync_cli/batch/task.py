@@ -11,8 +11,8 @@ from avsync_cli.config import Settings
 from avsync_cli.errors import AvsyncError, MediaError, UsageError
 from avsync_cli.interrupt import raise_again
 from avsync_cli.judging import Excerpt, ProgressCall, analyse_file, load_model
+from avsync_cli.media.source import Source
 from avsync_cli.report.machine import Failure
-from avsync_cli.wording import safe_text
 
 if TYPE_CHECKING:
     from avsync_cli.model.engine import Engine
@@ -67,7 +67,7 @@ def load_engine(task: Task) -> Engine:
 
 
 def judge_file(
-    task: Task, engine: Engine, path: str, progress: ProgressCall | None = None
+    task: Task, engine: Engine, source: Source, progress: ProgressCall | None = None
 ) -> Outcome:
     """Judge one file; whatever is wrong with it is its outcome.
 
@@ -75,9 +75,9 @@ def judge_file(
         AvsyncError: what would meet every other file as well: no ffmpeg, a damaged model.
     """
     try:
-        return Outcome(analyse_file(path, task.settings, engine, task.excerpt, progress))
+        return Outcome(analyse_file(source, task.settings, engine, task.excerpt, progress))
     except MediaError as error:
-        return Outcome(Failure(path, error.message, error.hint))
+        return Outcome(Failure(source.path, error.message, error.hint))
     except (AvsyncError, BrokenPipeError, UsageError):
         raise
     except Exception as error:
@@ -86,28 +86,28 @@ def judge_file(
         what = f"internal error: {type(error).__name__}: {error}".rstrip(": ")
         hint = "run again with -vv for the whole trace, and report it"
         trace = "".join(traceback.format_exception(error))
-        return Outcome(failure(path, what, hint), trace)
+        return Outcome(failure(source, what, hint), trace)
 
 
-def failure(path: str, what: str, hint: str) -> Failure:
+def failure(source: Source, what: str, hint: str) -> Failure:
     """A failure whose message is one line and names the file."""
-    return Failure(path, " ".join(f"{safe_text(path)}: {what}".split()), hint)
+    return Failure(source.path, " ".join(f"{source.shown}: {what}".split()), hint)
 
 
 def one_by_one(
-    task: Task, engine: Engine, paths: Sequence[str], watcher: Watcher
+    task: Task, engine: Engine, files: Sequence[Source], watcher: Watcher
 ) -> Generator[tuple[int, Outcome], None, None]:
     """Judge the files in this process, in order: (number, outcome) for each.
 
     Raises:
         AvsyncError: what would meet every other file as well.
     """
-    for number, path in enumerate(paths):
+    for number, source in enumerate(files):
         watcher.started(number)
 
         def progress(done_s: float, total_s: float, number: int = number) -> None:
             watcher.advanced(number, done_s, total_s)
 
-        outcome = judge_file(task, engine, path, progress)
+        outcome = judge_file(task, engine, source, progress)
         watcher.ended(number)
         yield number, outcome

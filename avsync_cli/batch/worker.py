@@ -1,6 +1,6 @@
 """The process that judges files for another: what it hears, what it says, how it ends.
 
-It is told (number, path), and says ("ready",), ("progress", number, done_s, total_s),
+It is told (number, source), and says ("ready",), ("progress", number, done_s, total_s),
 ("done", number, outcome), or ("fatal", error) for what no file would survive.
 """
 
@@ -35,8 +35,8 @@ def main(pipe: Connection, task: Task) -> None:
             engine = load_engine(task)
             pipe.send(("ready",))
             while True:
-                number, path = pipe.recv()
-                pipe.send(("done", number, judge_file(task, engine, path, _Teller(pipe, number))))
+                number, source = pipe.recv()
+                pipe.send(("done", number, judge_file(task, engine, source, _Teller(pipe, number))))
         except AvsyncError as error:
             pipe.send(("fatal", error))
 

@@ -2,149 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from avsync_cli.cli.flags_workshop import EvalFlags
+from avsync_cli.cli.takes import takes
+from avsync_cli.config import check_range_ms, parse_duration_ms, user_cache
+from avsync_cli.errors import UsageError
+from avsync_cli.timebase import FPS
 
-_DATA = "What to measure on"
-_WHAT = "What to measure"
-_OUT = "Output"
+if TYPE_CHECKING:
+    from avsync_cli.evaluation.protocol import EvalOptions
 
 
-def evaluate(
-    data: Annotated[
-        Path,
-        typer.Argument(metavar="DATA", help="Folder of videos, or a manifest (CSV or JSON lines)."),
-    ],
-    model: Annotated[
-        str, typer.Option("--model", metavar="NAME|DIR", help="A bundled model, or a folder.")
-    ] = "default",
-    compare: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--compare",
-            metavar="NAME|DIR",
-            help="Another model on the same windows, a checkpoint, a trained baseline, or motion; "
-            "may be given again.",
-            show_default=False,
-        ),
-    ] = None,
-    split: Annotated[
-        str,
-        typer.Option(
-            "--split", metavar="NAME", help="Only rows of this split.", rich_help_panel=_DATA
-        ),
-    ] = "",
-    kind: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--kind",
-            metavar="NAME",
-            help="Only rows of this kind; may be given again.",
-            rich_help_panel=_DATA,
-            show_default=False,
-        ),
-    ] = None,
-    own_zero: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--own-zero",
-            metavar="SOURCE",
-            help="A source (or pattern) whose clips carry an offset of their own; may be given "
-            "again.",
-            rich_help_panel=_DATA,
-            show_default=False,
-        ),
-    ] = None,
-    parts: Annotated[
-        str,
-        typer.Option(
-            "--parts",
-            metavar="NAMES",
-            help="windows, shifts, certainty, showcase; windows if left out, all with --report.",
-            rich_help_panel=_WHAT,
-            show_default=False,
-        ),
-    ] = "",
-    windows: Annotated[
-        str,
-        typer.Option(
-            "--windows",
-            metavar="LENGTHS",
-            help="Window lengths, in frames of 40 ms (15f) or times.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = "5f,7f,9f,11f,13f,15f,1s,2s,5s",
-    windows_a_clip: Annotated[
-        int,
-        typer.Option(
-            "--windows-a-clip",
-            min=1,
-            metavar="N",
-            help="Most windows of a track.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = 6,
-    shifts: Annotated[
-        str,
-        typer.Option(
-            "--shifts",
-            metavar="MS,MS",
-            help="Also write the files anew with the sound moved by these, and judge them: "
-            "-400,-120,80,240.",
-            rich_help_panel=_WHAT,
-            show_default=False,
-        ),
-    ] = "",
-    range_: Annotated[
-        str,
-        typer.Option(
-            "--range",
-            metavar="TIME",
-            help="Range of the scan of moved files.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = "1s",
-    seed: Annotated[
-        int,
-        typer.Option("--seed", metavar="N", help="Of all that is drawn.", rich_help_panel=_WHAT),
-    ] = 0,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            "--cache",
-            metavar="DIR",
-            help="Decoded crops and sound; kept in the user's cache folder if left out.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option("--workers", min=0, metavar="N", help="Processes; 0 is one a core.")
-    ] = 0,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="DIR",
-            help="Measure everything, and write tables and figures to DIR.",
-            rich_help_panel=_OUT,
-        ),
-    ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document.", rich_help_panel=_OUT)
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write the answer to FILE, whole or not at all.",
-            rich_help_panel=_OUT,
-        ),
-    ] = None,
-) -> None:
+@takes(EvalFlags)
+def evaluate(flags: EvalFlags) -> None:
     """Measure a model on a folder or manifest of videos that are in sync.
 
     [bold]Examples[/bold]
@@ -162,39 +33,21 @@ def evaluate(
     from avsync_cli.cli.extras import train_extra
     from avsync_cli.cli.output import OutputClosed, Sink
     from avsync_cli.cli.progress import StageProgress
-    from avsync_cli.config import check_range_ms, parse_duration_ms
-    from avsync_cli.evaluation.protocol import PARTS, EvalOptions
     from avsync_cli.evaluation.protocol import evaluate as measure
     from avsync_cli.report.evaluation import evaluation_json, evaluation_lines
     from avsync_cli.report.evaluation_folder import check_folder, write_folder
 
-    wanted = tuple(word.strip() for word in parts.split(",") if word.strip())
-    options = EvalOptions(
-        data=data,
-        cache=cache or user_cache(),
-        model=model,
-        compare=tuple(compare or ()),
-        split=split,
-        kinds=tuple(kind or ()),
-        own_zero=tuple(own_zero or ()),
-        contexts=_window_frames(windows),
-        windows_a_clip=windows_a_clip,
-        parts=wanted or (PARTS if report is not None else ("windows",)),
-        shifts_ms=_shifts_ms(shifts),
-        range_ms=check_range_ms(parse_duration_ms(range_)),
-        seed=seed,
-        workers=workers,
-    ).checked()
-    if report is not None:
-        check_folder(report)
-    with Sink(output, machine=json, color=True) as sink:
+    options = _options(flags).checked()
+    if flags.report is not None:
+        check_folder(flags.report)
+    with Sink(flags.output, machine=flags.json, color=True) as sink:
         # Only baselines and checkpoints need the extra; exported models do not.
         with train_extra("eval"), StageProgress() as progress:
             found = measure(options, progress)
-        if report is not None:
-            write_folder(found, report)
+        if flags.report is not None:
+            write_folder(found, flags.report)
         try:
-            if json:
+            if flags.json:
                 sink.write(evaluation_json(found))
             else:
                 sink.write_lines(evaluation_lines(found))
@@ -202,12 +55,30 @@ def evaluate(
             raise BrokenPipeError from None
 
 
+def _options(flags: EvalFlags) -> EvalOptions:
+    from avsync_cli.evaluation.protocol import PARTS, EvalOptions
+
+    wanted = tuple(word.strip() for word in flags.parts.split(",") if word.strip())
+    return EvalOptions(
+        data=flags.data,
+        cache=flags.cache or user_cache(),
+        model=flags.model,
+        compare=tuple(flags.compare or ()),
+        split=flags.split,
+        kinds=tuple(flags.kind or ()),
+        own_zero=tuple(flags.own_zero or ()),
+        contexts=_window_frames(flags.windows),
+        windows_a_clip=flags.windows_a_clip,
+        parts=wanted or (PARTS if flags.report is not None else ("windows",)),
+        shifts_ms=_shifts_ms(flags.shifts),
+        range_ms=check_range_ms(parse_duration_ms(flags.range)),
+        seed=flags.seed,
+        workers=flags.workers,
+    )
+
+
 def _window_frames(text: str) -> tuple[int, ...]:
     """Frames of every window length in `text`: "15f", or a time that is whole frames."""
-    from avsync_cli.config import parse_duration_ms
-    from avsync_cli.errors import UsageError
-    from avsync_cli.timebase import FPS
-
     frames = []
     for word in map(str.strip, text.split(",")):
         number = word.removesuffix("f")
@@ -223,16 +94,7 @@ def _window_frames(text: str) -> tuple[int, ...]:
 
 
 def _shifts_ms(text: str) -> tuple[int, ...]:
-    from avsync_cli.errors import UsageError
-
     try:
         return tuple(int(word.strip().removesuffix("ms")) for word in text.split(",") if word)
     except ValueError:
         raise UsageError(f"{text!r} is no list of ms", "write -400,-120,80,240") from None
-
-
-def user_cache() -> Path:
-    """Where caches belong (XDG base directory specification)."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "avsync" / "clips"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avsync_cli.cli.checks import check_place, checked_excerpt, checked_settings, log_to_stderr
+from avsync_cli.cli.flags import CopyFlags, FixFlags
 from avsync_cli.cli.mending import Mending
 from avsync_cli.cli.output import Sink
 from avsync_cli.config import Settings, parse_duration_ms
@@ -15,34 +16,6 @@ from avsync_cli.errors import UsageError
 from avsync_cli.judging import Excerpt, load_model
 
 PITCHES = ("auto", "keep", "shift")
-
-
-@dataclass(frozen=True)
-class FixFlags:
-    """Everything typed after `fix`, not yet checked."""
-
-    file: str
-    output: Path | None
-    in_place: bool
-    offset: str | None
-    pitch: str
-    force: bool
-    dry_run: bool
-    keep_unverified: bool
-    range: str | None
-    step: str | None
-    tolerance: str | None
-    model: str | None
-    attention: str | None
-    video_track: int | None
-    audio_track: int | None
-    start: str | None
-    duration: str | None
-    quiet: bool
-    verbose: int
-    no_color: bool
-    threads: int | None
-    config: Path | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +50,7 @@ def mend(flags: FixFlags) -> int:
         MediaError: the file cannot be read, judged or written; nothing is left behind.
     """
     job = check(flags)
-    log_to_stderr(flags.verbose)
+    log_to_stderr(flags.console.verbose)
     engine = None
     if job.offset_ms is None or not job.dry_run:
         settings = job.settings
@@ -94,26 +67,26 @@ def check(flags: FixFlags) -> FixJob:
     """
     from avsync_cli.media.probe import check_file
 
-    if flags.pitch not in PITCHES:
-        raise UsageError(f"unknown --pitch {flags.pitch!r}", f"use one of {', '.join(PITCHES)}")
+    copy = flags.copy
+    if copy.pitch not in PITCHES:
+        raise UsageError(f"unknown --pitch {copy.pitch!r}", f"use one of {', '.join(PITCHES)}")
     settings = checked_settings("score", flags)
     excerpt = checked_excerpt(flags)
-    offset_ms = None if flags.offset is None else parse_offset_ms(flags.offset)
-    check_file(flags.file)
-    target = _target(flags)
+    offset_ms = None if copy.offset is None else parse_offset_ms(copy.offset)
+    check_file(copy.file)
     return FixJob(
-        source=flags.file,
-        target=target,
-        in_place=flags.in_place,
+        source=copy.file,
+        target=_target(copy),
+        in_place=copy.in_place,
         offset_ms=offset_ms,
-        pitch=flags.pitch,
-        force=flags.force,
-        dry_run=flags.dry_run,
-        keep_unverified=flags.keep_unverified,
+        pitch=copy.pitch,
+        force=copy.force,
+        dry_run=copy.dry_run,
+        keep_unverified=copy.keep_unverified,
         settings=settings,
         excerpt=excerpt,
-        quiet=flags.quiet,
-        color=not flags.no_color,
+        quiet=flags.console.quiet,
+        color=not flags.console.no_color,
     )
 
 
@@ -137,7 +110,7 @@ def parse_offset_ms(text: str) -> float:
     return -size if match[1] == "-" else size
 
 
-def _target(flags: FixFlags) -> Path:
+def _target(flags: CopyFlags) -> Path:
     from avsync_cli.fix.containers import carrier
 
     if flags.in_place:

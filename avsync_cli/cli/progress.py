@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from avsync_cli.media.source import Source
+
 
 LABEL_CHARS = 32
 """Of a file's name beside its bar: with the bar it fits 80 columns."""
@@ -57,12 +59,12 @@ class BatchProgress:
     being judged; all gone when done. Does nothing off a terminal. With one file, only its bar.
 
     Args:
-        files: as typed; told of by their number in this list.
+        files: told of by their number in this list.
         shown: whether bars are wanted at all.
         color: whether colours are.
     """
 
-    def __init__(self, files: Sequence[str], *, shown: bool, color: bool) -> None:
+    def __init__(self, files: Sequence[Source], *, shown: bool, color: bool) -> None:
         self._bar: Progress | None = None
         self._files = files
         self._whole: TaskID | None = None
@@ -87,10 +89,8 @@ class BatchProgress:
 
     def started(self, number: int) -> None:
         """Show a file's bar."""
-        from avsync_cli.wording import safe_text
-
         if self._bar is not None:
-            label = safe_text(Path(self._files[number]).name)
+            label = Path(self._files[number].shown).name
             label = label if len(label) <= LABEL_CHARS else f"{label[: LABEL_CHARS - 1]}…"
             self._tasks[number] = self._bar.add_task(label, total=None)
 

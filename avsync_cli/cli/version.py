@@ -6,8 +6,8 @@ from importlib import metadata
 
 from avsync_cli._version import __version__
 from avsync_cli.config import DEFAULTS, models_dir
-from avsync_cli.errors import AvsyncError, ModelError
-from avsync_cli.model.folder import read_bundle
+from avsync_cli.errors import AvsyncError
+from avsync_cli.judging import describe_model
 
 
 def version_lines() -> list[str]:
@@ -26,11 +26,11 @@ def _ffmpeg() -> str:
 
 def _model() -> str:
     name = DEFAULTS["score"].model
-    try:
-        about, config = read_bundle(models_dir() / name)
-    except ModelError:
+    described = describe_model(models_dir() / name)
+    if not described:
         return f"model {name}: missing from {models_dir()}"
-    return f"model {name} {about.version} ({config.attention} attention)"
+    attention = described.get("config", {}).get("attention", "unknown")
+    return f"model {name} {described.get('version', '')} ({attention} attention)"
 
 
 def _backend() -> str:

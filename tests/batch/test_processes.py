@@ -16,6 +16,7 @@ from avsync_cli.config import Settings
 from avsync_cli.errors import FfmpegMissingError, WorkerError
 from avsync_cli.judging import Excerpt
 from avsync_cli.media.ffmpeg import find_ffmpeg
+from avsync_cli.media.source import Source
 from avsync_cli.report import machine
 from avsync_cli.report.machine import Failure, Tool
 
@@ -65,7 +66,7 @@ def _line(outcome: Outcome) -> str:
 
 def test_side_by_side_is_the_same_as_one_by_one(task: Task, clips: Path) -> None:
     names = ["late.mp4", "gone.mp4", "early.mkv", "sync.mp4"]
-    paths = [str(clips / name) for name in names]
+    paths = [Source.of(clips / name) for name in names]
     log = Log()
     alone = {n: _line(o) for n, o in one_by_one(task, load_engine(task), paths, Log())}
     together = {n: _line(o) for n, o in side_by_side(task, paths, 2, log)}
@@ -82,7 +83,8 @@ def test_a_killed_process_costs_its_file_only(
     task: Task, clips: Path, tmp_path: Path, deadly_ffmpeg: Path
 ) -> None:
     (tmp_path / "killer.mp4").write_bytes((clips / "sync.mp4").read_bytes())
-    paths = [str(tmp_path / "killer.mp4"), str(clips / "sync.mp4"), str(tmp_path / "gone.mp4")]
+    names = [tmp_path / "killer.mp4", clips / "sync.mp4", tmp_path / "gone.mp4"]
+    paths = list(map(Source.of, names))
     found = dict(side_by_side(task, paths, 2, Log()))
     killed = found[0].result
     assert isinstance(killed, Failure)
@@ -98,7 +100,7 @@ def test_a_hung_process_is_given_up(
     task: Task, clips: Path, tmp_path: Path, deadly_ffmpeg: Path
 ) -> None:
     (tmp_path / "stopper.mp4").write_bytes((clips / "sync.mp4").read_bytes())
-    paths = [str(tmp_path / "stopper.mp4"), str(tmp_path / "gone.mp4")]
+    paths = [Source.of(tmp_path / "stopper.mp4"), Source.of(tmp_path / "gone.mp4")]
     found = dict(side_by_side(task, paths, 1, Log(), hang_s=5.0))
     hung = found[0].result
     assert isinstance(hung, Failure)
@@ -112,7 +114,7 @@ def test_what_no_file_would_survive_ends_the_batch(
 ) -> None:
     monkeypatch.setenv("AVSYNC_FFMPEG", "/no/such/ffmpeg")
     with pytest.raises(FfmpegMissingError) as caught:
-        list(side_by_side(task, [str(clips / "sync.mp4")] * 3, 1, Log()))
+        list(side_by_side(task, [Source.of(clips / "sync.mp4")] * 3, 1, Log()))
     assert "AVSYNC_FFMPEG" in caught.value.message
     assert caught.value.hint
     assert not multiprocessing.active_children()
@@ -123,7 +125,7 @@ def test_processes_that_cannot_even_start_are_no_files_fault(
 ) -> None:
     monkeypatch.setattr(processes.worker, "main", _dies)
     with pytest.raises(WorkerError, match="exit code 7"):
-        list(side_by_side(task, ["a", "b", "c", "d"], 1, Log()))
+        list(side_by_side(task, [Source.of(name) for name in "abcd"], 1, Log()))
 
 
 def _dies(*_: object) -> None:
@@ -132,7 +134,7 @@ def _dies(*_: object) -> None:
 
 def test_leaving_early_leaves_no_process(task: Task, clips: Path) -> None:
     outcomes = side_by_side(
-        task, [str(clips / "gone.mp4"), *[str(clips / "late.mp4")] * 3], 2, Log()
+        task, [Source.of(clips / "gone.mp4"), *[Source.of(clips / "late.mp4")] * 3], 2, Log()
     )
     next(outcomes)
     outcomes.close()

@@ -17,6 +17,7 @@ from avsync_cli.batch import processes
 from avsync_cli.batch.task import Outcome, Task, Watcher
 from avsync_cli.cli import judge
 from avsync_cli.cli.progress import BatchProgress
+from avsync_cli.media.source import Source
 from avsync_cli.report.machine import Failure
 from avsync_cli.verdict.answer import Judgement, Tolerance
 
@@ -39,9 +40,10 @@ class Pool:
         self.bad: dict[str, Outcome] = {}
 
     def __call__(
-        self, task: Task, paths: Sequence[str], jobs: int, watcher: Watcher
+        self, task: Task, files: Sequence[Source], jobs: int, watcher: Watcher
     ) -> Generator[tuple[int, Outcome], None, None]:
-        self.asked.append((list(paths), jobs))
+        paths = [source.path for source in files]
+        self.asked.append((paths, jobs))
         for number in range(len(paths)):
             watcher.started(number)
         for number in reversed(range(len(paths))):
@@ -171,7 +173,7 @@ def test_bars_for_the_batch_and_each_file(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
-    names = ["films/first \x1b[31m.mp4", "second.mp4"]
+    names = [Source.of("films/first \x1b[31m.mp4"), Source.of("second.mp4")]
     with BatchProgress(names, shown=True, color=False) as progress:
         progress.started(0)
         progress.started(1)

@@ -13,6 +13,7 @@ from avsync_cli.__main__ import main
 from avsync_cli.batch import task
 from avsync_cli.cli import judge
 from avsync_cli.errors import DecodeError, ModelError
+from avsync_cli.media.source import Source
 from avsync_cli.verdict.answer import Judgement
 
 Make = Callable[..., Judgement]
@@ -23,11 +24,11 @@ def fake(monkeypatch: pytest.MonkeyPatch, make_report: Make) -> dict[str, Any]:
     """Outcomes by file name: keywords of a report, or an exception to raise."""
     outcomes: dict[str, Any] = {}
 
-    def analyse_file(path: str, *_: object) -> Judgement:
-        outcome = outcomes[path]
+    def analyse_file(source: Source, *_: object) -> Judgement:
+        outcome = outcomes[source.path]
         if isinstance(outcome, BaseException):
             raise outcome
-        return make_report(path, **outcome)
+        return make_report(source.path, **outcome)
 
     engine = SimpleNamespace(name="fake", backend="none")
     monkeypatch.setattr(judge, "load_model", lambda *_: engine)

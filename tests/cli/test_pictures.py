@@ -16,6 +16,7 @@ from avsync_cli.batch import task
 from avsync_cli.cli import judge
 from avsync_cli.cli.pictures import votes
 from avsync_cli.errors import DecodeError
+from avsync_cli.media.source import Source
 from avsync_cli.verdict.answer import Judgement
 from tests.cli.conftest import Run
 
@@ -27,11 +28,11 @@ def fake(monkeypatch: pytest.MonkeyPatch, make_report: Make, tmp_path: Path) -> 
     """Pretend that files were judged; they are never opened, so nothing can be decoded."""
     outcomes: dict[str, Any] = {}
 
-    def analyse_file(path: str, *_: object) -> Judgement:
-        outcome = outcomes[path]
+    def analyse_file(source: Source, *_: object) -> Judgement:
+        outcome = outcomes[source.path]
         if isinstance(outcome, BaseException):
             raise outcome
-        return make_report(path, **outcome)
+        return make_report(source.path, **outcome)
 
     engine = SimpleNamespace(name="fake", backend="none")
     monkeypatch.setattr(judge, "load_model", lambda *_: engine)

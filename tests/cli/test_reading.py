@@ -16,7 +16,7 @@ from avsync_cli.verdict.answer import Judgement, Tolerance
 from tests.conftest import REPO, build_report
 
 PAGE = (REPO / "docs" / explain.PAGE).read_text(encoding="utf-8")
-INFERENCE = REPO / "avsync_cli" / "inference"
+ROOMS = [REPO / "avsync_cli" / room for room in ("inference", "verdict")]
 
 _BLOCKS = [
     ("face", 1.25, 0.48, 0.05, ""),
@@ -87,9 +87,9 @@ def test_every_column_and_word_of_the_answer_is_a_topic() -> None:
 
 
 def _said() -> set[str]:
-    """What inference may give as a reason: the fixed parts of all of them."""
+    """What evidence and verdict may give as a reason: the fixed parts of all of them."""
     said = set()
-    for path in sorted(INFERENCE.glob("*.py")):
+    for path in sorted(path for room in ROOMS for path in room.glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef) and node.name.endswith(("_reasons", "_doubt")):

@@ -1,0 +1,109 @@
+"""A run of score or offset-scan whose flags, file names and settings have been found usable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from avsync_cli.cli.checks import check_place, checked_excerpt, checked_settings
+from avsync_cli.cli.flags import JudgeFlags
+from avsync_cli.cli.inputs import expand_inputs, take_shard
+from avsync_cli.cli.pictures import Wanted, check_wanted
+from avsync_cli.config import Command, Settings, suggestion
+from avsync_cli.errors import UsageError
+from avsync_cli.judging import Excerpt
+from avsync_cli.media.source import Source
+
+Form = Literal["text", "json", "jsonl", "csv"]
+
+ENGINES = ("local", "ray")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is to be done.
+
+    Attributes:
+        command: which of the two.
+        flags: as they were typed.
+        settings, excerpt: how files are judged.
+        files: what is judged, in order.
+        form: of the answer.
+        beside: files to write beside the answer.
+    """
+
+    command: Command
+    flags: JudgeFlags
+    settings: Settings
+    excerpt: Excerpt
+    files: tuple[Source, ...]
+    form: Form
+    beside: Wanted
+
+    @property
+    def color(self) -> bool:
+        """Whether colours are wanted."""
+        return not self.flags.console.no_color
+
+
+def checked_job(command: Command, flags: JudgeFlags) -> Job:
+    """The job that `flags` describe.
+
+    Raises:
+        UsageError, ConfigError: something cannot be used or does not go together.
+    """
+    form = _form(flags)
+    settings, excerpt = checked_settings(command, flags), checked_excerpt(flags)
+    files = expand_inputs(flags.input.files or [], flags.input.files_from, flags.input.recursive)
+    if flags.batch.shard is not None:
+        files = take_shard(files, flags.batch.shard)
+    output = flags.output
+    _check_output("--output", output.output, files)
+    _check_output("--resume", flags.batch.resume, files)
+    beside = Wanted(output.html, output.plot, output.overlay, output.markers)
+    check_wanted(beside, output.output, files)
+    return Job(
+        command=command,
+        flags=flags,
+        settings=settings,
+        excerpt=excerpt,
+        files=tuple(map(Source.of, files)),
+        form=form,
+        beside=beside,
+    )
+
+
+def _form(flags: JudgeFlags) -> Form:
+    """The one form of answer that was asked for, and that goes with the other flags."""
+    output, batch = flags.output, flags.batch
+    asked: dict[Form, bool] = {"json": output.json, "jsonl": output.jsonl, "csv": output.csv}
+    forms = [form for form, on in asked.items() if on]
+    if len(forms) > 1:
+        raise UsageError(f"--{forms[0]} and --{forms[1]} exclude each other", "choose one")
+    if batch.engine not in ENGINES:
+        hint = suggestion(batch.engine, ENGINES) or f"use one of {', '.join(ENGINES)}"
+        raise UsageError(f"unknown engine {batch.engine!r}", hint)
+    if batch.resume is None:
+        return forms[0] if forms else "text"
+    other = "--output" if output.output else next((f"--{f}" for f in forms if f != "jsonl"), "")
+    if other:
+        hint = "--resume writes JSON lines to its own file"
+        raise UsageError(f"--resume and {other} exclude each other", hint)
+    if output.html is not None:
+        hint = "a page cannot show what an earlier run judged"
+        raise UsageError("--resume and --html exclude each other", hint)
+    return "jsonl"
+
+
+def _check_output(flag: str, output: Path | None, files: list[str]) -> None:
+    if output is None:
+        return
+    check_place(flag, output, in_place=flag == "--resume")
+    for file in files:
+        try:
+            same = output.samefile(file)
+        except OSError:  # one of them does not exist, so they are not the same
+            continue
+        if same:
+            raise UsageError(f"{flag} {output} would overwrite an input", "name another file")

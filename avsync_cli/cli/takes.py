@@ -1,0 +1,183 @@
+"""A command takes one value: all that was typed after its name.
+
+Each flag is defined once, as a field of a frozen dataclass whose annotation carries its option, and
+where it is a setting what it sets. Dataclasses may hold others: groups that several commands
+share. From that come what Typer shows and parses, the keys of configuration files and the names of
+variables (`layers`), the flags that a printed command repeats, and the names that the Python
+functions take.
+
+    @dataclass(frozen=True, kw_only=True)
+    class Shout:
+        loud: Annotated[bool, typer.Option("--loud", help="Louder.")] = False
+
+    @takes(Shout)
+    def shout(flags: Shout) -> int: ...
+
+The dataclasses' modules do without `from __future__ import annotations`: their annotations are
+values, read many times.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar, get_type_hints
+
+import typer
+from typer.models import ParameterInfo
+
+F = TypeVar("F")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sets:
+    """What a flag sets: a field of the value by which files are judged.
+
+    Attributes:
+        owner: `Settings` or `Excerpt`.
+        field: its field, and so the keyword of the Python functions.
+        parse: from what was typed, or stands in a configuration file, to the field's value; raises
+            UsageError for what cannot be meant.
+        shown: from the field's value to what could be typed.
+        decides: whether answers depend on it.
+    """
+
+    owner: type
+    field: str
+    parse: Callable[[Any], Any]
+    shown: Callable[[Any], str] = str
+    decides: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """One flag or argument of a command.
+
+    Attributes:
+        path: names of the fields that lead to it, the last its own.
+        annotation: its type with Typer's option.
+        default: `inspect.Parameter.empty` for what must be given.
+        option: as it is typed, "--range"; "" for an argument.
+        sets: what it sets beyond the command, or None.
+    """
+
+    path: tuple[str, ...]
+    annotation: Any
+    default: Any
+    option: str
+    sets: Sets | None
+
+    @property
+    def name(self) -> str:
+        """The field's name; of a setting also its key in a configuration file."""
+        return self.path[-1]
+
+    def of(self, flags: object) -> Any:
+        """What was typed for it, in a value of the command's flags."""
+        return functools.reduce(getattr, self.path, flags)
+
+
+def flags_of(group: type[Any]) -> tuple[Flag, ...]:
+    """All flags of a dataclass and of the groups in it, in order."""
+    hints = get_type_hints(group, include_extras=True)
+    found: list[Flag] = []
+    for field in fields(group):
+        hint = hints[field.name]
+        if is_dataclass(hint):
+            assert isinstance(hint, type)
+            found += [replace(flag, path=(field.name, *flag.path)) for flag in flags_of(hint)]
+            continue
+        extras = hint.__metadata__
+        (option,) = (extra for extra in extras if isinstance(extra, ParameterInfo))
+        sets = next((extra for extra in extras if isinstance(extra, Sets)), None)
+        default = inspect.Parameter.empty if field.default is MISSING else field.default
+        name = option.default if isinstance(option.default, str) else ""
+        found.append(
+            Flag(path=(field.name,), annotation=hint, default=default, option=name, sets=sets)
+        )
+    assert len({flag.name for flag in found}) == len(found), f"{group} has two flags of one name"
+    return tuple(found)
+
+
+def settings_of(group: type, owner: type) -> dict[str, Flag]:
+    """Flags of `group` that set a field of `owner`, by their names, in order of those fields."""
+    order = [field.name for field in fields(owner)]
+    flags = [flag for flag in flags_of(group) if flag.sets is not None and flag.sets.owner is owner]
+    return {flag.name: flag for flag in sorted(flags, key=lambda flag: order.index(_field(flag)))}
+
+
+def typed_values(flags: object, owner: type) -> dict[str, Any]:
+    """Fields of `owner` that were typed, parsed; those that were not are left out.
+
+    Raises:
+        UsageError: one that cannot be meant.
+    """
+    values = {}
+    for flag in settings_of(type(flags), owner).values():
+        typed = flag.of(flags)
+        if typed is not None and flag.sets is not None:
+            values[flag.sets.field] = flag.sets.parse(typed)
+    return values
+
+
+def words_for(group: type, value: object, usual: object) -> tuple[str, ...]:
+    """The words by which a command with the flags `group` judges as `value` says.
+
+    Args:
+        group: the command's flags.
+        value: a `Settings` or an `Excerpt`.
+        usual: the same where nothing is typed; what is as usual needs no word.
+
+    Returns:
+        Options and their values, of those that decide the answer.
+    """
+    words: list[str] = []
+    for flag in settings_of(group, type(value)).values():
+        sets = flag.sets
+        assert sets is not None
+        found = getattr(value, sets.field)
+        if sets.decides and found is not None and found != getattr(usual, sets.field):
+            words += [flag.option, sets.shown(found)]
+    return tuple(words)
+
+
+def takes(group: type[F]) -> Callable[[Callable[[F], int | None]], Callable[..., None]]:
+    """Make a function of one value, `group`, a command with the flags of `group`.
+
+    What the function returns is the exit code, None for 0. Its docstring is the help.
+    """
+
+    def decorate(command: Callable[[F], int | None]) -> Callable[..., None]:
+        def run(**typed: Any) -> None:
+            raise typer.Exit(command(_filled(group, typed)) or 0)
+
+        functools.update_wrapper(run, command)
+        del run.__wrapped__  # type: ignore[attr-defined]
+        keyword, flags = inspect.Parameter.KEYWORD_ONLY, flags_of(group)
+        parameters = [
+            inspect.Parameter(flag.name, keyword, default=flag.default, annotation=flag.annotation)
+            for flag in flags
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {flag.name: flag.annotation for flag in flags}
+        return run
+
+    return decorate
+
+
+def _filled(group: type[F], typed: dict[str, Any]) -> F:
+    hints = get_type_hints(group)
+    values = {
+        field.name: _filled(hints[field.name], typed)
+        if is_dataclass(hints[field.name])
+        else typed[field.name]
+        for field in fields(group)  # type: ignore[arg-type]
+    }
+    return group(**values)
+
+
+def _field(flag: Flag) -> str:
+    assert flag.sets is not None
+    return flag.sets.field

@@ -1,0 +1,67 @@
+"""From what was typed, or stands in a configuration file, to values; each refuses what is none.
+
+Configuration files hold numbers of any size and kind, and a variable may hold anything at all: what
+comes out of here is within its bounds, and a message shows no more than the start of what was
+wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from avsync_cli.config import brief, parse_duration_ms, tolerance_profile
+from avsync_cli.errors import UsageError
+
+
+def duration_ms(unit: str, check: Callable[[float], int]) -> Callable[[object], int]:
+    """Parses a duration, whose plain numbers are in `unit`, to the ms that `check` makes of it."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise UsageError(f"{brief(value)} is no duration", "write 2s, 500ms, 0:30 or a number")
+        return check(parse_duration_ms(str(value), unit))
+
+    return parse
+
+
+def seconds(zero: str = "") -> Callable[[object], float]:
+    """Parses a time in s; `zero` is what to say of none at all, "" where that can be meant."""
+
+    def parse(value: object) -> float:
+        found = parse_duration_ms(str(value)) / 1000.0
+        if zero and found == 0.0:
+            raise UsageError(zero, "leave it out")
+        return found
+
+    return parse
+
+
+def whole(check: Callable[[int], int]) -> Callable[[object], int]:
+    """Parses a whole number to what `check` makes of it."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not re.fullmatch(r"-?\d{1,9}", str(value)):
+            raise UsageError(f"{brief(value)} is no whole number", "write its digits")
+        return check(int(str(value)))
+
+    return parse
+
+
+def number(value: object) -> int:
+    """A number that was parsed already."""
+    assert isinstance(value, int)
+    return value
+
+
+def text(value: object) -> str:
+    """A text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{brief(value)} is no text", "write it in quotes")
+    return value
+
+
+def tolerance_text(value: object) -> str:
+    """The text that describes a tolerance."""
+    tolerance_profile(text(value))
+    return str(value)
