@@ -9,10 +9,12 @@ import sys
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from avsync_cli._version import __version__
 from avsync_cli.cli.answer import Answer
+from avsync_cli.cli.called import fix_words
 from avsync_cli.cli.job import Job
 from avsync_cli.cli.output import Sink, say, say_error
 from avsync_cli.cli.pictures import PictureWriter
@@ -42,6 +44,7 @@ class Run:
         self.job, self.engine = job, engine
         self.quiet = job.flags.console.quiet
         self.tool = Tool(__version__, engine.name, engine.backend)
+        self.fix_words = fix_words(job.settings, job.excerpt)
         self.answer = Answer(job, self.tool, sink)
         self.beside = PictureWriter(
             job.beside, job.excerpt, self.tool, job.command, quiet=self.quiet
@@ -64,8 +67,7 @@ class Run:
                     self._count(outcome)
                     progress.tell(self.counts)
                     with progress.hidden():
-                        self.answer.take(outcome.result)
-                        self._write_beside(outcome.result)
+                        self._tell(outcome.result)
         self.beside.finish()
         self.answer.finish()
         self._summarise()
@@ -140,11 +142,14 @@ class Run:
         else:
             self.counts[outcome.result.verdict.status] += 1
 
-    def _write_beside(self, outcome: Judgement | Failure) -> None:
+    def _tell(self, outcome: Judgement | Failure) -> None:
         if isinstance(outcome, Failure):
+            self.answer.take(outcome)
             self.beside.fail(outcome)
         else:
-            self.beside.take(outcome)
+            judgement = replace(outcome, fix_words=self.fix_words)
+            self.answer.take(judgement)
+            self.beside.take(judgement)
 
     def _summarise(self) -> None:
         batch = len(self.job.files) != 1  # none at all is what a small batch leaves some shards

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from rich.text import Text
 
-from avsync_cli.config import DEFAULTS
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.names import STATUS_WORDS
 from avsync_cli.report.text_curve import curve_plot
@@ -142,25 +141,11 @@ def fix_lines(report: Judgement, verdict: Verdict) -> list[Text]:
     else:
         way = "earlier" if verdict.offset_ms > 0 else "later"
         what = f"move the sound {round(abs(verdict.offset_ms))} ms {way}"
-    command = fix_command(report.path, *_fix_flags(report))
+    command = fix_command(report.path, report.fix_words)
     return [
         Text(f"  fix: {what}:", style="dim"),
         Text(f"  {command}", no_wrap=True, overflow="ignore"),
     ]
-
-
-def _fix_flags(report: Judgement) -> list[str]:
-    """What `fix` has to be told to judge as this report did, where its own defaults differ."""
-    usual = DEFAULTS["score"]
-    flags = []
-    reach_ms = int(report.evidence.offsets_ms[-1])
-    if reach_ms != usual.range_ms:
-        flags += ["--range", f"{reach_ms / 1000:g}s"]
-    if report.tolerance.name != usual.tolerance:
-        flags += ["--tolerance", report.tolerance.name]
-    if report.evidence.media.audio_track:
-        flags += ["--audio-track", str(report.evidence.media.audio_track)]
-    return flags
 
 
 # --- Table of blocks ------------------------------------------------------------------------------

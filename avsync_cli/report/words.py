@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from avsync_cli.config import TOLERANCES
@@ -33,17 +34,17 @@ def tolerance_name(tolerance: Tolerance) -> str:
     return tolerance_words(tolerance) if profile is None else profile.source.partition(" (")[0]
 
 
-def fix_command(path: str, *flags: str) -> str:
+def fix_command(path: str, start: Sequence[str]) -> str:
     """The command that writes a copy of `path` with its sound in sync, beside it.
 
     Args:
         path: the file as the person named it.
-        flags: of the run that judged it, where fix must judge with the same.
+        start: of the command: program, `fix`, and what it must be told to judge as was judged.
     """
     source = Path(path)
     suffix = source.suffix if source.suffix.lower() in CARRIERS else ".mkv"
     target = str(source.with_name(f"{source.stem}.synced{suffix}"))
     # A leading dash would read as an option.
     source_name, target_name = (f"./{n}" if n.startswith("-") else n for n in (path, target))
-    words = ["avsync", "fix", *flags, source_name, "-o", target_name]
+    words = [*start, source_name, "-o", target_name]
     return " ".join(shell_quote(word) for word in words)

@@ -80,9 +80,19 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is known of one file, decided once: terminal, JSON, page and repair all read this."""
+    """What is known of one file, decided once: terminal, JSON, page and repair all read this.
+
+    Attributes:
+        path: the file as it was named.
+        evidence: what the answer rests on.
+        verdict: the answer.
+        tolerance: by what it was decided.
+        fix_words: the start of a command that repairs the file as it was judged: program, command,
+            and the flags that the answer depends on.
+    """
 
     path: str
     evidence: Evidence
     verdict: Verdict
     tolerance: Tolerance
+    fix_words: tuple[str, ...] = ("avsync", "fix")

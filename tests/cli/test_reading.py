@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,8 @@ def _film(path: str = "holiday.mp4", **verdict: object) -> Judgement:
 
 def _late(path: str) -> Judgement:
     tolerance = Tolerance("ebu", 40.0, 60.0)
-    return _film(path, offset_ms=120.0, ci_ms=(95.0, 145.0), tolerance=tolerance)
+    judgement = _film(path, offset_ms=120.0, ci_ms=(95.0, 145.0), tolerance=tolerance)
+    return replace(judgement, fix_words=("avsync", "fix", "--tolerance", "ebu"))
 
 
 def _sentences() -> list[str]:

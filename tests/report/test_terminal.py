@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -49,13 +50,14 @@ def test_a_file_name_is_neither_markup_nor_escape(make_report: Make) -> None:
 def test_fix_is_printed_only_when_out_of_sync(make_report: Make) -> None:
     text = _plain(terminal.details(make_report()))
     assert "move the sound 120 ms earlier" in text
-    assert "avsync fix --tolerance ebu holiday.mp4 -o holiday.synced.mp4" in text
+    assert "avsync fix holiday.mp4 -o holiday.synced.mp4" in text
     fine = make_report(status="in_sync", offset_ms=10.0)
     assert "avsync fix" not in _plain(terminal.details(fine))
 
 
-def test_fix_judges_with_the_same_range(make_report: Make) -> None:
-    assert "--range 2s" in _plain(terminal.details(make_report(range_ms=2000)))
+def test_fix_judges_as_was_judged(make_report: Make) -> None:
+    report = replace(make_report(), fix_words=("avsync", "fix", "--range", "2s"))
+    assert "avsync fix --range 2s holiday.mp4" in _plain(terminal.details(report))
 
 
 def test_an_offset_that_changes_is_moved_piece_by_piece(make_report: Make) -> None:
