@@ -31,11 +31,6 @@ LAYERS = [
 ]
 """From the ground up: a room may import from lower layers and from itself."""
 
-SIDEWAYS: set[tuple[str, str]] = {
-    ("drawing", "report.terminal"),
-    ("drawing", "report.html_parts"),
-}
-
 TORCH_FILES = {
     f"model/{name}.py"
     for name in (
@@ -90,9 +85,7 @@ def _allowed(room: str, imported: str) -> bool:
     # `from avsync_cli import __version__` and the like name what the package itself offers.
     if other.startswith("__"):
         return True
-    if other == room or _layer(other) < _layer(room):
-        return True
-    return any(a == room and imported.startswith(b) for a, b in SIDEWAYS)
+    return other == room or _layer(other) < _layer(room)
 
 
 @pytest.mark.parametrize("path", _modules(), ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from avsync_cli.cli.beside import check_wanted
 from avsync_cli.cli.checks import check_place, checked_excerpt, checked_settings
 from avsync_cli.cli.flags import JudgeFlags
 from avsync_cli.cli.inputs import expand_inputs, take_shard
-from avsync_cli.cli.pictures import Wanted, check_wanted
 from avsync_cli.config import Command, Settings, suggestion
 from avsync_cli.errors import UsageError
 from avsync_cli.judging import Excerpt
 from avsync_cli.media.source import Source
+from avsync_cli.report.beside import Wanted
 
 Form = Literal["text", "json", "jsonl", "csv"]
 

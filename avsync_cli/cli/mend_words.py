@@ -30,7 +30,7 @@ class Teller:
     def nothing_to_do(self, before: Judgement | None) -> None:
         """The file is left as it is."""
         from avsync_cli.fix.plan import GOOD_ENOUGH_MS
-        from avsync_cli.report.words import sure_words, tolerance_name
+        from avsync_cli.report.sentences import sure_words, tolerance_name
         from avsync_cli.wording import offset_words
 
         assert before is not None and before.verdict.offset_ms is not None

@@ -17,7 +17,6 @@ from avsync_cli.cli.answer import Answer
 from avsync_cli.cli.called import fix_words
 from avsync_cli.cli.job import Job
 from avsync_cli.cli.output import Sink, say, say_error
-from avsync_cli.cli.pictures import PictureWriter
 from avsync_cli.cli.progress import BatchProgress
 from avsync_cli.errors import (
     EXIT_IN_SYNC,
@@ -28,6 +27,7 @@ from avsync_cli.errors import (
 )
 from avsync_cli.media.source import Source
 from avsync_cli.report import terminal
+from avsync_cli.report.beside import FilesBeside
 from avsync_cli.report.machine import Failure, Tool
 
 if TYPE_CHECKING:
@@ -46,8 +46,13 @@ class Run:
         self.tool = Tool(__version__, engine.name, engine.backend)
         self.fix_words = fix_words(job.settings, job.excerpt)
         self.answer = Answer(job, self.tool, sink)
-        self.beside = PictureWriter(
-            job.beside, job.excerpt, self.tool, job.command, quiet=self.quiet
+        self.beside = FilesBeside(
+            job.beside,
+            job.excerpt,
+            self.tool,
+            job.command,
+            say=(lambda _: None) if self.quiet else say,
+            complain=say_error,
         )
         self.failures: list[Failure] = []
         self.counts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""The film with the model's attention drawn on it, and a timeline that moves along below.
+"""The film with the model's attention drawn on it, and a time line that moves along below.
 
 Frames are decoded, drawn on and encoded one by one; memory does not grow with the film. The frames
 are those that were judged, 25 a second, on the same zero as the sound, which is kept: the copy is
@@ -8,71 +8,73 @@ as much out of sync as the film.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw
 
-from avsync_cli.drawing import raster
 from avsync_cli.drawing.attention import cell_box, cell_shades, region_words
-from avsync_cli.drawing.canvas import DARK, rgb
-from avsync_cli.drawing.figures import STATUS_ROLE
-from avsync_cli.drawing.lettering import ADVANCE, text_width
-from avsync_cli.drawing.over_time import time_span
+from avsync_cli.drawing.canvas import Box
+from avsync_cli.drawing.lanes import time_span
+from avsync_cli.drawing.palette import CELLS, DARK, STATUS_ROLE, rgb
+from avsync_cli.drawing.pixels import Color, fill_rect, font, pen, plain, write
 from avsync_cli.errors import UsageError
 from avsync_cli.inference.evidence import BlockResult
+from avsync_cli.judging import Excerpt
 from avsync_cli.media.clock import Epochs
 from avsync_cli.media.decode import LOOSE_PREROLL_S, pick_audio, pick_video, timeline_zero
 from avsync_cli.media.film_writer import FilmWriter
 from avsync_cli.media.picture import PictureReader, frame_size
 from avsync_cli.media.probe import probe
-from avsync_cli.report.terminal import verdict_words
 from avsync_cli.timebase import FPS
 from avsync_cli.verdict.answer import Judgement
-from avsync_cli.wording import clock, safe_text
+from avsync_cli.wording import clock, safe_text, weight_words
 
 MAX_HEIGHT = 720
 LEAST_WIDTH = 480
 """Smaller pictures are enlarged by a whole factor, so that there is room for words."""
 
 _READ_FRAMES = 10
-_INK, _PAPER, _PANEL = rgb(DARK["ink"]), rgb(DARK["paper"]), rgb(DARK["panel"])
-_CELLS = rgb("#ffb000")
-_COLD, _HOT = np.array(rgb("#8fa3b8")), np.array(rgb("#ffb000"))
+_COLD, _HOT, _LEFT_OUT = rgb("#8fa3b8"), rgb(CELLS), rgb("#6b7683")
+_BLACK = (0, 0, 0)
+
+_STRIP_DOTS = 52
+"""Below the picture: a line of words, bars, the verdict. Everything is measured in dots, of which
+a small picture's is one pixel."""
+
+_TEXT_DOTS = 10
 
 
 def write_overlay(
-    report: Judgement,
-    target: Path,
-    *,
-    video_track: int | None = None,
-    audio_track: int | None = None,
-    start_s: float = 0.0,
-    duration_s: float | None = None,
-    progress: Callable[[float, float], None] | None = None,
+    judgement: Judgement, target: Path, excerpt: Excerpt | None = None, *, says: str = ""
 ) -> None:
-    """Write the film `report` is about, with boxes, cell maps and a timeline drawn on.
+    """Write the film that was judged, with boxes, cell maps and a time line drawn on.
 
     Args:
-        report: of the file; it is opened again.
+        judgement: of the film; it is opened again.
         target: the new film; appears whole or not at all.
-        video_track, audio_track, start_s, duration_s: as it was judged.
-        progress: called with (seconds done, seconds in all) now and then.
+        excerpt: what of it was judged.
+        says: the verdict in a sentence, written below the picture.
 
     Raises:
         MediaError: the film cannot be read, or not be written.
         UsageError: `target` is no name for a film, or the film itself.
     """
-    info = probe(report.path)
-    if target.exists() and target.samefile(report.path):
+    excerpt = excerpt or Excerpt()
+    info = probe(judgement.path)
+    if target.exists() and target.samefile(judgement.path):
         raise UsageError(f"{safe_text(str(target))} is the film itself", "name another file")
-    video, audio = pick_video(info, video_track or 0), pick_audio(info, audio_track or 0)
+    video = pick_video(info, excerpt.video_track or 0)
+    audio = pick_audio(info, excerpt.audio_track or 0)
     size = frame_size(video.width, video.height, MAX_HEIGHT)
     zero_s = timeline_zero(info, video)
-    first = round(start_s * FPS)
-    last = None if duration_s is None else first + max(1, round(duration_s * FPS))
+    first, last = round(excerpt.start_s * FPS), None
+    if excerpt.duration_s is not None:
+        last = first + max(1, round(excerpt.duration_s * FPS))
     seek_s = first / FPS - LOOSE_PREROLL_S
-    painter = Painter(report, size)
+    painter = Painter(judgement, size, says)
     reader = PictureReader(
         info,
         video,
@@ -84,7 +86,6 @@ def write_overlay(
         seek_s=seek_s if seek_s > 0 and video.has_pts else None,
         threads=0,
     )
-    total_s = info.duration_s - start_s if duration_s is None else duration_s
     try:
         with FilmWriter(
             target,
@@ -93,12 +94,10 @@ def write_overlay(
             audio,
             zero_s=zero_s,
             start_s=first / FPS,
-            duration_s=duration_s,
+            duration_s=excerpt.duration_s,
         ) as film:
             for number, frame in _frames(reader, size, first, last):
                 film.write(painter.paint(frame, number / FPS))
-                if progress is not None and number % FPS == 0:
-                    progress((number - first) / FPS, total_s)
             reader.check()
     finally:
         reader.close()
@@ -123,47 +122,46 @@ class Painter:
     """Draws on frames.
 
     Args:
-        report: what is drawn.
+        judgement: what is drawn.
         size: (height, width) of the frames that come.
+        says: the sentence below them.
 
     Attributes:
         size: (height, width) of the frames that go, both even.
     """
 
-    def __init__(self, report: Judgement, size: tuple[int, int]) -> None:
+    def __init__(self, judgement: Judgement, size: tuple[int, int], says: str = "") -> None:
         height, width = size
-        self._scale = max(1, -(-LEAST_WIDTH // width))
-        self._high, self._wide = height * self._scale, width * self._scale
+        scale = max(1, -(-LEAST_WIDTH // width))
+        self._high, self._wide = height * scale, width * scale
         self._dot = max(1, round(self._wide / 480))
-        # Strip: a line of words, a line of time, bars, verdict, with gaps of two dots.
-        self._strip_high = 2 * (26 * self._dot)
-        self.size = (self._high + self._strip_high, self._wide)
-        self._report = report
+        self._letters = font(_TEXT_DOTS * self._dot)
+        self.size = (self._high + _STRIP_DOTS * self._dot, self._wide)
         self._aspect = width / height
-        self._blocks = sorted(report.evidence.blocks, key=lambda b: b.start_s)
+        self._blocks = sorted(judgement.evidence.blocks, key=lambda b: b.start_s)
         self._starts = [b.start_s for b in self._blocks]
         self._longest_s = max((b.end_s - b.start_s for b in self._blocks), default=0.0)
         self._most = max((b.weight for b in self._blocks), default=0.0) or 1.0
-        self._span = time_span(report)
+        self._span = time_span(judgement)
         self._tracks: dict[tuple[str, int | None], list[BlockResult]] = {}
         for block in self._blocks:
             key = (block.region.kind, block.region.track)
             self._tracks.setdefault(key, []).append(block)
-        self._strip = self._draw_strip()
+        self._strip = self._draw_strip(judgement, says)
 
     def paint(self, frame: np.ndarray, at_s: float) -> np.ndarray:
         """One (H, W, 3) frame of the film at `at_s`, drawn on: (*size, 3) uint8."""
-        out = np.empty((*self.size, 3), np.uint8)
-        picture = out[: self._high]
-        picture[:] = frame if self._scale == 1 else self._enlarged(frame)
-        out[self._high :] = self._strip
+        picture = Image.fromarray(frame)
+        if picture.width != self._wide:
+            picture = picture.resize((self._wide, self._high), Image.Resampling.NEAREST)
+        on = pen(picture)
         for block in self._now(at_s):
-            self._draw_block(picture, block, at_s)
-        self._draw_playhead(out[self._high :], at_s)
-        return out
-
-    def _enlarged(self, frame: np.ndarray) -> np.ndarray:
-        return frame.repeat(self._scale, axis=0).repeat(self._scale, axis=1)
+            self._draw_block(on, block, at_s)
+        out = Image.new("RGB", self.size[::-1])
+        out.paste(picture)
+        out.paste(self._strip, (0, self._high))
+        self._draw_playhead(pen(out), at_s)
+        return np.asarray(out)
 
     def _now(self, at_s: float) -> list[BlockResult]:
         low = bisect.bisect_left(self._starts, at_s - self._longest_s - 1e-6)
@@ -172,36 +170,37 @@ class Painter:
 
     # --- On the picture -----------------------------------------------------------------------
 
-    def _draw_block(self, picture: np.ndarray, block: BlockResult, at_s: float) -> None:
+    def _draw_block(self, on: ImageDraw.ImageDraw, block: BlockResult, at_s: float) -> None:
         dot = self._dot
-        box = self._placed(self._box_at(block, at_s))
-        if block.region.kind == "frame":
+        region = replace(block.region, box=self._box_at(block, at_s))
+        box = self._placed(region.box)
+        if region.kind == "frame":
             box = (dot, dot, self._wide - 2.0 * dot, self._high - 2.0 * dot)
         share = min(1.0, block.weight / self._most)
-        color = _mixed(share) if block.used else rgb("#6b7683")
+        color = _mixed(share) if block.used else _LEFT_OUT
         shades = cell_shades(block) if block.used else None
         if shades is not None:
-            self._draw_cells(picture, block, at_s, shades)
-        raster.draw_frame(picture, _grown(box, dot / 2), (0, 0, 0), 2.0 * dot, 0.45)
-        raster.draw_frame(picture, box, color, dot * (1.0 + share))
-        words = f"{100 * block.weight:.1f} %" if block.used else safe_text(block.reason)
-        words = f"{region_words(block.region)}  {words}".rstrip()
-        left = float(np.clip(box[0], 0, max(0, self._wide - text_width(words, dot) - 4 * dot)))
-        top = box[1] - 11 * dot if box[1] >= 11 * dot else box[1] + dot
-        width = text_width(words, dot) + 4.0 * dot
-        raster.draw_rect(picture, (left, top, width, 11.0 * dot), (0, 0, 0), 0.6)
-        raster.draw_text(picture, left + 2 * dot, top + 9 * dot, words, color, dot)
+            self._draw_cells(on, self._placed(cell_box(region, self._aspect)), shades)
+        _draw_frame(on, _grown(box, dot / 2), _BLACK, 2.0 * dot, 0.45)
+        _draw_frame(on, box, color, dot * (1.0 + share))
+        said = weight_words(block.weight) if block.used else block.reason
+        self._draw_label(on, box, f"{region_words(region)}  {said}".rstrip(), color)
 
-    def _draw_cells(
-        self, picture: np.ndarray, block: BlockResult, at_s: float, shades: np.ndarray
-    ) -> None:
-        box = self._box_at(block, at_s)
-        region = type(block.region)(block.region.kind, block.region.track, box)
-        left, top, width, height = self._placed(cell_box(region, self._aspect))
+    def _draw_cells(self, on: ImageDraw.ImageDraw, box: Box, shades: np.ndarray) -> None:
+        left, top, width, height = box
         high, wide = height / shades.shape[0], width / shades.shape[1]
         for y, x in zip(*np.nonzero(shades > 0.02), strict=True):
             cell = (left + x * wide, top + y * high, wide, high)
-            raster.draw_rect(picture, cell, _CELLS, 0.5 * float(shades[y, x]))
+            fill_rect(on, cell, rgb(CELLS), 0.5 * float(shades[y, x]))
+
+    def _draw_label(self, on: ImageDraw.ImageDraw, box: Box, words: str, color: Color) -> None:
+        """Words above a box, or in it where there is no room above."""
+        dot = self._dot
+        width = self._letters.getlength(plain(words)) + 4.0 * dot
+        left = float(np.clip(box[0], 0, max(0.0, self._wide - width)))
+        top = box[1] - 11 * dot if box[1] >= 11 * dot else box[1] + dot
+        fill_rect(on, (left, top, width, 11.0 * dot), _BLACK, 0.6)
+        write(on, (left + 2 * dot, top + 9 * dot), words, self._letters, color)
 
     def _box_at(self, block: BlockResult, at_s: float) -> tuple[float, float, float, float]:
         """The block's box is that of its middle; between the middles of neighbours it glides."""
@@ -232,20 +231,18 @@ class Painter:
         share = float(np.clip((at_s - start) / (end - start), 0.0, 1.0))
         return 4 * self._dot + share * (self._wide - 8 * self._dot)
 
-    def _draw_strip(self) -> np.ndarray:
+    def _draw_strip(self, judgement: Judgement, says: str) -> Image.Image:
         """What does not move: words, bars of attention, the verdict's stretches."""
         dot = self._dot
-        strip = np.empty((self._strip_high, self._wide, 3), np.uint8)
-        strip[:] = _PAPER
-        words = safe_text(verdict_words(self._report))
-        words = words[:1].upper() + words[1:]
+        strip = Image.new("RGB", (self._wide, _STRIP_DOTS * dot), DARK["paper"])
+        on = pen(strip)
         # The end of the line is left to the time.
-        room = (self._wide - 8 * dot - text_width("0:00:00.0", dot) - 6 * dot) // (ADVANCE * dot)
-        words = words if len(words) <= room else words[: max(0, room - 3)] + "..."
-        role = STATUS_ROLE[self._report.verdict.status]
-        raster.draw_text(strip, 4 * dot, 11 * dot, words, rgb(DARK[role]), dot)
+        room = self._wide - 14 * dot - self._letters.getlength("0:00:00.0")
+        color = rgb(DARK[STATUS_ROLE[judgement.verdict.status]])
+        write(on, (4 * dot, 11 * dot), self._cut(says, room), self._letters, color)
         top, bottom = 15.0 * dot, 40.0 * dot
-        raster.draw_rect(strip, (4.0 * dot, top, self._wide - 8.0 * dot, bottom - top), _PANEL)
+        panel = (4.0 * dot, top, self._wide - 8.0 * dot, bottom - top)
+        fill_rect(on, panel, rgb(DARK["panel"]))
         columns = np.zeros(self._wide)
         for block in self._blocks:
             low, high = int(self._x(block.start_s)), int(self._x(block.end_s))
@@ -254,20 +251,28 @@ class Painter:
         for x in np.flatnonzero(columns):
             share = columns[x] / self._most
             bar = share * (bottom - top)
-            raster.draw_rect(strip, (float(x), bottom - bar, 1.0, bar), _mixed(share))
-        for segment in self._report.verdict.segments:
+            fill_rect(on, (float(x), bottom - bar, 1.0, bar), _mixed(share))
+        for segment in judgement.verdict.segments:
             left, right = self._x(segment.start_s), self._x(segment.end_s)
-            color = rgb(DARK[STATUS_ROLE[segment.status]])
             width = max(1.0, right - left - dot / 2)
-            raster.draw_rect(strip, (left, 42.0 * dot, width, 6.0 * dot), color)
+            color = rgb(DARK[STATUS_ROLE[segment.status]])
+            fill_rect(on, (left, 42.0 * dot, width, 6.0 * dot), color)
         return strip
 
-    def _draw_playhead(self, strip: np.ndarray, at_s: float) -> None:
-        dot = self._dot
+    def _cut(self, words: str, room: float) -> str:
+        """The words, or as many letters of them as have room."""
+        if self._letters.getlength(plain(words)) <= room:
+            return words
+        while words and self._letters.getlength(plain(words) + "...") > room:
+            words = words[:-1]
+        return words + "..."
+
+    def _draw_playhead(self, on: ImageDraw.ImageDraw, at_s: float) -> None:
+        dot, ink, top = self._dot, rgb(DARK["ink"]), self._high
         x = self._x(at_s)
-        raster.draw_rect(strip, (x - dot / 2, 14.0 * dot, float(dot), 35.0 * dot), _INK)
-        now = clock(at_s, tenths=True)
-        raster.draw_text(strip, self._wide - 4 * dot, 11 * dot, now, _INK, dot, "end")
+        fill_rect(on, (x - dot / 2, top + 14.0 * dot, float(dot), 35.0 * dot), ink)
+        place = self._wide - 4 * dot, top + 11 * dot
+        write(on, place, clock(at_s, tenths=True), self._letters, ink, "end")
 
 
 def _near(track: list[BlockResult], start_s: float) -> range:
@@ -275,12 +280,22 @@ def _near(track: list[BlockResult], start_s: float) -> range:
     return range(low, len(track))
 
 
-def _mixed(share: float) -> raster.Color:
+def _mixed(share: float) -> Color:
     """From grey to amber as the share goes from 0 to 1."""
-    red, green, blue = (_COLD + share * (_HOT - _COLD)).astype(int)
-    return int(red), int(green), int(blue)
+    red, green, blue = (int(a + share * (b - a)) for a, b in zip(_COLD, _HOT, strict=True))
+    return red, green, blue
 
 
-def _grown(box: tuple[float, float, float, float], by: float) -> tuple[float, float, float, float]:
+def _grown(box: Box, by: float) -> Box:
     left, top, width, height = box
     return left - by, top - by, width + 2 * by, height + 2 * by
+
+
+def _draw_frame(
+    on: ImageDraw.ImageDraw, box: Box, color: Color, width: float, alpha: float = 1.0
+) -> None:
+    """The outline of a box, `width` pixels wide, inside of it."""
+    left, top, right, bottom = box[0], box[1], box[0] + box[2] - 1, box[1] + box[3] - 1
+    outline = (*color, round(255 * alpha))
+    if right > left and bottom > top:
+        on.rectangle((left, top, right, bottom), outline=outline, width=max(1, round(width)))

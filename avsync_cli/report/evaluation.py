@@ -1,64 +1,61 @@
-"""What `avsync eval` measured, as tables for a person and as JSON."""
+"""What `avsync eval` measured, for the terminal and as JSON."""
 
 from __future__ import annotations
 
 import json
 import math
-import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from avsync_cli.report.table import NOTHING, Table, terminal_lines
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.wording import safe_text
 
 if TYPE_CHECKING:
-    from avsync_cli.evaluation.records import (
-        ClassRow,
-        EvalReport,
-        PlacementRow,
-        ShiftRow,
-        ShiftSummary,
-    )
-
-SOURCE_WIDTH = 28
-"""Columns for a source's name; what is longer is cut."""
+    from avsync_cli.evaluation.records import Certainty, EvalReport, PlacementRow, ShiftRow
 
 MAX_MISSES = 40
 """Missed known shifts listed before the rest is only counted."""
 
 LENGTHS_A_TABLE = 5
-"""Window lengths side by side; more go into another table below, so that lines stay readable."""
+"""Window lengths side by side; more go below, so that lines stay readable."""
+
+INTERVALS_A_LINE = 3
 
 
 def evaluation_lines(report: EvalReport) -> list[Text]:
     """Tables by source and window length: placement, classes, known shifts, certainty; failures."""
-    lines = _report_lines(report)
-    for other in report.others:
-        lines += [Text(""), *_report_lines(other)]
+    every = [report, *report.others]
+    parts = [part for each in every for part in _report_parts(each)]
     if report.others and report.placement:
-        lines += [Text(""), *_comparison(report)]
+        parts.append(terminal_lines(_comparison(every), LENGTHS_A_TABLE))
     if report.failed:
-        # A clip can fail once a question.
-        failed = dict(report.failed)
-        lines += [Text(""), Text(f"clips that could not be used: {len(failed)}", style="yellow")]
-        lines += [Text(f"  {safe_text(why)}") for why in failed.values()]
-    return lines
+        failed = dict(report.failed)  # a clip can fail once a question
+        head = Text(f"clips that could not be used: {len(failed)}", style="yellow")
+        parts.append([head, *(Text(f"  {safe_text(why)}") for why in failed.values())])
+    return [line for part in parts for line in (Text(""), *part)][1:]
 
 
-def _report_lines(report: EvalReport) -> list[Text]:
-    lines = [Text(f"model {report_name(report)}", style="bold")]
+def _report_parts(report: EvalReport) -> list[list[Text]]:
+    parts = [[Text(f"model {report_name(report)}", style="bold")]]
     if report.placement:
-        lines += [Text(""), *_placement(report.placement)]
-        lines += [Text(""), *_own(report.placement)]
+        title = f"placed within one frame of 0, by frames of context (chance {_chance():.0f} %)"
+        table = share_table(title, report.placement, _within, lambda row: row.windows)
+        parts.append([*_shares(table), *_dim(_placement_notes(report.placement))])
+        title = "placed within one frame of what the rest of the clip says (its own zero)"
+        own = share_table(
+            title, report.placement, lambda row: row.own_within, lambda row: row.own_windows
+        )
+        parts.append(_shares(own))
     if report.classes:
-        lines += [Text(""), *_classes(report.classes)]
+        parts.append(_classes(report))
     if report.shift_summary:
-        lines += [Text(""), *_shifts(report.shift_summary, report.shifts)]
+        parts.append(_shifts(report))
     if report.certainty is not None:
-        lines += [Text(""), *_certainty(report)]
-    return lines
+        parts.append(_certainty(report.certainty))
+    return parts
 
 
 def report_name(report: EvalReport) -> str:
@@ -68,152 +65,109 @@ def report_name(report: EvalReport) -> str:
     return f"{name} ({', '.join(parts)})" if parts else name
 
 
-def _placement(rows: list[PlacementRow]) -> list[Text]:
-    title = f"placed within one frame of 0, by frames of context (chance {_chance():.0f} %)"
-    lines = _share_table(rows, title, lambda row: row.within, lambda row: row.windows)
-    lengths, table = _by_source(rows)
-    if "all" in table:
-        ends = [
-            f"{share(row.within_ci[0])} to {share(row.within_ci[1])} at {n}"
-            for n in lengths
-            if (row := table["all"].get(n)) is not None
-        ]
-        lines.append(Text("95 % interval over sources:", style="dim"))
-        for first in range(0, len(ends), 3):
-            lines.append(Text(f"  {', '.join(ends[first : first + 3])}", style="dim"))
-    by = {row.frames: row.by for row in rows}
-    kinds = {kind: [n for n in lengths if by[n] == kind] for kind in dict.fromkeys(by.values())}
-    used = "; ".join(f"{kind} at {', '.join(map(str, ns))}" for kind, ns in kinds.items())
-    lines.append(Text(f"score used: {used} frames", style="dim"))
-    own = sorted({row.source for row in rows if row.rule == "own" and row.source != "all"})
-    if own:
-        names = ", ".join(map(safe_text, own))
-        lines.append(Text(f"offsets of their own, not in all: {names}", style="dim"))
-    medians = [
-        f"{safe_text(source)} {row.median_frames * FRAME_MS:+.0f} ms"
-        for source, cells in table.items()
-        if abs((row := cells[max(cells)]).median_frames) > 1
-    ]
-    if medians:
-        lines.append(Text(f"median offset found: {', '.join(medians)}", style="dim"))
-    return lines
+def share(value: float | None) -> str:
+    """A share of 0..1 in per cent."""
+    return f"{figure(value, 1, 100.0)} %" if is_known(value) else NOTHING
 
 
-def _own(rows: list[PlacementRow]) -> list[Text]:
-    title = "placed within one frame of what the rest of the clip says (its own zero)"
-    return _share_table(rows, title, lambda row: row.own_within, lambda row: row.own_windows)
+def figure(value: float | None, decimals: int, scale: float = 1.0) -> str:
+    """A number with so many decimals."""
+    return f"{scale * value:.{decimals}f}" if value is not None and is_known(value) else NOTHING
 
 
-def _classes(rows: list[ClassRow]) -> list[Text]:
-    judged = [r for r in rows if not math.isnan(r.hard) and not r.speaker and not r.kind]
-    if not judged:
-        return [Text("classes: only windows of whole blocks are decided", style="dim")]
-    lines = []
-    hard, easy = operator.attrgetter("hard"), operator.attrgetter("easy")
-    for title, value in (
-        ("in sync or shifted by 2 to 15 frames, balanced accuracy (chance 50 %)", hard),
-        ("in sync or sound of another position, balanced accuracy (chance 50 %)", easy),
-    ):
-        lines += _share_table(judged, title, value, lambda row: row.windows)
-    return lines
+def is_known(value: float | None) -> bool:
+    """Whether there is a number at all."""
+    return value is not None and not math.isnan(value)
 
 
-def _share_table(
-    rows: list[Any],
+# --- Placement and classes ------------------------------------------------------------------------
+
+
+def _within(row: PlacementRow) -> float:
+    return row.within
+
+
+def share_table(
     title: str,
+    rows: Sequence[Any],
     value: Callable[[Any], float],
     count: Callable[[Any], int],
-) -> list[Text]:
-    """A title, and tables of a line a source with one share for every window length."""
-    lengths, table = _by_source(rows)
-    lines = [Text(title, style="bold")]
-    for first in range(0, len(lengths), LENGTHS_A_TABLE):
-        part = lengths[first : first + LENGTHS_A_TABLE]
-        head = "".join(f"{n:>8}" for n in part)
-        lines.append(Text(f"{'source':<{SOURCE_WIDTH}}{'windows':>9}{head}", style="dim"))
-        for source, cells in table.items():
-            here = [cells.get(n) for n in part]
-            if not any(here):
-                continue
-            shown = "".join(f"{share(None if r is None else value(r)):>8}" for r in here)
-            most = max(count(r) for r in here if r is not None)
-            lines.append(_line(source, f"{most:>9}{shown}"))
-    return lines
+) -> Table:
+    """A line a source, "all" last, with one share for every window length."""
+    lengths = sorted({row.frames for row in rows})
+    cells = []
+    for source, found in _by_source(rows).items():
+        shares = [share(value(found[n])) if n in found else NOTHING for n in lengths]
+        windows = max(count(row) for row in found.values())
+        cells.append((source or "(no source)", str(windows), *shares))
+    return Table(title=title, head=("source", "windows", *map(str, lengths)), rows=cells, kept=2)
 
 
-def _shifts(summary: list[ShiftSummary], rows: list[ShiftRow]) -> list[Text]:
-    lines = []
-    for way in dict.fromkeys(s.way for s in summary):
-        place = "in the file" if way == "file" else "in the cached sound"
-        lines.append(Text(f"sound moved {place} by a known amount: how the estimate moved"))
-        lines[-1].stylize("bold")
-        head = f"{'clips':>6}{'median':>9}{'95th':>9}{'±10 ms':>8}{'±20':>8}{'±40':>8}"
-        lines.append(Text(f"{'source':<{SOURCE_WIDTH}}{head}", style="dim"))
-        for s in summary:
-            if s.way != way or s.speaker:
-                continue
-            cells = f"{s.clips:>6}{s.median_ms:>6.0f} ms{s.p95_ms:>6.0f} ms"
-            cells += "".join(f"{share(x):>8}" for x in (s.within_10, s.within_20, s.within_40))
-            lines.append(_line(s.source, cells))
-            if s.source == "all":
-                words = f"clips followed in 95 % of their shifts: {share(s.clips_right)}"
-                lines.append(Text(f"{words}; both answered: {share(s.decided)}", style="dim"))
-    misses = [row for row in rows if not row.right and row.way == "file"]
-    for row in misses[:MAX_MISSES]:
-        moved = f"moved {row.moved_ms:+.0f} ms instead of {row.shift_ms:+d} ms"
-        lines.append(Text(f"  missed: {safe_text(row.path)}: {moved}"))
-    if len(misses) > MAX_MISSES:
-        lines.append(Text(f"  and {len(misses) - MAX_MISSES} more; --json lists all"))
-    return lines
-
-
-def _certainty(report: EvalReport) -> list[Text]:
-    assert report.certainty is not None
-    found = report.certainty
-    lines = [Text("confidence of verdicts on stretches of 1.5 s and more", style="bold")]
-    head = f"{'stretches':>10}{'ece':>8}{'answered':>10}{'wrong':>8}{'covered':>9}"
-    lines.append(Text(f"{'source':<{SOURCE_WIDTH}}{head}", style="dim"))
-    for row in found.rows:
-        if row.speaker or row.kind:
-            continue
-        cells = f"{row.stretches:>10}{_number(row.ece):>8}{share(row.decided):>10}"
-        lines.append(_line(row.source, f"{cells}{share(row.wrong):>8}{share(row.covered):>9}"))
-    words = f"given another clip's sound, {found.strangers} stretches: answered all the same"
-    lines.append(Text(f"{words} {share(found.strangers_decided)}", style="dim"))
-    return lines
-
-
-def _comparison(report: EvalReport) -> list[Text]:
-    """One line a scorer: placement of all sources at every length."""
-    lines = [Text("compared, all sources, placed within one frame of 0", style="bold")]
-    every = [report, *report.others]
-    lengths = sorted({row.frames for r in every for row in r.placement})
-    for first in range(0, len(lengths), LENGTHS_A_TABLE):
-        part = lengths[first : first + LENGTHS_A_TABLE]
-        head = "".join(f"{n:>8}" for n in part)
-        lines.append(Text(f"{'':<{SOURCE_WIDTH + 9}}{head}", style="dim"))
-        for each in every:
-            at = {row.frames: row.within for row in each.placement if row.source == "all"}
-            name = report_name(each)
-            width = SOURCE_WIDTH + 9
-            name = name if len(name) < width else name[: width - 2] + "~"
-            lines.append(Text(f"{name:<{width}}" + "".join(f"{share(at.get(n)):>8}" for n in part)))
-    return lines
-
-
-def _by_source(rows: list[Any]) -> tuple[list[int], dict[str, dict[int, Any]]]:
-    """Window lengths in order, and every source's rows by length, "all" last."""
-    table: dict[str, dict[int, Any]] = {}
+def _by_source(rows: Iterable[Any]) -> dict[str, dict[int, Any]]:
+    """Every source's rows by window length, "all" last."""
+    found: dict[str, dict[int, Any]] = {}
     for row in sorted(rows, key=lambda r: (r.source == "all", r.source)):
-        table.setdefault(row.source, {})[row.frames] = row
-    return sorted({row.frames for row in rows}), table
+        found.setdefault(row.source, {})[row.frames] = row
+    return found
 
 
-def _line(source: str, rest: str) -> Text:
-    name = safe_text(source) or "(no source)"
-    name = name if len(name) < SOURCE_WIDTH else name[: SOURCE_WIDTH - 2] + "~"
-    style = "bold" if source == "all" else ""
-    return Text(f"{name:<{SOURCE_WIDTH}}{rest}", style=style)
+def _shares(table: Table) -> list[Text]:
+    return terminal_lines(table, LENGTHS_A_TABLE)
+
+
+def _placement_notes(rows: Sequence[PlacementRow]) -> list[str]:
+    lengths = sorted({row.frames for row in rows})
+    by_source, by = _by_source(rows), {row.frames: row.by for row in rows}
+    notes = []
+    ends = [
+        f"{share(row.within_ci[0])} to {share(row.within_ci[1])} at {n}"
+        for n, row in sorted(by_source.get("all", {}).items())
+    ]
+    if ends:
+        notes.append("95 % interval over sources:")
+        groups = range(0, len(ends), INTERVALS_A_LINE)
+        notes += [f"  {', '.join(ends[k : k + INTERVALS_A_LINE])}" for k in groups]
+    kinds = {kind: [n for n in lengths if by[n] == kind] for kind in dict.fromkeys(by.values())}
+    used = "; ".join(f"{kind} at {', '.join(map(str, ns))}" for kind, ns in kinds.items())
+    notes.append(f"score used: {used} frames")
+    own = sorted({row.source for row in rows if row.rule == "own" and row.source != "all"})
+    notes += [f"offsets of their own, not in all: {', '.join(own)}"] if own else []
+    medians = [
+        f"{source} {row.median_frames * FRAME_MS:+.0f} ms"
+        for source, found in by_source.items()
+        if abs((row := found[max(found)]).median_frames) > 1
+    ]
+    notes += [f"median offset found: {', '.join(medians)}"] if medians else []
+    return notes
+
+
+def _classes(report: EvalReport) -> list[Text]:
+    judged = [r for r in report.classes if is_known(r.hard) and not r.speaker and not r.kind]
+    if not judged:
+        return _plain_lines(["classes: only windows of whole blocks are decided"])
+    hard, easy = (
+        share_table(f"in sync or {what}, balanced accuracy (chance 50 %)", judged, value, _windows)
+        for what, value in (
+            ("shifted by 2 to 15 frames", lambda row: row.hard),
+            ("sound of another position", lambda row: row.easy),
+        )
+    )
+    return [*_shares(hard), *_shares(easy)]
+
+
+def _windows(row: Any) -> int:
+    return int(row.windows)
+
+
+def _comparison(reports: Sequence[EvalReport]) -> Table:
+    """One line a scorer: placement of all sources at every length."""
+    lengths = sorted({row.frames for r in reports for row in r.placement})
+    rows = []
+    for each in reports:
+        at = {row.frames: row.within for row in each.placement if row.source == "all"}
+        rows.append((report_name(each), *(share(at.get(n)) for n in lengths)))
+    title = "compared, all sources, placed within one frame of 0"
+    return Table(title=title, head=("", *map(str, lengths)), rows=rows)
 
 
 def _chance() -> float:
@@ -223,13 +177,71 @@ def _chance() -> float:
     return 100.0 * (2 * NEAR_FRAMES + 1) / (2 * REACH_FRAMES + 1)
 
 
-def share(value: float | None) -> str:
-    """A share of 0..1 in per cent; "-" for none."""
-    return "-" if value is None or math.isnan(value) else f"{100.0 * value:.1f} %"
+# --- Known shifts and certainty -------------------------------------------------------------------
 
 
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+def _shifts(report: EvalReport) -> list[Text]:
+    lines = []
+    for way in dict.fromkeys(s.way for s in report.shift_summary):
+        place = "in the file" if way == "file" else "in the cached sound"
+        here = [s for s in report.shift_summary if s.way == way and not s.speaker]
+        rows = [
+            (
+                s.source or "(no source)",
+                str(s.clips),
+                f"{s.median_ms:.0f} ms",
+                f"{s.p95_ms:.0f} ms",
+                *map(share, (s.within_10, s.within_20, s.within_40)),
+            )
+            for s in here
+        ]
+        title = f"sound moved {place} by a known amount: how the estimate moved"
+        head = ("source", "clips", "median", "95th", "±10 ms", "±20", "±40")
+        lines += terminal_lines(Table(title=title, head=head, rows=rows))
+        for s in here:
+            if s.source == "all":
+                words = f"clips followed in 95 % of their shifts: {share(s.clips_right)}"
+                lines += _dim([f"{words}; both answered: {share(s.decided)}"])
+    return lines + _plain_lines(_missed(report.shifts))
+
+
+def _missed(rows: Sequence[ShiftRow]) -> list[str]:
+    misses = [row for row in rows if not row.right and row.way == "file"]
+    lines = [
+        f"  missed: {row.path}: moved {row.moved_ms:+.0f} ms instead of {row.shift_ms:+d} ms"
+        for row in misses[:MAX_MISSES]
+    ]
+    more = len(misses) - MAX_MISSES
+    return lines + ([f"  and {more} more; --json lists all"] if more > 0 else [])
+
+
+def _certainty(found: Certainty) -> list[Text]:
+    rows = [
+        (
+            row.source or "(no source)",
+            str(row.stretches),
+            figure(row.ece, 3),
+            *map(share, (row.decided, row.wrong, row.covered)),
+        )
+        for row in found.rows
+        if not row.speaker and not row.kind
+    ]
+    title = "confidence of verdicts on stretches of 1.5 s and more"
+    head = ("source", "stretches", "ece", "answered", "wrong", "covered")
+    words = f"given another clip's sound, {found.strangers} stretches: answered all the same"
+    lines = terminal_lines(Table(title=title, head=head, rows=rows))
+    return lines + _dim([f"{words} {share(found.strangers_decided)}"])
+
+
+def _dim(notes: Iterable[str]) -> list[Text]:
+    return [Text(safe_text(note), style="dim") for note in notes]
+
+
+def _plain_lines(words: Iterable[str]) -> list[Text]:
+    return [Text(safe_text(line)) for line in words]
+
+
+# --- JSON -----------------------------------------------------------------------------------------
 
 
 def evaluation_json(report: EvalReport) -> str:

@@ -1,4 +1,4 @@
-"""Tables of an evaluation as Markdown, for reading, and as CSV, for everything else."""
+"""Tables of an evaluation: for reading, and as CSV for everything else."""
 
 from __future__ import annotations
 
@@ -7,50 +7,21 @@ import io
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from avsync_cli.report.evaluation import report_name
+from avsync_cli.report.evaluation import figure, report_name
+from avsync_cli.report.table import NOTHING, Table
 from avsync_cli.wording import safe_text
 
 if TYPE_CHECKING:
     from avsync_cli.evaluation.records import EvalReport, PlacementRow
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table for reading.
-
-    Attributes:
-        title, note: above it.
-        head: names of the columns.
-        rows: cells as text.
-    """
-
-    title: str
-    note: str
-    head: list[str]
-    rows: list[list[str]]
-
-    def markdown(self) -> str:
-        """As GitHub's Markdown."""
-        lines = [f"## {self.title}", "", self.note, ""] if self.note else [f"## {self.title}", ""]
-        lines.append("| " + " | ".join(map(_cell, self.head)) + " |")
-        lines.append("|" + "---|" * len(self.head))
-        lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in self.rows]
-        return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return safe_text(text).replace("|", "\\|").replace("<", "&lt;") or " "
-
-
-def percent(value: float | None, ends: tuple[float, float] | None = None) -> str:
-    """A share in per cent, with its interval in brackets; "–" for none."""
-    if value is None or math.isnan(value):
-        return "–"
-    text = f"{100 * value:.1f}"
-    if ends is not None and not math.isnan(ends[0]):
+def percent(value: float, ends: tuple[float, float] = (math.nan, math.nan)) -> str:
+    """A share in per cent, with its interval in brackets where there is one."""
+    text = figure(value, 1, 100.0)
+    if not math.isnan(value) and not math.isnan(ends[0]):
         text += f" [{100 * ends[0]:.0f}, {100 * ends[1]:.0f}]"
     return text
 
@@ -91,13 +62,14 @@ def compared(reports: Sequence[EvalReport]) -> Table:
         "sources, by frames of context. Rule 0: of the clip as it is, sources in sync only; rule "
         "own: of the clip's own zero, all sources."
     )
-    return Table("Compared", note, ["model", "rule", *map(str, lengths)], rows)
+    head = ("model", "rule", *map(str, lengths))
+    return Table(title="Compared", note=note, head=head, rows=rows)
 
 
 def _placed(row: PlacementRow | None, rule: str) -> str:
     """Placement under one rule."""
     if row is None:
-        return "–"
+        return NOTHING
     if rule == "0":
         return percent(row.within, row.within_ci)
     return percent(row.own_within, row.own_ci)
@@ -138,13 +110,13 @@ def over_seeds(reports: Sequence[EvalReport]) -> Table:
         "the choice of clips; for that see the intervals below."
     )
     head = "model|seeds|kind|frames|hard|hard AUC|easy|easy AUC|placed (own)".split("|")
-    return Table("Over seeds", note, head, rows)
+    return Table(title="Over seeds", note=note, head=head, rows=rows)
 
 
 def _spread(values: Sequence[float]) -> str:
     known = [v for v in values if not math.isnan(v)]
     if len(known) < 2:
-        return percent(known[0]) if known else "–"
+        return percent(known[0]) if known else NOTHING
     return f"{percent(statistics.mean(known))} ± {100 * statistics.stdev(known):.1f}"
 
 
@@ -167,11 +139,11 @@ def placement_table(title: str, rows: Sequence[PlacementRow]) -> Table:
             shown = [_placed(row, rule) for row in here]
             mark = f"**{rule}**" if counts else rule
             median = cells[max(cells)].median_frames if rule == "0" else math.nan
-            middle = "–" if math.isnan(median) else f"{median:+.0f}"
+            middle = NOTHING if math.isnan(median) else f"{median:+.0f}"
             lines.append([name, mark, str(number), *shown, middle])
         number = max((r.heard_windows for r in here if r), default=0)
-        shown = [percent(r.heard_within, r.heard_ci) if r else "–" for r in here]
-        lines.append([name, f"{some.rule}, heard", str(number), *shown, "–"])
+        shown = [percent(r.heard_within, r.heard_ci) if r else NOTHING for r in here]
+        lines.append([name, f"{some.rule}, heard", str(number), *shown, NOTHING])
     note = (
         "Per cent of windows placed within ±1 frame over ±15 frames [95 % interval]; rule 0: of "
         "the clip as it is, rule own: of what the rest of the clip says; the rule that counts for "
@@ -180,7 +152,7 @@ def placement_table(title: str, rows: Sequence[PlacementRow]) -> Table:
         + ". The last column is the median offset found, in frames."
     )
     head = ["group", "rule", "windows", *(str(n) for n in lengths), "median"]
-    return Table(title, note, head, lines)
+    return Table(title=title, note=note, head=head, rows=lines)
 
 
 def classes(reports: Sequence[EvalReport]) -> Table:
@@ -208,7 +180,7 @@ def classes(reports: Sequence[EvalReport]) -> Table:
         "another position of the same video."
     )
     head = "model|group|rule|frames|score|windows|hard|hard AUC|easy|easy AUC".split("|")
-    return Table("In sync or not", note, head, rows)
+    return Table(title="In sync or not", note=note, head=head, rows=rows)
 
 
 def shifts(reports: Sequence[EvalReport]) -> Table:
@@ -236,7 +208,7 @@ def shifts(reports: Sequence[EvalReport]) -> Table:
         "in per cent. Way: moved in the file, or in the cached sound by ±1..±15 frames."
     )
     head = "model|group|way|clips|shifts|median|95th|±10 ms|±20 ms|±40 ms|clips right|answered"
-    return Table("Known shifts", note, head.split("|"), rows)
+    return Table(title="Known shifts", note=note, head=head.split("|"), rows=rows)
 
 
 def certainty(reports: Sequence[EvalReport]) -> Table:
@@ -284,7 +256,7 @@ def certainty(reports: Sequence[EvalReport]) -> Table:
         "the answers off by more than a frame, share of the intervals that hold the truth."
     )
     head = "model|group|rule|stretches|right|ECE|undecided|wrong|covered".split("|")
-    return Table("Certainty", note, head, rows)
+    return Table(title="Certainty", note=note, head=head, rows=rows)
 
 
 def csv_tables(report: EvalReport) -> dict[str, str]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from avsync_cli.report.sentences import tolerance_name
 from avsync_cli.report.timecode import exact_rate, frame_at, frame_of, is_drop_frame, timecode
-from avsync_cli.report.words import tolerance_name
 from avsync_cli.verdict.answer import Judgement
 from avsync_cli.wording import offset_words, percent, safe_text
 

@@ -15,12 +15,12 @@ from rich.text import Text
 
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.names import STATUS_WORDS
+from avsync_cli.report.sentences import verdict_words
 from avsync_cli.report.text_curve import curve_plot
-from avsync_cli.report.words import fix_command, sure_words, tolerance_name
+from avsync_cli.report.words import fix_command
 from avsync_cli.verdict.answer import Judgement, Segment, Verdict
 from avsync_cli.wording import (
     clock,
-    drift_words,
     offset_words,
     percent,
     safe_text,
@@ -33,9 +33,6 @@ MAX_ROWS = 40
 
 MAX_SEGMENTS = 12
 """Stretches listed below the sentence."""
-
-GUESS_FROM = 0.2
-"""Confidence from which an undecided file's likeliest offset is named at all."""
 
 STATUS_STYLE = {"in_sync": "green", "out_of_sync": "bold red", "undecided": "yellow"}
 
@@ -61,45 +58,6 @@ def sentence(report: Judgement) -> Text:
     text = Text(f"{safe_text(report.path)}: ")
     text.append(verdict_words(report), style=STATUS_STYLE[verdict.status])
     return text
-
-
-def verdict_words(report: Judgement) -> str:
-    """The sentence without the file's name and without styles."""
-    verdict = report.verdict
-    if verdict.status == "undecided" or verdict.offset_ms is None:
-        why = ", ".join(safe_text(reason) for reason in verdict.reasons) or "too little evidence"
-        return f"undecided: {why}{_best_guess(report)}"
-
-    inside = verdict.status == "in_sync"
-    words = offset_words(verdict.offset_ms)
-    parts = [f"in sync, {words}" if inside else words, f" ({sure_words(verdict)})"]
-    judged = _judged_span(report)
-    if verdict.drift_ms_per_min is not None:
-        parts.append(f" half-way, and comes {drift_words(verdict.drift_ms_per_min)}")
-    if judged is not None:
-        parts.append(f", from {clock(judged[0])} to {clock(judged[1])}")
-    parts.append(f"; {'within' if inside else 'outside'} {tolerance_name(report.tolerance)}")
-    return "".join(parts)
-
-
-def _best_guess(report: Judgement) -> str:
-    """The likeliest offset of an undecided file, where it is worth a word."""
-    verdict = report.verdict
-    if verdict.confidence < GUESS_FROM or not len(verdict.curve):
-        return ""
-    offset_ms = float(report.evidence.offsets_ms[int(np.argmax(verdict.curve))])
-    return f" (best guess: {offset_words(offset_ms)}, {percent(verdict.confidence)} sure)"
-
-
-def _judged_span(report: Judgement) -> tuple[float, float] | None:
-    """First and last second that the answer rests on."""
-    segments = [s for s in report.verdict.segments if s.offset_ms is not None]
-    used: Sequence[Segment | BlockResult] = segments or [
-        b for b in report.evidence.blocks if b.used
-    ]
-    if not used:
-        return None
-    return min(part.start_s for part in used), max(part.end_s for part in used)
 
 
 def details(report: Judgement) -> list[Text]:

@@ -1,37 +1,12 @@
-"""What every report says of a verdict in a few words, and the command that repairs."""
+"""The command that repairs what a report found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from avsync_cli.config import TOLERANCES
 from avsync_cli.fix.containers import CARRIERS
-from avsync_cli.verdict.answer import Tolerance, Verdict
-from avsync_cli.wording import interval_words, percent, shell_quote
-
-
-def sure_words(verdict: Verdict) -> str:
-    """The parenthesis after an offset: "±10 ms, 98 % sure"."""
-    parts = [f"{percent(verdict.confidence)} sure"]
-    if verdict.offset_ms is not None and verdict.offset_ci_ms is not None:
-        parts.insert(0, interval_words(verdict.offset_ms, verdict.offset_ci_ms))
-    return ", ".join(parts)
-
-
-def tolerance_words(tolerance: Tolerance) -> str:
-    """The standard behind a tolerance, with its limits."""
-    profile = TOLERANCES.get(tolerance.name)
-    limits = f"{tolerance.early_ms:.4g} ms early to {tolerance.late_ms:.4g} ms late"
-    if profile is None:
-        return limits
-    return f"{profile.source}: {limits}"
-
-
-def tolerance_name(tolerance: Tolerance) -> str:
-    """The standard behind a tolerance, short enough for a sentence."""
-    profile = TOLERANCES.get(tolerance.name)
-    return tolerance_words(tolerance) if profile is None else profile.source.partition(" (")[0]
+from avsync_cli.wording import shell_quote
 
 
 def fix_command(path: str, start: Sequence[str]) -> str:

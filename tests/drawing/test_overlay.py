@@ -15,6 +15,7 @@ from avsync_cli.drawing.attention import cell_box, strongest
 from avsync_cli.drawing.overlay import Painter, write_overlay
 from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.inference.evidence import BlockResult, Region
+from avsync_cli.judging import Excerpt
 from avsync_cli.media import film_writer
 from avsync_cli.media.decode import read_all
 from avsync_cli.media.ffmpeg import find_ffmpeg
@@ -102,7 +103,7 @@ def test_odd_and_upright_pictures(tmp_path: Path, make_report: Make, size: str) 
 def test_an_excerpt_keeps_its_own_sound(tmp_path: Path, make_report: Make) -> None:
     film = _film(tmp_path / "film.mkv", seconds=6)
     target = tmp_path / "drawn.mkv"
-    write_overlay(_report(make_report, film, 6), target, start_s=3.0, duration_s=2.0)
+    write_overlay(_report(make_report, film, 6), target, Excerpt(start_s=3.0, duration_s=2.0))
     before, after = read_all(film, start_s=3.0, duration_s=2.0), read_all(target)
     assert len(after.frames) == 50
     assert abs(_lag(np.abs(before.sound), np.abs(after.sound))) <= 0.005 * SAMPLE_RATE_HZ

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avsync_cli.media.source import Source
-from avsync_cli.report.words import safe_text
+from avsync_cli.wording import safe_text
 
 NAMES = st.binary(min_size=1, max_size=40).filter(lambda b: b"\0" not in b).map(os.fsdecode)
 

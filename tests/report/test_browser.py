@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avsync_cli.drawing.canvas import DARK, LIGHT, rgb
-from avsync_cli.drawing.curve import curve_svg
-from avsync_cli.drawing.over_time import OverTime
+from avsync_cli.drawing.lanes import Extras
+from avsync_cli.drawing.offset_curve import offset_curve_file
+from avsync_cli.drawing.palette import DARK, LIGHT, rgb
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.report.html import HtmlReport
-from avsync_cli.report.html_parts import Pictures
+from avsync_cli.report.html_section import Illustrations
 from avsync_cli.report.machine import Failure, Tool
 from avsync_cli.verdict.answer import Judgement
 
@@ -44,7 +44,7 @@ def page(tmp_path: Path, make_report: Make) -> Path:
     for name in ("one.mp4", "a_name_" * 20 + ".mkv"):
         report = make_report(name)
         votes = np.full((1, len(report.evidence.offsets_ms)), 1e-3)
-        html.add(report, Pictures(OverTime(votes, np.linspace(-60.0, 0.0, 100))))
+        html.add(report, Illustrations(Extras(votes, np.linspace(-60.0, 0.0, 100))))
     html.fail(Failure("gone.mp4", "gone.mp4: no such file", "check the name"))
     html.finish()
     return path
@@ -122,7 +122,7 @@ def test_a_phone_scrolls_in_one_direction_only(tmp_path: Path, page: Path) -> No
 
 def test_the_curve_alone_is_drawn_too(tmp_path: Path, make_report: Make) -> None:
     path = tmp_path / "curve.svg"
-    path.write_bytes(curve_svg(make_report()))
+    path.write_bytes(offset_curve_file(make_report(), ".svg", says="Late.", shows="A peak."))
     pixels = _screenshot(tmp_path, path, dark=False)
     drawn = {tuple(color) for color in pixels.reshape(-1, 3)[::3]}
     assert rgb(LIGHT["accent"]) in drawn

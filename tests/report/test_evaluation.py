@@ -30,6 +30,7 @@ from avsync_cli.evaluation.records import (
 from avsync_cli.report.evaluation import evaluation_json, evaluation_lines
 from avsync_cli.report.evaluation_folder import check_folder, write_folder
 from avsync_cli.report.evaluation_tables import csv_tables, reading_tables
+from avsync_cli.report.table import markdown
 
 NAN = float("nan")
 LONG = "a source with a very long name indeed"
@@ -120,7 +121,7 @@ def test_several_models_in_one_table() -> None:
     other.note, other.attention, other.certainty = "re-trained on the same data", "", None
     report.others = [other]
     (table, *_) = reading_tables(report)
-    assert table.head == ["model", "rule", "15", "50"]
+    assert list(table.head) == ["model", "rule", "15", "50"]
     assert [row[:2] for row in table.rows] == [
         ["toy 1 (temporal)", "0"],
         ["toy 1 (temporal)", "own"],
@@ -167,7 +168,7 @@ def test_csv_holds_plain_numbers_and_no_formulas() -> None:
 
 
 def test_markdown_names_rule_and_score() -> None:
-    text = "\n".join(t.markdown() for t in reading_tables(a_report()))
+    text = "\n".join(markdown(t) for t in reading_tables(a_report()))
     assert "15 frames similarity, 50 frames decision" in text
     assert f"| {LONG} | **own** | 10 | 87.5 [40, 60] | – | – |" in text
     assert f"| {LONG} | 0 | 10 | 50.0 [40, 60] | – | +2 |" in text

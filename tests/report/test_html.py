@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avsync_cli.drawing.over_time import OverTime, heat_rows
+from avsync_cli.drawing.lanes import Extras, heat_rows
 from avsync_cli.inference.evidence import WindowResult
 from avsync_cli.report.html import HtmlReport
-from avsync_cli.report.html_parts import Pictures, Still
+from avsync_cli.report.html_section import Illustrations, Still
 from avsync_cli.report.machine import Failure, Tool
 from avsync_cli.verdict.answer import Judgement, Segment
 from tests.conftest import make_blocks
@@ -73,20 +73,20 @@ def _with_cells(report: Judgement) -> Judgement:
     return dataclasses.replace(report, evidence=dataclasses.replace(report.evidence, blocks=blocks))
 
 
-def _pictures(report: Judgement) -> Pictures:
+def _shown(report: Judgement) -> Illustrations:
     evidence = report.evidence
     votes = np.full((len(evidence.windows), len(evidence.offsets_ms)), 1e-4)
     votes[:, int(np.argmax(report.verdict.curve))] = 0.9
     levels = np.linspace(-70.0, 0.0, 125)
     stills = tuple(Still(block, NO_JPEG) for block in evidence.blocks[:2])
-    return Pictures(OverTime(votes, levels), stills)
+    return Illustrations(Extras(votes, levels), stills)
 
 
 def _page(tmp_path: Path, *reports: Judgement, failures: tuple[Failure, ...] = ()) -> str:
     path = tmp_path / "report.html"
     page = HtmlReport(path, TOOL, "offset-scan")
     for report in reports:
-        page.add(report, _pictures(report))
+        page.add(report, _shown(report))
     for failure in failures:
         page.fail(failure)
     page.finish()
@@ -256,7 +256,7 @@ def test_a_film_without_anything_still_has_a_page(tmp_path: Path, make_report: M
     report = dataclasses.replace(report, evidence=evidence)
     path = tmp_path / "report.html"
     page = HtmlReport(path, TOOL, "score")
-    page.add(report, Pictures())
+    page.add(report, Illustrations())
     page.finish()
     assert Page(path.read_text(encoding="utf-8")).words["strong"] == ["No answer"]
 

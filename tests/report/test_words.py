@@ -1,15 +1,8 @@
-"""Tolerances and commands in words."""
+"""The printed command in words."""
 
 from __future__ import annotations
 
 from avsync_cli.report import words
-from avsync_cli.verdict.answer import Tolerance
-
-
-def test_tolerance_names_its_standard() -> None:
-    assert words.tolerance_words(Tolerance("ebu", 40, 60)) == "EBU R37: 40 ms early to 60 ms late"
-    assert "BT.1359" in words.tolerance_name(Tolerance("itu", 45, 125))
-    assert words.tolerance_name(Tolerance("7:9", 7, 9)) == "7 ms early to 9 ms late"
 
 
 def test_fix_names_a_copy_beside_the_file() -> None:

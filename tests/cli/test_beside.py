@@ -14,9 +14,9 @@ import pytest
 from avsync_cli.__main__ import main
 from avsync_cli.batch import task
 from avsync_cli.cli import judge
-from avsync_cli.cli.pictures import votes
 from avsync_cli.errors import DecodeError
 from avsync_cli.media.source import Source
+from avsync_cli.report.illustrations import votes
 from avsync_cli.verdict.answer import Judgement
 from tests.cli.conftest import Run
 

@@ -1,0 +1,46 @@
+"""The files that are wanted beside the answer, checked before any work."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from avsync_cli.cli.checks import check_folder
+from avsync_cli.errors import UsageError
+from avsync_cli.report.beside import ENDINGS, Wanted
+
+
+def check_wanted(wanted: Wanted, output: Path | None, files: list[str]) -> None:
+    """Refuse what cannot be written.
+
+    Raises:
+        UsageError: an unknown ending, no such folder, one that cannot be written into, one file for
+            several films, two outputs with one name, or an input's name.
+    """
+    for flag, path in wanted.by_flag().items():
+        if path.is_dir():
+            check_folder(flag, path)
+            continue
+        if len(files) > 1:
+            what = f"{flag} writes one file a film, and there are {len(files)} films"
+            raise UsageError(what, "name a folder that exists, and each film gets a file in it")
+        if path.suffix.lower() not in ENDINGS[flag]:
+            known = " or ".join(ENDINGS[flag])
+            what = f"{flag} cannot write {path.name!r}"
+            raise UsageError(what, f"name it with {known}, or name a folder that exists")
+    if wanted.html is not None and wanted.html.is_dir():
+        raise UsageError(f"--html {wanted.html} is a folder", "name a file in it")
+    named = {"--output": output, "--html": wanted.html, **wanted.by_flag()}
+    taken: dict[Path, str] = {}
+    for flag, place in named.items():
+        if place is None or place.is_dir():
+            continue
+        check_folder(flag, place.parent)
+        other = taken.setdefault(place.resolve(), flag)
+        if other != flag:
+            raise UsageError(f"{other} and {flag} name the same file", "name two files")
+        for file in files:
+            with suppress(OSError):  # one of them does not exist: they are not the same
+                if place.samefile(file):
+                    what = f"{flag} {place} would overwrite an input"
+                    raise UsageError(what, "name another file")

@@ -1,0 +1,155 @@
+"""The files that score and offset-scan write beside their answer: page, curve, film, markers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avsync_cli.errors import AvsyncError
+from avsync_cli.files import write_whole
+from avsync_cli.judging import Excerpt
+
+if TYPE_CHECKING:
+    from avsync_cli.report.html import HtmlReport
+    from avsync_cli.report.machine import Failure, Tool
+    from avsync_cli.verdict.answer import Judgement
+
+ENDINGS = {
+    "--plot": (".png", ".svg"),
+    "--overlay": (".mp4", ".m4v", ".mov", ".mkv"),
+    "--markers": (".csv", ".edl"),
+}
+"""What each flag can write; the first is what it writes into a folder."""
+
+_TAGS = {"--plot": "curve", "--overlay": "overlay", "--markers": "markers"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for; None is not wanted. `html` is a file, the others are a file for one
+    film, or a folder."""
+
+    html: Path | None = None
+    plot: Path | None = None
+    overlay: Path | None = None
+    markers: Path | None = None
+
+    def by_flag(self) -> dict[str, Path]:
+        """Everything wanted that is written film by film."""
+        pairs = {"--plot": self.plot, "--overlay": self.overlay, "--markers": self.markers}
+        return {flag: path for flag, path in pairs.items() if path is not None}
+
+
+class FilesBeside:
+    """Writes what is wanted, film after film, and the page at the end.
+
+    What cannot be written is told and does not stop the rest.
+
+    Args:
+        wanted: checked.
+        excerpt: what of every film is judged.
+        tool: who judges.
+        command: "score" or "offset-scan".
+        say: takes the name of every file that was written.
+        complain: takes a message and a hint for every one that could not be.
+
+    Attributes:
+        failed: whether there was such a one.
+    """
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        excerpt: Excerpt,
+        tool: Tool,
+        command: str,
+        *,
+        say: Callable[[str], None],
+        complain: Callable[[str, str], None],
+    ) -> None:
+        self._wanted, self._excerpt = wanted, excerpt
+        self._say, self._complain = say, complain
+        self._used: set[str] = set()
+        self.failed = False
+        self._page: HtmlReport | None = None
+        if wanted.html is not None:
+            from avsync_cli.report.html import HtmlReport
+
+            self._page = HtmlReport(wanted.html, tool, command)
+
+    def take(self, judgement: Judgement) -> None:
+        """Write what there is to write of one film."""
+        writers: dict[str, Callable[[Judgement, Path], None]] = {
+            "--plot": _write_plot,
+            "--markers": _write_markers,
+            "--overlay": self._write_overlay,
+        }
+        for flag, path in self._wanted.by_flag().items():
+            target = path
+            if path.is_dir():
+                target = self._in_folder(path, judgement.path, flag)
+            self._try(partial(writers[flag], judgement, target), target)
+        if self._page is not None:
+            self._try(partial(self._add_to_page, self._page, judgement), None)
+
+    def fail(self, failure: Failure) -> None:
+        """Take a film that could not be judged."""
+        if self._page is not None:
+            self._page.fail(failure)
+
+    def finish(self) -> None:
+        """Write the page."""
+        if self._page is not None:
+            self._try(self._page.finish, self._wanted.html)
+
+    def _in_folder(self, folder: Path, film: str, flag: str) -> Path:
+        """A name in a folder that no other film of this run has."""
+        stem, suffix = f"{Path(film).stem}.{_TAGS[flag]}", ENDINGS[flag][0]
+        name, number = f"{stem}{suffix}", 2
+        while name in self._used:
+            name, number = f"{stem}-{number}{suffix}", number + 1
+        self._used.add(name)
+        return folder / name
+
+    def _add_to_page(self, page: HtmlReport, judgement: Judgement) -> None:
+        from avsync_cli.report.illustrations import illustrate
+
+        page.add(judgement, illustrate(judgement, self._excerpt))
+
+    def _write_overlay(self, judgement: Judgement, target: Path) -> None:
+        from avsync_cli.drawing.overlay import write_overlay
+        from avsync_cli.report.sentences import capital, verdict_words
+
+        says = capital(verdict_words(judgement))
+        write_overlay(judgement, target, self._excerpt, says=says)
+
+    def _try(self, write: Callable[[], None], target: Path | None) -> None:
+        try:
+            write()
+        except AvsyncError as error:
+            self.failed = True
+            self._complain(error.message, error.hint)
+        except OSError as error:
+            self.failed = True
+            self._complain(f"cannot write {target}: {error.strerror or error}", "")
+        else:
+            if target is not None:
+                self._say(f"wrote {target}")
+
+
+def _write_plot(judgement: Judgement, target: Path) -> None:
+    from avsync_cli.drawing.offset_curve import offset_curve_file
+    from avsync_cli.report.sentences import capital, curve_words, verdict_words
+
+    suffix, shows = target.suffix.lower(), curve_words(judgement)
+    says = capital(verdict_words(judgement))
+    write_whole(target, offset_curve_file(judgement, suffix, says=says, shows=shows))
+
+
+def _write_markers(judgement: Judgement, target: Path) -> None:
+    from avsync_cli.report.markers import marker_file
+
+    write_whole(target, marker_file(judgement, target.suffix.lower()))
