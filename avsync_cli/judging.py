@@ -6,15 +6,15 @@ evidence decided, once, and adds nothing of its own to the answer.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from avsync_cli.config import Profile, Settings, model_names, models_dir, tolerance_profile
 from avsync_cli.errors import ModelError
+from avsync_cli.model.folder import read_about
 from avsync_cli.timebase import FPS
 
 if TYPE_CHECKING:
@@ -146,22 +146,17 @@ def find_variant(model: str | Path, attention: str) -> Path:
     if Path(model).is_dir() and not named.is_dir():
         folders = [Path(model)]
     for folder in folders:
-        if describe_model(folder).get("config", {}).get("attention") == attention:
+        if _attention(folder) == attention:
             return folder
-    have = [
-        f"{name} ({describe_model(models_dir() / name).get('config', {}).get('attention')})"
-        for name in model_names()
-    ]
+    have = [f"{name} ({_attention(models_dir() / name)})" for name in model_names()]
     hint = f"there are {', '.join(have)}" if have else "no model is bundled; give a folder"
     raise ModelError(f"model {str(model)!r} has no variant with {attention} attention", hint)
 
 
-def describe_model(folder: Path) -> dict[str, Any]:
-    """What a model's `model.json` says, or {}; the engine checks it again, and harder."""
+def _attention(folder: Path) -> str:
+    """The attention of the model in a folder, "" where there is none that can be read."""
     try:
-        described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(described, dict) or not isinstance(described.get("config", {}), dict):
-        return {}
-    return described
+        config = read_about(folder).config
+    except ModelError:
+        return ""
+    return config.attention if config else ""

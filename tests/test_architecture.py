@@ -39,6 +39,7 @@ TORCH_FILES = {
         "attention",
         "core",
         "checkpoint",
+        "syncnet",
         "export",
         "torch_engine",
     )

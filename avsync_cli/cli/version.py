@@ -6,8 +6,8 @@ from importlib import metadata
 
 from avsync_cli._version import __version__
 from avsync_cli.config import DEFAULTS, models_dir
-from avsync_cli.errors import AvsyncError
-from avsync_cli.judging import describe_model
+from avsync_cli.errors import AvsyncError, ModelError
+from avsync_cli.model.folder import read_bundle
 
 
 def version_lines() -> list[str]:
@@ -26,11 +26,11 @@ def _ffmpeg() -> str:
 
 def _model() -> str:
     name = DEFAULTS["score"].model
-    described = describe_model(models_dir() / name)
-    if not described:
+    try:
+        about, config = read_bundle(models_dir() / name)
+    except ModelError:
         return f"model {name}: missing from {models_dir()}"
-    attention = described.get("config", {}).get("attention", "unknown")
-    return f"model {name} {described.get('version', '')} ({attention} attention)"
+    return f"model {name} {about.version} ({config.attention} attention)"
 
 
 def _backend() -> str:

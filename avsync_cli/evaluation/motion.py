@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from avsync_cli.evaluation.scorers import NO_CONFIDENCE, OpenTrack, Scores, Track
+from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scores, Track
 from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import SAMPLES_PER_FRAME
 

@@ -37,7 +37,8 @@ from avsync_cli.evaluation.records import (
     ShiftRow,
     WindowRecord,
 )
-from avsync_cli.evaluation.scorers import Scorer, load_scorer
+from avsync_cli.evaluation.scorers import load_scorer
+from avsync_cli.evaluation.scoring import Scorer
 from avsync_cli.evaluation.showcase import showcase
 from avsync_cli.model.engine import load_engine
 from avsync_cli.timebase import BLOCK_FRAMES

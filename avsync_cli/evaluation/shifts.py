@@ -24,7 +24,7 @@ from avsync_cli.evaluation.calibrate import clip_pieces, move_sound
 from avsync_cli.evaluation.metrics import bootstrap_interval
 from avsync_cli.evaluation.records import ShiftRow, ShiftSummary
 from avsync_cli.evaluation.remembering import RememberingEngine
-from avsync_cli.evaluation.scorers import Scorer
+from avsync_cli.evaluation.scoring import Scorer
 from avsync_cli.evaluation.sweep import open_tracks
 from avsync_cli.evaluation.tables import ALL, mean
 from avsync_cli.files import scratch_folder

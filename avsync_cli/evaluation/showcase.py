@@ -13,7 +13,7 @@ import numpy as np
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.evaluation.motion import log_energy
 from avsync_cli.evaluation.records import AttentionTrace, CellMaps, Showcase
-from avsync_cli.evaluation.scorers import Track
+from avsync_cli.evaluation.scoring import Track
 from avsync_cli.evaluation.sweep import open_tracks
 from avsync_cli.evaluation.windows import TrackFeatures, encode_clip_sound, slid_sound
 from avsync_cli.model.engine import Engine

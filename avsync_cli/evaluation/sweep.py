@@ -13,7 +13,7 @@ import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.evaluation.records import REACH_FRAMES, Origin, Rule, WindowRecord
-from avsync_cli.evaluation.scorers import OpenTrack, Scorer, Track
+from avsync_cli.evaluation.scoring import OpenTrack, Scorer, Track
 from avsync_cli.evaluation.windows import placed_starts
 from avsync_cli.timebase import BLOCK_FRAMES, SAMPLES_PER_FRAME
 

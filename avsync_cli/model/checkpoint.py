@@ -1,21 +1,16 @@
-"""Weights on disk: safetensors beside a model.json, written whole or not at all, never pickled."""
+"""Weights on disk: safetensors, never pickled."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from avsync_cli.errors import ModelError
-from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
-
-FORMAT = 1
-"""Layout of model.json; raised when old files can no longer be read."""
+from avsync_cli.model.folder import WEIGHTS, About, read_about
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -41,42 +36,31 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path} is damaged: {error}", "use an older checkpoint") from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
+def load_weights(module: nn.Module, folder: Path) -> None:
+    """Put the weights of a folder into a module.
 
     Raises:
-        ModelError: missing, or not a JSON object.
+        ModelError: they are missing, damaged, or of another shape.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError(f"{path} is missing", "point to a folder that training wrote") from error
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}", "use an older checkpoint") from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{path} is no JSON object", "use an older checkpoint")
-    return values
-
-
-def load_model(folder: Path) -> tuple[SyncModel, dict[str, Any]]:
-    """A model and its model.json from a folder with weights.safetensors.
-
-    Raises:
-        ModelError: files missing, damaged, or of another shape than the configuration says.
-    """
-    about = read_json(folder / "model.json")
-    if about.get("format") != FORMAT:
-        raise ModelError(
-            f"{folder} holds a model of format {about.get('format')!r}, not {FORMAT}",
-            "train or fetch a model for this version of avsync",
-        )
-    config = ModelConfig.from_json(about.get("config"))
-    model = SyncModel(config)
-    try:
-        model.load_state_dict(load_tensors(folder / "weights.safetensors"))
+        module.load_state_dict(load_tensors(folder / WEIGHTS))
     except RuntimeError as error:
         first_line = str(error).splitlines()[0]
         raise ModelError(f"{folder}: the weights do not fit: {first_line}") from error
+
+
+def load_model(folder: Path) -> tuple[SyncModel, About]:
+    """A model of ours and what its folder says of it.
+
+    Raises:
+        ModelError: files missing, damaged, of another kind, or of another shape than the
+            configuration says.
+    """
+    about = read_about(folder)
+    if about.config is None:
+        raise ModelError(f"{folder} holds a baseline, not a model", "give another folder", folder)
+    model = SyncModel(about.config)
+    load_weights(model, folder)
     return model.eval(), about
 
 

@@ -8,6 +8,7 @@ are untrusted input.
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -112,7 +113,8 @@ class ModelConfig:
         unknown = sorted(set(values) - set(known))
         missing = sorted(set(known) - set(values) - {"size"})
         if unknown or missing:
-            what = f"unknown key {unknown[0]!r}" if unknown else f"no key {missing[0]!r}"
+            shown = reprlib.repr((unknown or missing)[0])
+            what = f"unknown key {shown}" if unknown else f"no key {shown}"
             raise ModelError(f"the model's configuration has {what}", "update avsync or the model")
         kept: dict[str, Any] = {}
         for name, value in values.items():
@@ -133,7 +135,8 @@ _BOUNDS = {
 
 def _checked(name: str, value: object) -> object:
     def refuse() -> ModelError:
-        return ModelError(f"the model's configuration has an unusable {name}: {value!r}")
+        shown = reprlib.repr(value)
+        return ModelError(f"the model's configuration has an unusable {name}: {shown}")
 
     if name == "attention":
         if value not in get_args(Attention):

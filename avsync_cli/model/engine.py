@@ -12,10 +12,7 @@ that compete in one softmax.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,32 +22,17 @@ import numpy as np
 from avsync_cli.errors import ModelError
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.features import centre_crop
+from avsync_cli.model.folder import About, is_name, read_bundle, read_graph
+from avsync_cli.model.graphs import GRAPHS, Ports, agrees, ports
 from avsync_cli.timebase import HOPS_PER_FRAME
-
-FORMAT = 1
-"""Version of the model folder this code reads."""
-
-GRAPHS = ("visual.onnx", "sound.onnx", "joint.onnx", "decide.onnx")
 
 ABSENT = -1e9
 """Confidence of a unit that takes no part: large, negative and finite, since ONNX Runtime's
 softmax over nothing but -inf is not a number."""
 
-_INPUTS = {
-    "visual.onnx": {"crops": 4},
-    "sound.onnx": {"mel": 3},
-    "joint.onnx": {"v": 5, "a": 4},
-    "decide.onnx": {"z": 3, "confidence": 2, "similarity": 2},
-}
-_OUTPUTS = {
-    "visual.onnx": ["v"],
-    "sound.onnx": ["a"],
-    "joint.onnx": ["z", "confidence", "similarity"],
-    "decide.onnx": ["logits", "weights"],
-}
+FIRST_CALL_S = 60.0
+"""Longest that a graph's first run may take; a slow machine needs some seconds."""
 
-_JSON_LIMIT = 1 << 20
-_GRAPH_LIMIT = 256 << 20
 _VISUAL_FRAMES = 200
 _SOUND_FRAMES = 500
 _REINSTALL = "reinstall avsync, or fetch the model again"
@@ -139,7 +121,7 @@ class OnnxEngine:
     """A model folder on ONNX Runtime's CPU provider.
 
     Args:
-        folder: holds `model.json` and the four graphs named in `GRAPHS`.
+        folder: of a model, see `model.folder`.
         threads: threads within an operator; 0 for one a core.
 
     Raises:
@@ -150,15 +132,17 @@ class OnnxEngine:
     backend = "onnxruntime"
 
     def __init__(self, folder: str | Path, threads: int = 0) -> None:
-        folder = Path(folder)
-        self.folder = folder
-        described = _read_description(folder)
-        self.name: str = described["name"]
-        self.version: str = described["version"]
-        self.config: ModelConfig = ModelConfig.from_json(described.get("config"))
-        self.calibration: dict[str, float] = _checked_calibration(described.get("calibration", {}))
-        graphs = {name: _read_graph(folder, name, described["files"]) for name in GRAPHS}
-        self._sessions = {n: _session(folder, n, graphs.pop(n), threads) for n in GRAPHS}
+        about, config = read_bundle(Path(folder))
+        self.folder, self.name, self.version = about.folder, about.name, about.version
+        self.config: ModelConfig = config
+        self.calibration: dict[str, float] = dict(about.calibration)
+        self._ports = ports(config)
+        graphs = {name: read_graph(about, name) for name in GRAPHS}
+        self._sessions = {
+            name: _session(about, name, graphs.pop(name), threads, self._ports[name])
+            for name in GRAPHS
+        }
+        self._tried: set[str] = set()
 
     def encode_visual(self, crops: np.ndarray) -> np.ndarray:
         config = self.config
@@ -188,13 +172,54 @@ class OnnxEngine:
         return logits, weights
 
     def _run(self, graph: str, *inputs: np.ndarray) -> list[np.ndarray]:
-        feed = dict(zip(_INPUTS[graph], inputs, strict=True))
+        takes, gives = self._ports[graph]
+        feed = dict(zip(takes, inputs, strict=True))
         try:
-            outputs: list[np.ndarray] = self._sessions[graph].run(_OUTPUTS[graph], feed)
+            if graph in self._tried:
+                outputs: list[np.ndarray] = self._sessions[graph].run(list(gives), feed)
+            else:
+                outputs = self._first_run(graph, list(gives), feed)
+        except ModelError:
+            raise
         except Exception as error:  # ONNX Runtime's own errors share no public base class
             raise ModelError(
                 f"the model {self.name!r} failed in {graph}: {_first_line(error)}", _REINSTALL
             ) from error
+        return outputs
+
+    def _first_run(self, graph: str, gives: list[str], feed: dict[str, np.ndarray]) -> Any:
+        """Run a graph that may never end, or give other sizes than it promised."""
+        from avsync_cli.onnx_runtime import load_onnxruntime
+
+        options = load_onnxruntime().RunOptions()
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            options.terminate = True
+
+        timer = threading.Timer(FIRST_CALL_S, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            outputs = self._sessions[graph].run(gives, feed, options)
+        except Exception:
+            if not late.is_set():
+                raise
+            raise ModelError(
+                f"the model {self.name!r} did not end in {graph} within {FIRST_CALL_S:g} s",
+                _REINSTALL,
+            ) from None
+        finally:
+            timer.cancel()
+        for (name, wanted), output in zip(self._ports[graph].outputs.items(), outputs, strict=True):
+            if not agrees(output.shape, wanted):
+                raise ModelError(
+                    f"the model {self.name!r}: {graph} gives {name} of {output.shape}, "
+                    f"model.json says {wanted}",
+                    _REINSTALL,
+                )
+        self._tried.add(graph)
         return outputs
 
 
@@ -215,7 +240,7 @@ def load_engine(model: str | Path = "default", threads: int = 0) -> OnnxEngine:
 
     shelf = models_dir()
     named = shelf / model
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", model) and named.is_dir():
+    if is_name(model) and named.is_dir():
         return OnnxEngine(named, threads)
     if Path(model).is_dir():
         return OnnxEngine(model, threads)
@@ -224,86 +249,10 @@ def load_engine(model: str | Path = "default", threads: int = 0) -> OnnxEngine:
     raise ModelError(f"no model named {model!r}", hint)
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / "model.json"
-    if not folder.is_dir():
-        raise ModelError(f"no model folder at {folder}", "check the path", folder)
-    try:
-        text = _read_limited(path, _JSON_LIMIT)
-    except OSError as error:
-        raise ModelError(
-            f"no readable model.json in {folder}", "give a folder made by export", folder
-        ) from error
-    try:
-        described = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not JSON", _REINSTALL, path) from error
-    if not isinstance(described, dict):
-        raise ModelError(f"{path} does not describe a model", _REINSTALL, path)
-    if described.get("format") != FORMAT:
-        raise ModelError(
-            f"{path} has format {described.get('format')!r}, this avsync reads {FORMAT}",
-            "update avsync or the model",
-            path,
-        )
-    for key in ("name", "version"):
-        value = described.get(key)
-        if not isinstance(value, str) or not 0 < len(value) <= 100 or not value.isprintable():
-            raise ModelError(f"{path} has no usable {key!r}", _REINSTALL, path)
-    files = described.get("files")
-    if not isinstance(files, dict):
-        raise ModelError(f"{path} lists no files", _REINSTALL, path)
-    for name in files:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise ModelError(f"{path} names a file outside its folder: {name!r}", _REINSTALL, path)
-    return described
-
-
-def _read_graph(folder: Path, name: str, files: dict[str, Any]) -> bytes:
-    """The bytes of one graph, once its sum has been found right; read once, so that what was
-    checked is what is run."""
-    entry = files.get(name)
-    wanted = entry.get("sha256") if isinstance(entry, dict) else None
-    if not isinstance(wanted, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", wanted):
-        raise ModelError(f"model.json in {folder} has no sum for {name}", _REINSTALL, folder)
-    path = folder / name
-    try:
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise ModelError(f"{path} leads outside its folder", _REINSTALL, path)
-        data = _read_limited(path, _GRAPH_LIMIT)
-    except OSError as error:
-        raise ModelError(f"the model lacks {path}", _REINSTALL, path) from error
-    if hashlib.sha256(data).hexdigest() != wanted.lower():
-        raise ModelError(f"{path} is damaged: its sum is not that in model.json", _REINSTALL, path)
-    return data
-
-
-def _read_limited(path: Path, limit: int) -> bytes:
-    if not path.is_file():
-        raise FileNotFoundError(path)
-    with path.open("rb") as stream:
-        data = stream.read(limit + 1)
-    if len(data) > limit:
-        raise ModelError(f"{path} is larger than a model's file may be", _REINSTALL, path)
-    return data
-
-
-def _checked_calibration(values: object) -> dict[str, float]:
-    if not isinstance(values, dict):
-        raise ModelError("the model's calibration is not a table", _REINSTALL)
-    kept: dict[str, float] = {}
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ModelError(f"the model's calibration {name!r} is not a number", _REINSTALL)
-        if not math.isfinite(value):
-            raise ModelError(f"the model's calibration {name!r} is not finite", _REINSTALL)
-        kept[str(name)] = float(value)
-    return kept
-
-
-def _session(folder: Path, name: str, graph: bytes, threads: int) -> Any:
+def _session(about: About, name: str, graph: bytes, threads: int, wanted: Ports) -> Any:
     from avsync_cli.onnx_runtime import load_onnxruntime, session_options
 
+    path = about.folder / name
     ort = load_onnxruntime()
     options = session_options(threads)
     options.log_severity_level = 4
@@ -311,17 +260,27 @@ def _session(folder: Path, name: str, graph: bytes, threads: int) -> Any:
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own errors share no public base class
         raise ModelError(
-            f"{folder / name} cannot be loaded: {_first_line(error)}", _REINSTALL, folder / name
+            f"{path} cannot be loaded: {_first_line(error)}", _REINSTALL, path
         ) from error
-    ranks = {i.name: len(i.shape) for i in session.get_inputs()}
-    outputs = {o.name for o in session.get_outputs()}
-    if ranks != _INPUTS[name] or not outputs.issuperset(_OUTPUTS[name]):
+    found = Ports(
+        {i.name: i.shape for i in session.get_inputs()},
+        {o.name: o.shape for o in session.get_outputs()},
+    )
+    if set(found.inputs) != set(wanted.inputs) or not set(wanted.outputs) <= set(found.outputs):
         raise ModelError(
-            f"{folder / name} is not a graph of this kind: inputs {sorted(ranks)}, "
-            f"outputs {sorted(outputs)}",
+            f"{path} is not a graph of this kind: inputs {sorted(found.inputs)}, "
+            f"outputs {sorted(found.outputs)}",
             _REINSTALL,
-            folder / name,
+            path,
         )
+    for mine, theirs in zip(found, wanted, strict=True):
+        for port, shape in theirs.items():
+            if not agrees(mine[port], shape):
+                raise ModelError(
+                    f"{path}: {port} has the shape {mine[port]}, model.json says {list(shape)}",
+                    _REINSTALL,
+                    path,
+                )
     return session
 
 

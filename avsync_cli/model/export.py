@@ -1,15 +1,9 @@
-"""From a trained folder to the bundle that users run: four ONNX graphs and a model.json.
-
-The graphs are the parts of the one core, cut where inference caches: picture features, sound
-features, joint layers with attention confidence, and the decision over a window.
-"""
+"""From a trained folder to the bundle that users run: four ONNX graphs and a model.json."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
-import json
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -22,11 +16,13 @@ from torch import Tensor, nn
 
 from avsync_cli.errors import ModelError
 from avsync_cli.files import folder_beside, scratch_folder
-from avsync_cli.model.checkpoint import FORMAT, load_model, save_tensors
+from avsync_cli.model.checkpoint import load_model, save_tensors
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
 from avsync_cli.model.features import centre_crop, log_mel
-from avsync_cli.timebase import BLOCK_FRAMES, FPS
+from avsync_cli.model.folder import WEIGHTS, sums, write_about
+from avsync_cli.model.graphs import ports
+from avsync_cli.timebase import FPS
 
 OPSET = 17
 """Oldest ONNX operator set that has all we use; older runtimes can read it."""
@@ -57,76 +53,31 @@ class _Decide(nn.Module):
         return self.model.decide(z, confidence, similarity)
 
 
-def _graphs(
-    model: SyncModel, config: ModelConfig
-) -> dict[
-    str, tuple[nn.Module, tuple[Tensor, ...], list[str], list[str], dict[str, dict[int, str]]]
-]:
-    """Module, example inputs, names and dynamic axes of every graph."""
-    frames, side = 7, config.input_px
-    units = config.cells
-    v = torch.randn(2, BLOCK_FRAMES, config.channels, config.grid, config.grid)
-    a = torch.randn(2, 3, BLOCK_FRAMES, config.channels)
-    crops = torch.rand(2, frames + 2 * config.visual_context, side, side) * 255
-    mel = torch.randn(2, config.sound_hops(frames), config.mel_bands)
-    z = torch.randn(4, 2 * units, config.joint_width)
-    per_unit = torch.randn(4, 2 * units)
-    return {
-        "visual": (
-            model.visual,
-            (crops,),
-            ["crops"],
-            ["v"],
-            {"crops": {0: "N", 1: "F"}, "v": {0: "N", 1: "T"}},
-        ),
-        "sound": (
-            model.sound,
-            (mel,),
-            ["mel"],
-            ["a"],
-            {"mel": {0: "N", 1: "H"}, "a": {0: "N", 1: "T"}},
-        ),
-        "joint": (
-            _Relate(model),
-            (v, a),
-            ["v", "a"],
-            ["z", "confidence", "similarity"],
-            {
-                "v": {0: "N"},
-                "a": {0: "N", 1: "O"},
-                **{k: {0: "N", 1: "O"} for k in ("z", "confidence", "similarity")},
-            },
-        ),
-        "decide": (
-            _Decide(model),
-            (z, per_unit, per_unit.clone()),
-            ["z", "confidence", "similarity"],
-            ["logits", "weights"],
-            {
-                "z": {0: "G", 1: "M"},
-                "confidence": {0: "G", 1: "M"},
-                "similarity": {0: "G", 1: "M"},
-                "logits": {0: "G"},
-                "weights": {0: "G", 1: "M"},
-            },
-        ),
-    }
-
-
 def export_graphs(model: SyncModel, folder: Path) -> None:
-    """Write visual.onnx, sound.onnx, joint.onnx and decide.onnx of a model into a folder."""
+    """Write the graphs of a model into a folder."""
     model = model.eval()
-    for name, (module, inputs, names, outputs, axes) in _graphs(model, model.config).items():
+    config = model.config
+    sizes = {"N": 2, "O": 3, "T": 7, "G": 4, "M": 2 * config.cells}
+    sizes |= {"F": 7 + 2 * config.visual_context, "H": config.sound_hops(7)}
+    modules = (model.visual, model.sound, _Relate(model), _Decide(model))
+    for module, (name, (inputs, outputs)) in zip(modules, ports(config).items(), strict=True):
+        examples = tuple(
+            torch.rand([sizes[n] if isinstance(n, str) else n for n in shape])
+            for shape in inputs.values()
+        )
         with warnings.catch_warnings():
             # The tracing exporter announces its successor, which needs packages we do without.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 module.eval(),
-                inputs,
-                str(folder / f"{name}.onnx"),
-                input_names=names,
-                output_names=outputs,
-                dynamic_axes=axes,
+                examples,
+                str(folder / name),
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_axes={
+                    port: {at: n for at, n in enumerate(shape) if isinstance(n, str)}
+                    for port, shape in (inputs | outputs).items()
+                },
                 opset_version=OPSET,
                 do_constant_folding=True,
                 dynamo=False,
@@ -202,11 +153,6 @@ def _quantise(graph: Path, feeds: _Feeds) -> None:
         shutil.copyfile(made, graph)
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def export(
     checkpoint_dir: Path,
     out_dir: Path,
@@ -240,30 +186,20 @@ def export(
         export_graphs(model, folder)
         if samples is not None:
             quantise_encoders(folder, model.config, samples)
-        save_tensors(folder / "weights.safetensors", model.state_dict())
+        save_tensors(folder / WEIGHTS, model.state_dict())
         card = checkpoint_dir / "CARD.md"
         if card.is_file():
             shutil.copy(card, folder / "CARD.md")
         bundle: dict[str, Any] = {
-            "format": FORMAT,
             "name": name or out_dir.name,
             "version": version,
             "config": model.config.to_json(),
-            "calibration": about.get("calibration", {}),
-            "training": about.get("training", {}),
-            "files": {
-                file.name: {"sha256": sha256(file), "bytes": file.stat().st_size}
-                for file in sorted(folder.iterdir())
-                if file.suffix in (".onnx", ".safetensors")
-            },
+            "calibration": about.calibration,
+            "training": about.training,
+            "files": sums(folder),
         }
-        write_about(folder, bundle)
+        write_about(folder, **bundle)
         if calibrate is not None:
             bundle["calibration"], bundle["calibration_outcome"] = calibrate(folder)
-            write_about(folder, bundle)
+            write_about(folder, **bundle)
     return out_dir
-
-
-def write_about(folder: Path, about: dict[str, Any]) -> None:
-    """Write model.json."""
-    (folder / "model.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")

@@ -12,29 +12,22 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.errors import DataError, UsageError
-from avsync_cli.evaluation.scorers import SYNCNET_KIND
 from avsync_cli.evaluation.sweep import sweep
-from avsync_cli.evaluation.syncnet import (
-    SYNCNET_CONFIG,
-    WINDOW_FRAMES,
-    WINDOW_HOPS,
-    SyncNetScorer,
-    SyncNetShape,
-    matching_loss,
-)
+from avsync_cli.evaluation.syncnet import SyncNetScorer
 from avsync_cli.files import append_line, replace_folder, settle_folder
 from avsync_cli.model.checkpoint import (
-    FORMAT,
     load_tensors,
     optimizer_tensors,
-    read_json,
     restore_optimizer,
     save_tensors,
 )
+from avsync_cli.model.folder import SYNCNET, read_about, write_about
+from avsync_cli.model.syncnet import SYNCNET_CONFIG, WINDOW_FRAMES, WINDOW_HOPS, SyncNetShape
 from avsync_cli.timebase import HOPS_PER_FRAME
 from avsync_cli.training.augment import augment_crops
 from avsync_cli.training.dataset import WindowDataset, WindowSpec
@@ -47,6 +40,9 @@ PLACES = 8
 
 SPACING_FRAMES = 2
 """Least frames between two of them: one frame apart is nearly in sync."""
+
+SHARPNESS = 10.0
+"""Inverse temperature of the softmax over distances; vectors have length 1, so these reach 2."""
 
 MAX_GRADIENT = 2.0
 
@@ -68,6 +64,24 @@ def draw_places(clips: int, frames: int, generator: torch.Generator) -> Tensor:
     order = torch.rand(clips, slots, generator=generator).argsort(dim=1)[:, :PLACES]
     phase = torch.randint(0, SPACING_FRAMES, (clips, 1), generator=generator)
     return order * SPACING_FRAMES + phase
+
+
+def matching_loss(distance: Tensor, usable: Tensor) -> Tensor:
+    """Every picture must find its own sound among its clip's, and every sound its picture.
+
+    Args:
+        distance: (N, P, P) of picture p and sound q of a clip; those with p = q are in sync.
+        usable: (N, P) bool, places whose picture and sound exist.
+
+    Returns:
+        mean cross entropy of softmax(-`SHARPNESS` distance) over sounds and over pictures.
+    """
+    both = usable.unsqueeze(1) & usable.unsqueeze(2)
+    logits = (-SHARPNESS * distance).masked_fill(~both, -1e4)
+    own = torch.arange(distance.shape[1], device=distance.device).expand(len(distance), -1)
+    each = F.cross_entropy(logits.transpose(1, 2), own, reduction="none")
+    each = each + F.cross_entropy(logits, own, reduction="none")
+    return 0.5 * (each * usable).sum() / usable.sum().clamp_min(1)
 
 
 class BaselineRun:
@@ -105,8 +119,7 @@ class BaselineRun:
         for name in ("data", "cache", "out"):
             training.pop(name)
         training |= {"step": self.step, "best": self.best}
-        about = {"format": FORMAT, "kind": SYNCNET_KIND, "training": training}
-        (folder / "model.json").write_text(json.dumps(about, indent=1) + "\n")
+        write_about(folder, kind=SYNCNET, training=training)
 
     def resume(self) -> bool:
         """Go on where a checkpoint stopped, if there is one.
@@ -116,9 +129,9 @@ class BaselineRun:
         """
         if not settle_folder(self.folder):
             return False
-        about = read_json(self.folder / "model.json")
-        then: dict[str, Any] = about.get("training", {})
-        same = about.get("kind") == SYNCNET_KIND
+        about = read_about(self.folder)
+        then: dict[str, Any] = dict(about.training)
+        same = about.kind == SYNCNET
         if not same or any(then.get(n) != getattr(self.options, n) for n in RESUME_MUST_MATCH):
             raise UsageError(f"{self.folder} is of another kind of run", "give another --out")
         self.model.load_state_dict(load_tensors(self.folder / "model.safetensors"))
@@ -184,7 +197,7 @@ class BaselineRun:
     def validate(self, clips: list[CachedClip]) -> dict[str, float]:
         """Share of talking windows placed within one frame of 0, by length."""
         talking = [c for c in clips if c.clip.kind in ("", "talking")]
-        scorer = SyncNetScorer.of(self.averaged)
+        scorer = SyncNetScorer(self.averaged)
         (records,) = sweep([scorer], talking, VAL_CONTEXTS, 2, lambda _: "0")
         right = {
             n: [float(abs(r.best) <= 1) for r in records if r.frames == n] for n in VAL_CONTEXTS

@@ -14,7 +14,6 @@ from avsync_cli.corpus.cache import CachedClip, build_cache
 from avsync_cli.corpus.manifest import Clip, hold_out, load_manifest
 from avsync_cli.errors import DataError
 from avsync_cli.files import replace_folder, write_whole
-from avsync_cli.model.checkpoint import read_json
 from avsync_cli.model.torch_engine import TorchEngine
 from avsync_cli.training import distributed
 from avsync_cli.training.bank import FeatureBank, fill_bank
@@ -156,7 +155,7 @@ def _own_offsets(
         write_whole(kept, json.dumps(found, indent=1) + "\n")
         run.log(event="realign", clips=len(found))
     distributed.barrier()
-    return {path: int(hops) for path, hops in read_json(kept).items()}
+    return {path: int(hops) for path, hops in json.loads(kept.read_text()).items()}
 
 
 def _windows(

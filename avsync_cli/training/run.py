@@ -14,16 +14,15 @@ from torch import nn
 from avsync_cli.errors import DataError, UsageError
 from avsync_cli.files import append_line, replace_folder, settle_folder
 from avsync_cli.model.checkpoint import (
-    FORMAT,
     load_model,
     load_tensors,
     optimizer_tensors,
-    read_json,
     restore_optimizer,
     save_tensors,
 )
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
+from avsync_cli.model.folder import read_about, write_about
 from avsync_cli.training import distributed
 from avsync_cli.training.augment import augment_crops
 from avsync_cli.training.bank import ENCODERS, digest, encoder_tensors
@@ -186,7 +185,7 @@ class Run:
         save_tensors(
             folder / "optimizer.safetensors", optimizer_tensors(self.optimizer, self.names)
         )
-        (folder / "model.json").write_text(json.dumps(self.about(), indent=1) + "\n")
+        write_about(folder, **self.about())
 
     def about(self) -> dict[str, Any]:
         """What model.json says."""
@@ -195,7 +194,7 @@ class Run:
             training.pop(name)
         training["encoders"] = self.encoders
         training |= {"step": self.step, "best": self.best, "spent_s": round(self.spent_s)}
-        return {"format": FORMAT, "config": self.config.to_json(), "training": training}
+        return {"config": self.config.to_json(), "training": training}
 
     def resume(self) -> bool:
         """Go on where a checkpoint stopped, if there is one.
@@ -206,8 +205,7 @@ class Run:
         """
         if not settle_folder(self.folder):
             return False
-        about = read_json(self.folder / "model.json")
-        then = about.get("training", {})
+        then: dict[str, Any] = dict(read_about(self.folder).training)
         now = {name: getattr(self.options, name) for name in RESUME_MUST_MATCH}
         now["encoders"] = self.encoders
         # Options that are younger than a checkpoint had their defaults when it was written.

@@ -11,7 +11,8 @@ from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.errors import ModelError, UsageError
 from avsync_cli.evaluation.motion import MotionScorer, correlations, log_energy, motion_energy
 from avsync_cli.evaluation.protocol import EvalOptions
-from avsync_cli.evaluation.scorers import ModelScorer, Track, load_scorer
+from avsync_cli.evaluation.scorers import ModelScorer, load_scorer
+from avsync_cli.evaluation.scoring import Track
 from avsync_cli.evaluation.sweep import main_tracks, other_positions, own_zero, sweep
 from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.timebase import SAMPLES_PER_FRAME

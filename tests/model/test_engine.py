@@ -15,6 +15,7 @@ import pytest
 
 from avsync_cli.errors import ModelError
 from avsync_cli.model import engine as engine_module
+from avsync_cli.model import folder as folder_module
 from avsync_cli.model.engine import ABSENT, GRAPHS, OnnxEngine, load_engine
 from avsync_cli.model.features import log_mel
 from tests.toy_model import build_toy_model, flash_clip
@@ -119,7 +120,7 @@ def test_refuses_a_link_out_of_the_folder(copy: Path, toy_folder: Path) -> None:
 
 
 def test_refuses_a_file_that_is_too_large(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "_GRAPH_LIMIT", 1000)
+    monkeypatch.setattr(folder_module, "_GRAPH_LIMIT", 1000)
     with pytest.raises(ModelError, match="larger than"):
         OnnxEngine(copy)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +10,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from avsync_cli.errors import ModelError  # noqa: E402
-from avsync_cli.model.checkpoint import (  # noqa: E402
-    load_model,
-    save_tensors,
-)
+from avsync_cli.model.checkpoint import load_model, save_tensors  # noqa: E402
 from avsync_cli.model.config import ModelConfig  # noqa: E402
 from avsync_cli.model.core import SyncModel  # noqa: E402
 from avsync_cli.model.engine import load_engine  # noqa: E402
 from avsync_cli.model.export import export  # noqa: E402
 from avsync_cli.model.features import log_mel  # noqa: E402
+from avsync_cli.model.folder import write_about  # noqa: E402
 from avsync_cli.model.torch_engine import TorchEngine  # noqa: E402
 
 
@@ -35,8 +32,7 @@ def trained_folder(tmp_path: Path, attention: str, size: str = "base") -> Path:
     folder = tmp_path / "trained"
     folder.mkdir()
     save_tensors(folder / "weights.safetensors", model.state_dict())
-    about = {"format": 1, "config": model.config.to_json()}
-    (folder / "model.json").write_text(json.dumps(about))
+    write_about(folder, config=model.config.to_json())
     return folder
 
 

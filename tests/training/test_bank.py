@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from avsync_cli.errors import UsageError
 from avsync_cli.model.checkpoint import load_model, save_tensors
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
+from avsync_cli.model.folder import write_about
 from avsync_cli.training import loop
 from avsync_cli.training.bank import ENCODERS, FeatureBank, digest, fill_bank
 from avsync_cli.training.dataset import WindowDataset, WindowSpec
@@ -29,8 +29,7 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(3)
     model = SyncModel(ModelConfig(attention="temporal"))
     save_tensors(folder / "weights.safetensors", model.state_dict())
-    about = {"format": 1, "config": model.config.to_json()}
-    (folder / "model.json").write_text(json.dumps(about))
+    write_about(folder, config=model.config.to_json())
     return folder
 
 
@@ -119,7 +118,7 @@ def test_only_the_head_learns(
     chosen = options(tmp_path, encoders, attention="spatio-temporal")
     trained, about = load_model(loop.train(chosen))
     given, _ = load_model(encoders)
-    assert about["training"]["encoders"] == digest(given) == digest(trained)
+    assert about.training["encoders"] == digest(given) == digest(trained)
     before = given.state_dict()
     changed = {n for n, t in trained.state_dict().items() if not torch.equal(t, before[n])}
     assert changed

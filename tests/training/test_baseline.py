@@ -15,14 +15,12 @@ from torch import nn  # noqa: E402
 from avsync_cli.corpus.cache import CachedClip, CachedTrack  # noqa: E402
 from avsync_cli.corpus.manifest import Clip  # noqa: E402
 from avsync_cli.errors import ModelError, UsageError  # noqa: E402
-from avsync_cli.evaluation.scorers import Track, load_scorer  # noqa: E402
-from avsync_cli.evaluation.syncnet import (  # noqa: E402
-    SyncNetScorer,
-    SyncNetShape,
-    matching_loss,
-)
+from avsync_cli.evaluation.scorers import load_scorer  # noqa: E402
+from avsync_cli.evaluation.scoring import Track  # noqa: E402
+from avsync_cli.evaluation.syncnet import SyncNetScorer  # noqa: E402
+from avsync_cli.model.syncnet import SyncNetShape  # noqa: E402
 from avsync_cli.training import baseline_loop  # noqa: E402
-from avsync_cli.training.baseline_loop import BaselineRun, draw_places  # noqa: E402
+from avsync_cli.training.baseline_loop import BaselineRun, draw_places, matching_loss  # noqa: E402
 from avsync_cli.training.options import TrainOptions  # noqa: E402
 from tests.toy_model import flash_clip  # noqa: E402
 
@@ -61,7 +59,7 @@ def clip(tmp_path: Path) -> CachedClip:
 def test_picture_and_sound_are_cut_by_the_same_clock(late: int, first_frame: int) -> None:
     crops, sound = flash_clip(140, offset_ms=40 * late, seed=8)
     track = Track(crops[first_frame:], first_frame, sound)
-    opened = SyncNetScorer.of(Levels()).open(track, 15)
+    opened = SyncNetScorer(Levels()).open(track, 15)
     found = opened.scores(30, 50, NEAR)
     assert int(np.argmax(found.score)) - 15 == late
     assert found.by == "distance"
@@ -72,7 +70,7 @@ def test_a_window_of_five_frames_sees_five_frames() -> None:
     crops, sound = flash_clip(60, seed=8)
     other = crops.copy()
     other[:20], other[25:] = 0, 255
-    scorer = SyncNetScorer.of(SyncNetShape())
+    scorer = SyncNetScorer(SyncNetShape())
     here, there = (
         scorer.open(Track(c, 0, sound), 15).scores(20, 5, NEAR).score for c in (crops, other)
     )
