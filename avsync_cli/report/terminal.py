@@ -109,7 +109,7 @@ def fix_lines(report: Judgement, verdict: Verdict) -> list[Text]:
 # --- Table of blocks ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Row:
     """One line of the table: a block, or neighbours merged."""
 
@@ -175,13 +175,13 @@ def _region(block: BlockResult) -> str:
 
 def _row(block: BlockResult) -> _Row:
     return _Row(
-        block.start_s,
-        block.end_s,
-        _region(block),
-        block.confidence if block.used else None,
-        block.weight,
-        block.p_sync if block.used else None,
-        "" if block.used else safe_text(block.reason or "left out"),
+        start_s=block.start_s,
+        end_s=block.end_s,
+        region=_region(block),
+        confidence=block.confidence if block.used else None,
+        weight=block.weight,
+        p_sync=block.p_sync if block.used else None,
+        note="" if block.used else safe_text(block.reason or "left out"),
     )
 
 
@@ -200,22 +200,26 @@ def _merge(blocks: Sequence[BlockResult], rows: int) -> list[_Row]:
 def _merged_row(group: list[BlockResult]) -> _Row:
     used = [block for block in group if block.used]
     names = sorted({_region(block) for block in used or group})
-    region = names[0] if len(names) == 1 else f"{len(names)} regions"
-    weight = sum(block.weight for block in used)
     note = ""
     if len(used) < len(group):
         reasons = [block.reason for block in group if not block.used and block.reason]
         usual = max(set(reasons), key=reasons.count) if reasons else "left out"
         note = safe_text(usual) if not used else f"{len(used)} of {len(group)} used"
-    mean = None if not used else float(np.mean([block.confidence for block in used]))
-    shares = [block.weight for block in used]
-    p_sync = None
+    confidence, p_sync = None, None
+    weights = [block.weight for block in used]
     if used:
+        confidence = float(np.mean([block.confidence for block in used]))
         values = [block.p_sync for block in used]
-        p_sync = float(np.average(values, weights=shares if sum(shares) > 0 else None))
-    first = min(block.start_s for block in group)
-    last = max(block.end_s for block in group)
-    return _Row(first, last, region, mean, weight, p_sync, note)
+        p_sync = float(np.average(values, weights=weights if sum(weights) > 0 else None))
+    return _Row(
+        start_s=min(block.start_s for block in group),
+        end_s=max(block.end_s for block in group),
+        region=names[0] if len(names) == 1 else f"{len(names)} regions",
+        confidence=confidence,
+        weight=sum(weights),
+        p_sync=p_sync,
+        note=note,
+    )
 
 
 def _bar(value: float, low: float, high: float, unicode: bool) -> str:

@@ -38,45 +38,48 @@ def curve_plot(
     low, high = float(scores[finite].min()), float(scores[finite].max())
     if high - low < 1e-6:
         return []
-    labels = f"{high:+.1f}", f"{low:+.1f}"
-    margin = max(map(len, labels)) + 2
+    labels = {height: f"{high:+.1f}", 1: f"{low:+.1f}"}
+    margin = max(map(len, labels.values())) + 2
     columns = max(10, min(width - margin - 1, len(offsets_ms)))
+    levels = (_tops(offsets_ms, np.where(finite, scores, low), columns) - low) / (high - low)
 
-    span = float(offsets_ms[-1] - offsets_ms[0])
-    place = np.minimum(((offsets_ms - offsets_ms[0]) * columns / span).astype(int), columns - 1)
-    tops = np.full(columns, low)
-    for column in range(columns):
-        inside = scores[(place == column) & finite]
-        # The best of a column, so that a narrow peak is never averaged away.
-        tops[column] = inside.max() if inside.size else low
-    levels = (tops - low) / (high - low)
-
+    edge = "│" if unicode else "|"
     lines = []
     for row in range(height, 0, -1):
-        label = labels[0] if row == height else labels[1] if row == 1 else ""
-        edge = "│" if unicode else "|"
         cells = "".join(_cell(level * height - (row - 1), unicode) for level in levels)
-        lines.append(f"{label:>{margin - 2}} {edge}{cells}".rstrip())
-
+        lines.append(f"{labels.get(row, ''):>{margin - 2}} {edge}{cells}".rstrip())
     zero = _column(0.0, offsets_ms, columns)
+    lines.append(" " * (margin - 1) + _axis(zero, columns, unicode))
+    lines.append(" " * margin + _ticks(offsets_ms, zero, columns))
+    at = None if peak_ms is None else _column(peak_ms, offsets_ms, columns)
+    if peak_ms is not None and at is not None:
+        lines.append(" " * margin + _mark(f"{peak_ms:+.0f} ms", at, columns, unicode))
+    return lines
+
+
+def _tops(offsets_ms: np.ndarray, scores: np.ndarray, columns: int) -> np.ndarray:
+    """(columns,) the best score of each column, so that a narrow peak is never averaged away."""
+    span = float(offsets_ms[-1] - offsets_ms[0])
+    place = np.minimum(((offsets_ms - offsets_ms[0]) * columns / span).astype(int), columns - 1)
+    tops = np.full(columns, float(scores.min()))
+    np.maximum.at(tops, place, scores)
+    return tops
+
+
+def _axis(zero: int | None, columns: int, unicode: bool) -> str:
     axis = list(("─" if unicode else "-") * columns)
     if zero is not None:
         axis[zero] = "┼" if unicode else "+"
-    corner = "└" if unicode else "+"
-    lines.append(" " * (margin - 1) + corner + "".join(axis))
-    lines.append(" " * margin + _ticks(offsets_ms, zero, columns))
-    if peak_ms is not None:
-        at = _column(peak_ms, offsets_ms, columns)
-        if at is not None:
-            mark = "▲" if unicode else "^"
-            text = f"{mark} {peak_ms:+.0f} ms"
-            # Written to the left of the mark where the right has no room.
-            if at + len(text) > columns:
-                text = f"{peak_ms:+.0f} ms {mark}"
-                lines.append(" " * (margin + max(0, at + 1 - len(text))) + text)
-            else:
-                lines.append(" " * (margin + at) + text)
-    return lines
+    return ("└" if unicode else "+") + "".join(axis)
+
+
+def _mark(words: str, at: int, columns: int, unicode: bool) -> str:
+    """An arrow below a column with words beside it, on the left where the right has no room."""
+    arrow = "▲" if unicode else "^"
+    text = f"{arrow} {words}"
+    if at + len(text) <= columns:
+        return " " * at + text
+    return " " * max(0, at + 1 - len(text)) + f"{words} {arrow}"
 
 
 def _cell(filled: float, unicode: bool) -> str:
