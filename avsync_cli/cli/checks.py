@@ -50,7 +50,7 @@ def check_folder(flag: str, folder: Path) -> None:
     if not folder.absolute().is_dir():
         raise UsageError(f"{flag}: there is no folder {folder}", "make it first")
     if not os.access(folder.absolute(), os.W_OK | os.X_OK):
-        raise UsageError(f"{flag}: cannot write into {folder.absolute()}", "name another folder")
+        raise UsageError(f"{flag}: cannot write into {folder}", "name another folder")
 
 
 def log_to_stderr(verbose: int) -> None:

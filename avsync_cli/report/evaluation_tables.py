@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Sequence
@@ -11,8 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from avsync_cli.report.evaluation import figure, report_name
-from avsync_cli.report.table import NOTHING, Table
-from avsync_cli.wording import safe_text
+from avsync_cli.report.table import NOTHING, Table, csv_line
 
 if TYPE_CHECKING:
     from avsync_cli.evaluation.records import EvalReport, PlacementRow
@@ -277,27 +274,21 @@ def csv_tables(report: EvalReport) -> dict[str, str]:
     return {name: _csv(rows) for name, rows in found.items() if rows}
 
 
-def _csv(rows: list[dict[str, Any]]) -> str:
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of plain values as CSV; an interval is two columns."""
     flat = []
     for row in rows:
-        out: dict[str, Any] = {}
+        cells: dict[str, Any] = {}
         for key, value in row.items():
             if isinstance(value, tuple):
-                out[f"{key}_low"], out[f"{key}_high"] = value
+                cells[f"{key}_low"], cells[f"{key}_high"] = map(_plain, value)
             else:
-                out[key] = value
-        flat.append({k: _plain(v) for k, v in out.items()})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(flat[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return text.getvalue()
+                cells[key] = _plain(value)
+        flat.append(cells)
+    return csv_line(flat[0]) + "".join(csv_line(cells.values()) for cells in flat)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    if isinstance(value, str):
-        # A spreadsheet takes these for formulas.
-        return f"'{value}" if value[:1] in ("=", "+", "-", "@") else safe_text(value)
+        return None if math.isnan(value) else float(f"{value:.6g}")
     return value

@@ -1,21 +1,19 @@
 """The answer for a script: one JSON document, JSON lines, or CSV. Keys are a contract: add only.
 
 File names are written as Python holds them: bytes that are not UTF-8 are lone surrogates, which
-JSON carries as `\\udcff` escapes and CSV as the bytes they were, so `os.fsencode` gets the name
-back.
+JSON and CSV carry as escapes (`\\udcff`), so `os.fsencode` gets the name back.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from avsync_cli.inference.evidence import BlockResult
+from avsync_cli.report.table import csv_line
 from avsync_cli.verdict.answer import Judgement, Segment, Tolerance
 
 SCHEMA_VERSION = 1
@@ -159,7 +157,7 @@ def json_line(
 
 def csv_header() -> str:
     """The first line of the CSV."""
-    return _csv_line(CSV_COLUMNS)
+    return csv_line(CSV_COLUMNS)
 
 
 def csv_row(outcome: Judgement | Failure) -> str:
@@ -171,14 +169,7 @@ def csv_row(outcome: Judgement | Failure) -> str:
         low, high = entry["offset_ci_ms"] or (None, None)
         cells = {**entry, **entry["media"], "offset_ci_low_ms": low, "offset_ci_high_ms": high}
         cells["reasons"] = "; ".join(entry["reasons"])
-    return _csv_line([cells.get(column) for column in CSV_COLUMNS])
-
-
-def _csv_line(cells: Sequence[Any]) -> str:
-    out = io.StringIO()
-    plain = [str(cell).lower() if isinstance(cell, bool) else cell for cell in cells]
-    csv.writer(out, lineterminator="\n").writerow(plain)
-    return out.getvalue()
+    return csv_line([cells.get(column) for column in CSV_COLUMNS])
 
 
 def _block(block: BlockResult) -> dict[str, Any]:

@@ -8,13 +8,12 @@ note, the colour |C:, the name |M: and the length in frames |D:.
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from avsync_cli.report.sentences import tolerance_name
+from avsync_cli.report.table import csv_line
 from avsync_cli.report.timecode import exact_rate, frame_at, frame_of, is_drop_frame, timecode
 from avsync_cli.verdict.answer import Judgement
 from avsync_cli.wording import offset_words, percent, safe_text
@@ -69,14 +68,12 @@ def csv_text(found: list[Marker], rate: Fraction) -> str:
     """Columns as in Premiere's own export, separated by commas; drop-frame codes are written with
     semicolons throughout, as there."""
     separators = ";;" if is_drop_frame(rate) else "::"
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    lines = [csv_line(CSV_COLUMNS)]
     for marker in found:
         frames = (marker.first, marker.end, marker.end - marker.first)
         codes = (timecode(frame, rate, separators=separators) for frame in frames)
-        writer.writerow((marker.name, marker.note, *codes, "Comment"))
-    return out.getvalue()
+        lines.append(csv_line((marker.name, marker.note, *codes, "Comment")))
+    return "".join(lines)
 
 
 def edl_text(found: list[Marker], rate: Fraction, title: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -11,6 +13,9 @@ from avsync_cli.wording import safe_text
 
 NOTHING = "–"
 """A cell without a figure."""
+
+_FORMULAS = frozenset("=+-@＝＋－＠")
+"""What a spreadsheet takes a cell for a formula by."""
 
 NAME_WIDTH = 28
 """Columns of the terminal for a name; what is longer is cut."""
@@ -74,3 +79,37 @@ def terminal_lines(table: Table, columns: int = 9) -> list[Text]:
             style = "dim" if row is table.head else "bold" if row[0] == "all" else ""
             lines.append(Text(f"{name:<{NAME_WIDTH}}{cells}", style=style))
     return lines
+
+
+def csv_line(cells: Iterable[object]) -> str:
+    """Cells as one line of CSV (RFC 4180): text made safe, numbers as they are, None empty."""
+    shown = (
+        csv_text(cell)
+        if isinstance(cell, str)
+        else str(cell).lower()
+        if isinstance(cell, bool)
+        else cell
+        for cell in cells
+    )
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(shown)
+    return out.getvalue()
+
+
+def csv_text(text: str) -> str:
+    """Text that a spreadsheet takes for text, and that a terminal can show.
+
+    Most is written as it is. What begins like a formula or with an apostrophe, or holds a character
+    that cannot be printed, begins with an apostrophe, and then backslashes and such characters are
+    Python's escapes. `text[1:].encode("ascii", "backslashreplace").decode("unicode_escape")` reads
+    it back.
+
+    >>> csv_text("=1+1"), csv_text("tab\\tstop"), csv_text("plain.mp4")
+    ("'=1+1", "'tab\\\\tstop", 'plain.mp4')
+    """
+    if text.isprintable() and text[:1] not in (*_FORMULAS, "'"):
+        return text
+    return "'" + "".join(
+        char if char.isprintable() and char != "\\" else char.encode("unicode_escape").decode()
+        for char in text
+    )

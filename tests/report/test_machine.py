@@ -109,7 +109,7 @@ def test_csv_reads_back(make_report: Make) -> None:
     text = machine.csv_header() + machine.csv_row(make_report('a "b",\n.mp4', reasons=["x", "y"]))
     text += machine.csv_row(Failure("gone.mp4", "gone.mp4: no such file"))
     first, second = csv.DictReader(io.StringIO(text, newline=""))
-    assert first["path"] == 'a "b",\n.mp4'
+    assert first["path"] == '\'a "b",\\n.mp4'
     assert float(first["offset_ms"]) == 120.0
     assert (first["offset_ci_low_ms"], first["offset_ci_high_ms"]) == ("110.0", "130.0")
     assert first["reasons"] == "x; y"
