@@ -6,6 +6,7 @@ evidence decided, once, and adds nothing of its own to the answer.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from avsync_cli.timebase import FPS
 
 if TYPE_CHECKING:
     from avsync_cli.inference.evidence import Evidence
-    from avsync_cli.model.engine import Engine
+    from avsync_cli.model.engine import Engine, OnnxEngine
     from avsync_cli.verdict.answer import Judgement, Tolerance, Verdict
 
 ProgressCall = Callable[[float, float], None]
@@ -116,7 +117,7 @@ def _attention_offsets(evidence: Evidence, verdict: Verdict) -> list[float]:
 
 def load_model(
     model: str | os.PathLike[str] = "default", attention: str | None = None, threads: int = 0
-) -> Engine:
+) -> OnnxEngine:
     """Load a model for `score` and `scan`.
 
     Args:
@@ -133,6 +134,12 @@ def load_model(
     if attention is not None:
         chosen = find_variant(chosen, attention)
     return load_engine(chosen, threads)
+
+
+def model_digest(engine: OnnxEngine) -> str:
+    """What differs between two models, also of one name: the digest of a model's description, which
+    holds the sums of all its files."""
+    return hashlib.sha256((engine.folder / "model.json").read_bytes()).hexdigest()
 
 
 def find_variant(model: str | Path, attention: str) -> Path:

@@ -1,35 +1,45 @@
 """A file of JSON lines that a batch is written to and taken up again from.
 
 Every line is one write to the end of the file, so that whatever ends a run leaves whole lines and
-at most one torn one, the last. That one is cut off when the file is opened again; everything else
-must be lines of this program, or the file is left alone.
+at most one that is not, the last. That one is cut off when the file is opened again; everything
+else must be lines of this program, or the file is left alone.
+
+A line says of which file it is, how large and how old that was, and how it was judged (`Ticket`).
+What no longer holds is taken out, and the file judged anew.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
+from avsync_cli.batch.line import LINE_LIMIT, Asked, Line, Unreadable, read_line
 from avsync_cli.errors import UsageError
-from avsync_cli.files import append_whole
-from avsync_cli.report.machine import SCHEMA_VERSION, Failure, Tool
+from avsync_cli.files import append_whole, open_whole
+from avsync_cli.media.source import Source
 from avsync_cli.wording import safe_text
 
 _START = b'{"schema_version":'
-"""How every line begins: what is torn must at least be a piece of this."""
+"""How every line begins: what is cut off must at least be a piece of this."""
 
 
 @dataclass(frozen=True)
-class Held:
-    """What one line says of its file: the status, and the failure if it is one."""
+class Taken:
+    """What is left of a batch once the journal was looked at.
 
-    status: str
-    failure: Failure | None = None
+    Attributes:
+        held: for every file that need not be judged its lines, in order of the files.
+        left: files to judge.
+        anew: why files are judged anew that the journal had, and how many for each reason.
+    """
+
+    held: Sequence[Sequence[Line]]
+    left: Sequence[Source]
+    anew: Counter[str]
 
 
 class Journal:
@@ -37,33 +47,24 @@ class Journal:
 
     Args:
         path: the file; made where it is missing.
-        tool: who judges now.
-        tolerance: `tolerance_entry` of this run.
-        curve: whether lines hold an offset curve.
+        asked: how files are judged now.
+
+    Attributes:
+        cut_off: whether a last line was that is none.
 
     Raises:
         UsageError: it cannot be written, is no file of such lines, was written with another
             model, tolerance or command, or is being written by somebody else.
     """
 
-    def __init__(
-        self, path: Path, tool: Tool, tolerance: Mapping[str, Any], *, curve: bool
-    ) -> None:
-        self.path = path
+    def __init__(self, path: Path, asked: Asked) -> None:
+        self.path, self._asked = path, asked
         self._name = safe_text(os.fspath(path))
-        self._wanted = {
-            "model": tool.model,
-            "tolerance": str(tolerance["name"]),
-            "command": _command(curve),
-        }
+        self._held: dict[str, list[Line]] = {}
+        self.cut_off = False
+        self._fd = self._opened()
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise UsageError(f"cannot write {self._name}: {reason}", "check --resume") from None
-        try:
-            self._lock()
-            self.held = self._read()
+            self._read()
         except BaseException:
             os.close(self._fd)
             raise
@@ -76,84 +77,89 @@ class Journal:
     ) -> None:
         os.close(self._fd)
 
-    def append(self, line: str) -> None:
-        """Write one line, with its newline, at once.
+    def take_up(self, files: Sequence[Source]) -> Taken:
+        """What the journal still knows of the files; lines that no longer hold are taken out.
+
+        Raises:
+            WriteError: they cannot be.
+        """
+        held: list[Sequence[Line]] = []
+        left: list[Source] = []
+        anew: Counter[str] = Counter()
+        for source in files:
+            lines = self._held.get(source.path)
+            why = "" if lines is None else _why_anew(lines, source, self._asked)
+            if lines is None or why:
+                left.append(source)
+                anew.update([why] if why else [])
+            else:
+                held.append(lines)
+        if anew:
+            self._drop({source.path for source in left})
+        return Taken(held, left, anew)
+
+    def append(self, lines: str) -> None:
+        """Write the lines of one file, each with its newline, at once.
 
         Raises:
             WriteError: the disk is full or gone; the lines before stay whole.
         """
-        append_whole(self._fd, line.encode("utf-8", "surrogateescape"), self.path)
+        append_whole(self._fd, lines.encode("utf-8", "surrogateescape"), self.path)
 
-    def _lock(self) -> None:
-        """Keep a second run from judging the same files into the same lines."""
+    def _opened(self) -> int:
+        """The file, open and locked, so that no second run judges the same files into it."""
         try:
-            import fcntl
-        except ImportError:
-            return
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UsageError(f"cannot write {self._name}: {reason}", "check --resume") from None
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            hint = "wait for it, or give each run a file of its own"
-            raise UsageError(f"another run is writing to {self._name}", hint) from None
-        except OSError:  # a file system without locks
-            pass
+            _lock(fd, self._name)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
-    def _read(self) -> dict[str, Held]:
-        held: dict[str, Held] = {}
-        end = 0
+    def _read(self) -> None:
+        for number, start, raw, last in self._raw_lines():
+            try:
+                line = read_line(raw)
+            except Unreadable:
+                # A machine that lost its power leaves NUL bytes.
+                if not last or not _START.startswith(raw.rstrip(b"\0")[: len(_START)]):
+                    raise self._foreign(number) from None
+                os.truncate(self._fd, start)
+                self.cut_off = True
+                return
+            except UsageError as error:
+                what = f"{self._name}: line {number}: {error.message}"
+                raise UsageError(what, error.hint) from None
+            self._asked.check(line, self._name)
+            self._held.setdefault(line.path, []).append(line)
+            if not raw.endswith(b"\n"):
+                self.append("\n")
+
+    def _raw_lines(self) -> Iterator[tuple[int, int, bytes, bool]]:
+        """(number from 1, where it begins, bytes, whether it is the last) of every line."""
         with open(self._fd, "rb", closefd=False) as stream:
-            for number, raw in enumerate(stream, 1):
-                if not raw.endswith(b"\n"):
-                    if self._torn(raw, number, held):
-                        os.truncate(self._fd, end)
-                    else:
-                        self.append("\n")
-                    break
-                end += len(raw)
+            stream.seek(0)
+            number, start, raw = 1, 0, stream.readline(LINE_LIMIT)
+            while raw:
+                following = stream.readline(LINE_LIMIT)
                 if raw.strip():
-                    path, line = self._line(raw, number)
-                    held[path] = line
-        return held
+                    yield number, start, raw, not following
+                number, start, raw = number + 1, start + len(raw), following
 
-    def _torn(self, raw: bytes, number: int, held: dict[str, Held]) -> bool:
-        """Whether the last line is a piece; if it only lacks its newline, it is held."""
-        try:
-            json.loads(raw)
-        except ValueError:
-            # A machine that lost its power leaves NUL bytes.
-            start = raw.rstrip(b"\0")[: len(_START)]
-            if not _START.startswith(start):
-                raise self._foreign(number) from None
-            return True
-        path, line = self._line(raw, number)
-        held[path] = line
-        return False
-
-    def _line(self, raw: bytes, number: int) -> tuple[str, Held]:
-        try:
-            entry = json.loads(raw)
-            path, status = entry["path"], entry["status"]
-            have = {
-                "model": entry["tool"]["model"],
-                "tolerance": entry["tolerance"]["name"],
-                "command": _command("curve" in entry),
-            }
-            error = entry.get("error")
-            failure = None if error is None else Failure(path, error["message"], error["hint"])
-            if entry["schema_version"] != SCHEMA_VERSION or not isinstance(path, str):
-                raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise self._foreign(number) from None
-        if failure is not None:  # which has no curve in either command
-            del have["command"]
-        for what, value in have.items():
-            if value != self._wanted[what]:
-                raise UsageError(
-                    f"{self._name} was written with {what} {safe_text(str(value))}, "
-                    f"this run has {self._wanted[what]}",
-                    "give this run a file of its own",
-                )
-        return path, Held(str(status), failure)
+    def _drop(self, paths: set[str]) -> None:
+        """Take the lines of these files out: the rest is written beside, and takes the place."""
+        with open_whole(self.path) as stream:
+            for _, _, raw, _ in self._raw_lines():
+                if read_line(raw).path not in paths:
+                    stream.write(raw)
+        for path in paths:
+            self._held.pop(path, None)
+        before, self._fd = self._fd, self._opened()
+        os.close(before)
 
     def _foreign(self, number: int) -> UsageError:
         return UsageError(
@@ -162,5 +168,27 @@ class Journal:
         )
 
 
-def _command(curve: bool) -> str:
-    return "offset-scan" if curve else "score"
+def _why_anew(lines: Sequence[Line], source: Source, asked: Asked) -> str:
+    """Why what the lines say of a file no longer holds, or ""."""
+    ticket = lines[-1].ticket
+    if ticket is None:
+        return "of which an older avsync did not note size and time"
+    if ticket.options != asked.options:
+        return "judged with other options or another model"
+    if ticket.stamp != source.stamp():
+        return "changed since"
+    return "" if len(lines) >= ticket.lines else "of which a part is missing"
+
+
+def _lock(fd: int, name: str) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        hint = "wait for it, or give each run a file of its own"
+        raise UsageError(f"another run is writing to {name}", hint) from None
+    except OSError:  # a file system without locks
+        pass

@@ -142,7 +142,7 @@ def _outcome(ray: Any, reference: Any, source: Source) -> Outcome:
     except lost as error:
         hint = "memory may have run out: try more --threads, which spreads files out"
         what = f"lost by Ray {RETRIES + 1} times ({type(error).__name__})"
-        return Outcome(failure(source, what, hint))
+        return Outcome((failure(source, what, hint),), source.stamp())
     except ray.exceptions.RayError as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         last = lines[-1].strip() if lines else type(error).__name__

@@ -215,7 +215,8 @@ class _Pool:
                 raise WorkerError(f"processes end before they can work: {what}", hint)
             return None
         self._watcher.ended(number)
-        return number, Outcome(failure(self._files[number], what, hint))
+        source = self._files[number]
+        return number, Outcome((failure(source, what, hint),), source.stamp())
 
 
 def _children(pid: int) -> list[int]:

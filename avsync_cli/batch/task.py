@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from avsync_cli.config import Settings
-from avsync_cli.errors import AvsyncError, MediaError, UsageError
+from avsync_cli.errors import AvsyncError, MediaError
 from avsync_cli.interrupt import raise_again
 from avsync_cli.judging import Excerpt, ProgressCall, analyse_file, load_model
-from avsync_cli.media.source import Source
+from avsync_cli.media.source import Source, Stamp
 from avsync_cli.report.machine import Failure
 
 if TYPE_CHECKING:
@@ -27,24 +27,33 @@ class Task:
         settings: as the person asked; `threads` are those of one file.
         excerpt: which tracks and which part.
         verbose: 1 or more logs to stderr, 2 all of it.
+        all_audio: judge every sound track, not the one of `excerpt`.
     """
 
     settings: Settings
     excerpt: Excerpt
     verbose: int = 0
+    all_audio: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One file's report, or why there is none.
+    """What became of one file.
 
     Attributes:
-        result: the report or the failure.
+        results: its judgement, or why there is none; one a sound track where all are judged.
+        stamp: of the file as it was judged; None where it could not be seen.
         trace: of a fault of ours, the whole trace; "" for every other outcome.
     """
 
-    result: Judgement | Failure
+    results: tuple[Judgement | Failure, ...]
+    stamp: Stamp | None = None
     trace: str = ""
+
+    @property
+    def statuses(self) -> list[str]:
+        """Of every answer, "error" for none."""
+        return ["error" if isinstance(one, Failure) else one.verdict.status for one in self.results]
 
 
 class Watcher(Protocol):
@@ -74,11 +83,15 @@ def judge_file(
     Raises:
         AvsyncError: what would meet every other file as well: no ffmpeg, a damaged model.
     """
+    stamp = source.stamp()
     try:
-        return Outcome(analyse_file(source, task.settings, engine, task.excerpt, progress))
+        excerpts = _every_track(source, task.excerpt) if task.all_audio else [task.excerpt]
+        return Outcome(
+            tuple(_judged(task, engine, source, excerpt, progress) for excerpt in excerpts), stamp
+        )
     except MediaError as error:
-        return Outcome(Failure(source.path, error.message, error.hint))
-    except (AvsyncError, BrokenPipeError, UsageError):
+        return Outcome((Failure(source.path, error.message, error.hint),), stamp)
+    except (AvsyncError, BrokenPipeError):
         raise
     except Exception as error:
         raise_again()
@@ -86,7 +99,32 @@ def judge_file(
         what = f"internal error: {type(error).__name__}: {error}".rstrip(": ")
         hint = "run again with -vv for the whole trace, and report it"
         trace = "".join(traceback.format_exception(error))
-        return Outcome(failure(source, what, hint), trace)
+        return Outcome((failure(source, what, hint),), stamp, trace)
+
+
+def _every_track(source: Source, excerpt: Excerpt) -> list[Excerpt]:
+    """The excerpt for every sound track; itself for a file without any, which will tell."""
+    from avsync_cli.media.probe import probe
+
+    tracks = probe(source.path).audio
+    return [replace(excerpt, audio_track=track.position) for track in tracks] or [excerpt]
+
+
+def _judged(
+    task: Task, engine: Engine, source: Source, excerpt: Excerpt, progress: ProgressCall | None
+) -> Judgement | Failure:
+    """One answer; where there are several, a track that cannot be judged leaves the others theirs.
+
+    Raises:
+        MediaError: there is only one, and the file cannot be judged.
+    """
+    try:
+        return analyse_file(source, task.settings, engine, excerpt, progress)
+    except MediaError as error:
+        if not task.all_audio:
+            raise
+        message = f"{error.message} (audio track {excerpt.audio_track})"
+        return Failure(source.path, message, error.hint)
 
 
 def failure(source: Source, what: str, hint: str) -> Failure:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from avsync_cli.batch.line import Ticket
 from avsync_cli.cli.job import Job
 from avsync_cli.cli.output import Sink
 from avsync_cli.config import tolerance_profile
+from avsync_cli.media.source import Stamp
 from avsync_cli.report import machine, terminal
 from avsync_cli.report.machine import Failure, Tool
 
@@ -21,19 +24,18 @@ class Answer:
     Args:
         job: what was asked.
         tool: who judges.
+        options: `fingerprint` of how files are judged.
         sink: where the answer goes.
 
     Attributes:
-        tolerance: the run's, as JSON has it.
-        curve: whether files come with their offset curves.
         journal: where lines go instead, for `--resume`; set while it is open.
     """
 
-    def __init__(self, job: Job, tool: Tool, sink: Sink) -> None:
-        self._job, self._tool, self._sink = job, tool, sink
+    def __init__(self, job: Job, tool: Tool, options: str, sink: Sink) -> None:
+        self._job, self._tool, self._options, self._sink = job, tool, options, sink
         profile = tolerance_profile(job.settings.tolerance)
-        self.tolerance = machine.tolerance_entry(profile.name, profile.early_ms, profile.late_ms)
-        self.curve = job.command == "offset-scan"
+        self._tolerance = machine.tolerance_entry(profile.name, profile.early_ms, profile.late_ms)
+        self._curve = job.command == "offset-scan"
         self.journal: Journal | None = None
         self._whole: list[Judgement | Failure] = []
 
@@ -42,8 +44,12 @@ class Answer:
         if self._job.form == "csv":
             self._sink.write(machine.csv_header())
 
-    def take(self, outcome: Judgement | Failure) -> None:
+    def take(self, results: Sequence[Judgement | Failure], stamp: Stamp | None) -> None:
         """Write one file's part, or keep it where the answer is one document.
+
+        Args:
+            results: its answers, one a sound track that was judged.
+            stamp: of the file as it was judged.
 
         Raises:
             OutputClosed: nobody reads stdout any more.
@@ -51,15 +57,15 @@ class Answer:
         """
         form = self._job.form
         if form == "jsonl":
-            self._write_line(
-                machine.json_line(outcome, self._tool, self.tolerance, curve=self.curve)
-            )
+            self._write_lines(results, Ticket(self._options, stamp, len(results)))
         elif form == "csv":
-            self._sink.write(machine.csv_row(outcome))
+            self._sink.write("".join(map(machine.csv_row, results)))
         elif form == "json":
-            self._whole.append(outcome)
-        elif not isinstance(outcome, Failure):
-            self._tell(outcome)
+            self._whole += results
+        else:
+            for result in results:
+                if not isinstance(result, Failure):
+                    self._tell(result)
 
     def finish(self) -> None:
         """Write what comes after the last file."""
@@ -69,8 +75,8 @@ class Answer:
             [one for one in self._whole if not isinstance(one, Failure)],
             [one for one in self._whole if isinstance(one, Failure)],
             self._tool,
-            self.tolerance,
-            curve=self.curve,
+            self._tolerance,
+            curve=self._curve,
         )
         self._sink.write(machine.to_json(document))
 
@@ -82,11 +88,21 @@ class Answer:
         all_blocks = self._job.flags.output.all_blocks
         full = all_blocks or len(self._job.files) == 1
         layout = terminal.Layout(self._sink.width, self._sink.unicode, all_blocks)
-        lines = terminal.render(judgement, layout, table=full, curve=full and self.curve)
+        lines = terminal.render(judgement, layout, table=full, curve=full and self._curve)
         self._sink.write_lines(lines)
 
-    def _write_line(self, line: str) -> None:
+    def _write_lines(self, results: Sequence[Judgement | Failure], ticket: Ticket) -> None:
+        lines = "".join(
+            machine.json_line(
+                result,
+                self._tool,
+                self._tolerance,
+                curve=self._curve,
+                resume=ticket.entry(),
+            )
+            for result in results
+        )
         if self.journal is None:
-            self._sink.write(line)
+            self._sink.write(lines)
         else:
-            self.journal.append(line)
+            self.journal.append(lines)

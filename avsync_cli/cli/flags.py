@@ -285,6 +285,9 @@ class JudgeFlags:
 
     scan: ScanFlags
     media: MediaFlags
+    all_audio: Annotated[
+        bool, _where("--all-audio", help="Judge every audio track, each with its own answer.")
+    ] = False
     input: InputFlags
     output: OutputFlags
     console: ConsoleFlags

@@ -55,6 +55,7 @@ def checked_job(command: Command, flags: JudgeFlags) -> Job:
         UsageError, ConfigError: something cannot be used or does not go together.
     """
     form = _form(flags)
+    _check_tracks(flags)
     settings, excerpt = checked_settings(command, flags), checked_excerpt(flags)
     files = expand_inputs(flags.input.files or [], flags.input.files_from, flags.input.recursive)
     if flags.batch.shard is not None:
@@ -95,6 +96,18 @@ def _form(flags: JudgeFlags) -> Form:
         hint = "a page cannot show what an earlier run judged"
         raise UsageError("--resume and --html exclude each other", hint)
     return "jsonl"
+
+
+def _check_tracks(flags: JudgeFlags) -> None:
+    if not flags.all_audio:
+        return
+    if flags.media.audio_track is not None:
+        raise UsageError("--all-audio and --audio-track exclude each other", "choose one")
+    output = flags.output
+    for flag in ("html", "plot", "overlay", "markers"):
+        if getattr(output, flag) is not None:
+            hint = "choose the track with --audio-track"
+            raise UsageError(f"--all-audio and --{flag} exclude each other", hint)
 
 
 def _check_output(flag: str, output: Path | None, files: list[str]) -> None:

@@ -13,11 +13,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from avsync_cli._version import __version__
+from avsync_cli.batch.journal import Journal
+from avsync_cli.batch.line import Asked, fingerprint
 from avsync_cli.cli.answer import Answer
 from avsync_cli.cli.called import fix_words
 from avsync_cli.cli.job import Job
 from avsync_cli.cli.output import Sink, say, say_error
 from avsync_cli.cli.progress import BatchProgress
+from avsync_cli.config import tolerance_profile
 from avsync_cli.errors import (
     EXIT_IN_SYNC,
     EXIT_INTERNAL,
@@ -25,31 +28,38 @@ from avsync_cli.errors import (
     EXIT_UNDECIDED,
     EXIT_USAGE,
 )
+from avsync_cli.judging import model_digest
 from avsync_cli.media.source import Source
 from avsync_cli.report import terminal
 from avsync_cli.report.beside import FilesBeside
 from avsync_cli.report.machine import Failure, Tool
 
 if TYPE_CHECKING:
-    from avsync_cli.batch.journal import Journal
     from avsync_cli.batch.task import Outcome
-    from avsync_cli.model.engine import Engine
+    from avsync_cli.model.engine import OnnxEngine
     from avsync_cli.verdict.answer import Judgement
 
 
 class Run:
     """The state of one run over its files."""
 
-    def __init__(self, job: Job, engine: Engine, sink: Sink) -> None:
+    def __init__(self, job: Job, engine: OnnxEngine, sink: Sink) -> None:
         self.job, self.engine = job, engine
         self.quiet = job.flags.console.quiet
-        self.tool = Tool(__version__, engine.name, engine.backend)
-        self.fix_words = fix_words(job.settings, job.excerpt)
-        self.answer = Answer(job, self.tool, sink)
+        tool = Tool(__version__, engine.name, engine.backend)
+        self.asked = Asked(
+            model=engine.name,
+            tolerance=tolerance_profile(job.settings.tolerance).name,
+            command=job.command,
+            options=fingerprint(
+                job.settings, job.excerpt, model_digest(engine), all_audio=job.flags.all_audio
+            ),
+        )
+        self.answer = Answer(job, tool, self.asked.options, sink)
         self.beside = FilesBeside(
             job.beside,
             job.excerpt,
-            self.tool,
+            tool,
             job.command,
             say=(lambda _: None) if self.quiet else say,
             complain=say_error,
@@ -72,7 +82,7 @@ class Run:
                     self._count(outcome)
                     progress.tell(self.counts)
                     with progress.hidden():
-                        self._tell(outcome.result)
+                        self._tell(outcome)
         self.beside.finish()
         self.answer.finish()
         self._summarise()
@@ -80,28 +90,25 @@ class Run:
 
     def _opened_journal(self) -> Journal | nullcontext[None]:
         path = self.job.flags.batch.resume
-        if path is None:
-            return nullcontext()
-        from avsync_cli.batch.journal import Journal
-
-        return Journal(path, self.tool, self.answer.tolerance, curve=self.answer.curve)
+        return nullcontext() if path is None else Journal(path, self.asked)
 
     def _take_up(self, journal: Journal | None) -> Sequence[Source]:
         """The files still to judge; those that the journal holds are counted as it says."""
-        files = self.job.files
         if journal is None:
-            return files
-        left = []
-        for source in files:
-            held = journal.held.get(source.path)
-            if held is None:
-                left.append(source)
-                continue
-            self.counts[held.status] += 1
-            self.failures += [] if held.failure is None else [held.failure]
-        if len(left) < len(files) and not self.quiet:
-            say(f"{len(files) - len(left)} files already in {journal.path}")
-        return left
+            return self.job.files
+        taken = journal.take_up(self.job.files)
+        for lines in taken.held:
+            self.counts[_worst([line.status for line in lines])] += 1
+            self.failures += [line.failure for line in lines if line.failure is not None]
+        if journal.cut_off:
+            say(f"warning: {journal.path} ended in the middle of a line, which was cut off")
+        if taken.held and not self.quiet:
+            say(f"{len(taken.held)} files already in {journal.path}")
+        if taken.anew and not self.quiet:
+            why = ", ".join(f"{number} {reason}" for reason, number in taken.anew.items())
+            count = taken.anew.total()
+            say(f"{count} {'file' if count == 1 else 'files'} judged anew: {why}")
+        return taken.left
 
     def _outcomes(
         self, files: Sequence[Source], progress: BatchProgress
@@ -125,7 +132,12 @@ class Run:
         from avsync_cli.batch.task import Task, one_by_one
 
         batch = self.job.flags.batch
-        task = Task(self.job.settings, self.job.excerpt, self.job.flags.console.verbose)
+        task = Task(
+            self.job.settings,
+            self.job.excerpt,
+            self.job.flags.console.verbose,
+            self.job.flags.all_audio,
+        )
         if batch.engine == "ray":
             from avsync_cli.batch.on_ray import on_ray
 
@@ -141,20 +153,30 @@ class Run:
             self.internal = True
             if self.job.flags.console.verbose >= 2:
                 sys.stderr.write(outcome.trace)
-        if isinstance(outcome.result, Failure):
-            self.failures.append(outcome.result)
-            self.counts["error"] += 1
-        else:
-            self.counts[outcome.result.verdict.status] += 1
+        failed = [one for one in outcome.results if isinstance(one, Failure)]
+        judged = [one for one in outcome.results if not isinstance(one, Failure)]
+        self.failures += failed
+        self.counts[
+            _worst([*(one.verdict.status for one in judged), *("error" for _ in failed)])
+        ] += 1
 
-    def _tell(self, outcome: Judgement | Failure) -> None:
-        if isinstance(outcome, Failure):
-            self.answer.take(outcome)
-            self.beside.fail(outcome)
-        else:
-            judgement = replace(outcome, fix_words=self.fix_words)
-            self.answer.take(judgement)
-            self.beside.take(judgement)
+    def _tell(self, outcome: Outcome) -> None:
+        results = [
+            one if isinstance(one, Failure) else replace(one, fix_words=self._fix_words(one))
+            for one in outcome.results
+        ]
+        self.answer.take(results, outcome.stamp)
+        for one in results:
+            if isinstance(one, Failure):
+                self.beside.fail(one)
+            else:
+                self.beside.take(one)
+
+    def _fix_words(self, judgement: Judgement) -> tuple[str, ...]:
+        excerpt = self.job.excerpt
+        if self.job.flags.all_audio:
+            excerpt = replace(excerpt, audio_track=judgement.evidence.media.audio_track)
+        return fix_words(self.job.settings, excerpt)
 
     def _summarise(self) -> None:
         batch = len(self.job.files) != 1  # none at all is what a small batch leaves some shards
@@ -175,3 +197,9 @@ class Run:
         if self.counts["undecided"] or self.counts["error"]:
             return EXIT_UNDECIDED
         return EXIT_IN_SYNC
+
+
+def _worst(statuses: Sequence[str]) -> str:
+    """What a file counts as whose sound tracks have these answers."""
+    order = ("out_of_sync", "error", "undecided", "in_sync")
+    return min(statuses, key=order.index)

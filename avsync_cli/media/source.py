@@ -5,6 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+
+class Stamp(NamedTuple):
+    """What tells whether a file is still the one that it was: its size in bytes, and when it was
+    last changed, in µs since 1970."""
+
+    size_bytes: int
+    modified_us: int
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,14 @@ class Source:
         """
         name = os.fsdecode(path)
         return cls(name, _printable(name), f"file:{Path(name).absolute()}")
+
+    def stamp(self) -> Stamp | None:
+        """The file's stamp now, or None where it cannot be seen."""
+        try:
+            found = Path(self.path).stat()
+        except (OSError, ValueError):  # a NUL in its name
+            return None
+        return Stamp(found.st_size, found.st_mtime_ns // 1000)
 
     def __fspath__(self) -> str:
         return self.path

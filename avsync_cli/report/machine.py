@@ -138,9 +138,22 @@ def to_json(value: Mapping[str, Any]) -> str:
 
 
 def json_line(
-    outcome: Judgement | Failure, tool: Tool, tolerance: Mapping[str, Any], *, curve: bool
+    outcome: Judgement | Failure,
+    tool: Tool,
+    tolerance: Mapping[str, Any],
+    *,
+    curve: bool,
+    resume: Mapping[str, Any] | None = None,
 ) -> str:
-    """One file as one line; complete in itself, with `"status": "error"` for a failure."""
+    """One file as one line; complete in itself, with `"status": "error"` for a failure.
+
+    Args:
+        outcome: what became of the file.
+        tool: who judged.
+        tolerance: `tolerance_entry` of the run.
+        curve: whether the offset curve is in it.
+        resume: by what a later run knows the line to be still true.
+    """
     head = {
         "schema_version": SCHEMA_VERSION,
         "tool": {"version": tool.version, "model": tool.model, "backend": tool.backend},
@@ -152,6 +165,8 @@ def json_line(
         body["error"] = error
     else:
         body = file_entry(outcome, curve=curve)
+    if resume is not None:
+        body["resume"] = dict(resume)
     return json.dumps({**head, **body}, allow_nan=False, separators=(",", ":")) + "\n"
 
 

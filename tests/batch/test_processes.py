@@ -61,7 +61,7 @@ def deadly_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _line(outcome: Outcome) -> str:
     tolerance = machine.tolerance_entry("itu", 45, 125)
-    return machine.json_line(outcome.result, Tool("1", "toy", "x"), tolerance, curve=True)
+    return machine.json_line(outcome.results[0], Tool("1", "toy", "x"), tolerance, curve=True)
 
 
 def test_side_by_side_is_the_same_as_one_by_one(task: Task, clips: Path) -> None:
@@ -86,13 +86,13 @@ def test_a_killed_process_costs_its_file_only(
     names = [tmp_path / "killer.mp4", clips / "sync.mp4", tmp_path / "gone.mp4"]
     paths = list(map(Source.of, names))
     found = dict(side_by_side(task, paths, 2, Log()))
-    killed = found[0].result
+    killed = found[0].results[0]
     assert isinstance(killed, Failure)
     assert "killer.mp4: the process judging it was killed (SIGKILL)" in killed.message
     assert "--jobs" in killed.hint
     assert not found[0].trace
-    assert not isinstance(found[1].result, Failure)
-    assert isinstance(found[2].result, Failure) and "gone.mp4" in found[2].result.message
+    assert not isinstance(found[1].results[0], Failure)
+    assert isinstance(found[2].results[0], Failure) and "gone.mp4" in found[2].results[0].message
     assert not multiprocessing.active_children()
 
 
@@ -102,10 +102,10 @@ def test_a_hung_process_is_given_up(
     (tmp_path / "stopper.mp4").write_bytes((clips / "sync.mp4").read_bytes())
     paths = [Source.of(tmp_path / "stopper.mp4"), Source.of(tmp_path / "gone.mp4")]
     found = dict(side_by_side(task, paths, 1, Log(), hang_s=5.0))
-    hung = found[0].result
+    hung = found[0].results[0]
     assert isinstance(hung, Failure)
     assert "stopper.mp4: no progress for 5 s, given up" in hung.message
-    assert isinstance(found[1].result, Failure) and "gone.mp4" in found[1].result.message
+    assert isinstance(found[1].results[0], Failure) and "gone.mp4" in found[1].results[0].message
     assert not multiprocessing.active_children()
 
 

@@ -17,6 +17,7 @@ from avsync_cli.batch import processes
 from avsync_cli.batch.task import Outcome, Task, Watcher
 from avsync_cli.cli import judge
 from avsync_cli.cli.progress import BatchProgress
+from avsync_cli.config import models_dir
 from avsync_cli.media.source import Source
 from avsync_cli.report.machine import Failure
 from avsync_cli.verdict.answer import Judgement, Tolerance
@@ -49,14 +50,15 @@ class Pool:
         for number in reversed(range(len(paths))):
             path = paths[number]
             watcher.ended(number)
-            yield number, self.bad.get(path) or Outcome(self.make_report(path, **_FINE))
+            good = Outcome((self.make_report(path, **_FINE),), files[number].stamp())
+            yield number, self.bad.get(path) or good
 
 
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch, make_report: Make, tmp_path: Path) -> Pool:
     """The pool in place of processes, in an empty folder."""
     pool = Pool(make_report)
-    engine = SimpleNamespace(name="fake", backend="none")
+    engine = SimpleNamespace(name="fake", backend="none", folder=models_dir() / "default")
     monkeypatch.setattr(judge, "load_model", lambda *_: engine)
     monkeypatch.setattr(processes, "side_by_side", pool)
     monkeypatch.chdir(tmp_path)
@@ -90,7 +92,7 @@ def test_json_lines_come_as_files_finish(pool: Pool, capsys: pytest.CaptureFixtu
 def test_failures_are_listed_last_and_tell_the_exit_code(
     pool: Pool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pool.bad = {"a.mp4": Outcome(Failure("a.mp4", "a.mp4: was killed", "try fewer"))}
+    pool.bad = {"a.mp4": Outcome((Failure("a.mp4", "a.mp4: was killed", "try fewer"),))}
     assert main(["score", "-j", "2", "--jsonl", "a.mp4", "b.mp4"]) == 3
     err = capsys.readouterr().err.splitlines()
     assert err == [
@@ -98,13 +100,15 @@ def test_failures_are_listed_last_and_tell_the_exit_code(
         "error: a.mp4: was killed",
         "hint: try fewer",
     ]
-    pool.bad = {"a.mp4": Outcome(Failure("a.mp4", "a.mp4: internal error", ""), "Traceback ...\n")}
+    pool.bad = {
+        "a.mp4": Outcome((Failure("a.mp4", "a.mp4: internal error"),), trace="Traceback ...\n")
+    }
     assert main(["score", "-j", "2", "-vv", "--jsonl", "a.mp4", "b.mp4"]) == 70
     assert "Traceback ..." in capsys.readouterr().err
 
 
 def test_a_run_is_taken_up_where_it_was(pool: Pool, capsys: pytest.CaptureFixture[str]) -> None:
-    pool.bad = {"gone.mp4": Outcome(Failure("gone.mp4", "gone.mp4: no such file", "check it"))}
+    pool.bad = {"gone.mp4": Outcome((Failure("gone.mp4", "gone.mp4: no such file", "check it"),))}
     args = ["score", "--jobs", "2", "--resume", "out.jsonl"]
     assert main([*args, "a.mp4", "gone.mp4"]) == 3
     first = capsys.readouterr()
@@ -120,6 +124,46 @@ def test_a_run_is_taken_up_where_it_was(pool: Pool, capsys: pytest.CaptureFixtur
         "error: gone.mp4: no such file",
         "hint: check it",
     ]
+
+
+def test_what_no_longer_holds_is_judged_anew_and_told_in_one_line(
+    pool: Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        Path(name).write_bytes(b"film")
+    args = ["score", "--jobs", "2", "--resume", "out.jsonl"]
+    main([*args, "a.mp4", "b.mp4", "c.mp4"])
+    Path("b.mp4").write_bytes(b"another film")
+    capsys.readouterr()
+    main([*args, "a.mp4", "b.mp4", "c.mp4"])
+    assert pool.asked[-1][0] == ["b.mp4"]
+    assert capsys.readouterr().err.splitlines() == [
+        "2 files already in out.jsonl",
+        "1 file judged anew: 1 changed since",
+        "3 files: 3 in sync",
+    ]
+    assert sorted(_lines(Path("out.jsonl").read_text())) == ["a.mp4", "b.mp4", "c.mp4"]
+    for flags in (["--range", "2s"], ["--start", "1s"], ["--audio-track", "0"], ["--all-audio"]):
+        main([*args, *flags, "a.mp4", "b.mp4", "c.mp4"])
+        assert sorted(pool.asked[-1][0]) == ["a.mp4", "b.mp4", "c.mp4"], flags
+        assert len(_lines(Path("out.jsonl").read_text())) == 3
+        assert "judged with other options" in capsys.readouterr().err
+    asked = len(pool.asked)
+    main([*args, "--all-audio", "--threads", "3", "-q", "a.mp4", "b.mp4", "c.mp4"])
+    assert pool.asked[asked:] in ([], [([], 0)])
+
+
+def test_a_torn_line_is_one_warning(pool: Pool, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["score", "--jobs", "2", "--resume", "out.jsonl", "a.mp4", "b.mp4"]
+    main(args)
+    journal = Path("out.jsonl")
+    journal.write_bytes(journal.read_bytes()[:-100])
+    capsys.readouterr()
+    assert main(args) == 0
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "warning: out.jsonl ended in the middle of a line, which was cut off"
+    )
+    assert sorted(_lines(journal.read_text())) == ["a.mp4", "b.mp4"]
 
 
 @pytest.mark.parametrize(

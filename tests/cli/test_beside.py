@@ -14,6 +14,7 @@ import pytest
 from avsync_cli.__main__ import main
 from avsync_cli.batch import task
 from avsync_cli.cli import judge
+from avsync_cli.config import models_dir
 from avsync_cli.errors import DecodeError
 from avsync_cli.media.source import Source
 from avsync_cli.report.illustrations import votes
@@ -34,7 +35,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, make_report: Make, tmp_path: Path) -> 
             raise outcome
         return make_report(source.path, **outcome)
 
-    engine = SimpleNamespace(name="fake", backend="none")
+    engine = SimpleNamespace(name="fake", backend="none", folder=models_dir() / "default")
     monkeypatch.setattr(judge, "load_model", lambda *_: engine)
     monkeypatch.setattr(task, "analyse_file", analyse_file)
     monkeypatch.chdir(tmp_path)

@@ -12,6 +12,7 @@ import pytest
 from avsync_cli.__main__ import main
 from avsync_cli.batch import task
 from avsync_cli.cli import judge
+from avsync_cli.config import models_dir
 from avsync_cli.errors import DecodeError, ModelError
 from avsync_cli.media.source import Source
 from avsync_cli.verdict.answer import Judgement
@@ -30,7 +31,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, make_report: Make) -> dict[str, Any]:
             raise outcome
         return make_report(source.path, **outcome)
 
-    engine = SimpleNamespace(name="fake", backend="none")
+    engine = SimpleNamespace(name="fake", backend="none", folder=models_dir() / "default")
     monkeypatch.setattr(judge, "load_model", lambda *_: engine)
     monkeypatch.setattr(task, "analyse_file", analyse_file)
     return outcomes

@@ -11,10 +11,10 @@ from avsync_cli.cli.app import COMMANDS, app, help_text
 
 _JUDGE = {
     "--range", "--step", "--tolerance", "--model", "--attention", "--video-track",
-    "--audio-track", "--start", "--duration", "--recursive", "-r", "--files-from", "--json",
-    "--jsonl", "--csv", "--output", "-o", "--all-blocks", "--quiet", "-q", "--verbose", "-v",
-    "--no-color", "--exit-zero", "--threads", "--config", "--jobs", "-j", "--resume", "--shard",
-    "--engine", "--html", "--plot", "--overlay", "--markers",
+    "--audio-track", "--all-audio", "--start", "--duration", "--recursive", "-r", "--files-from",
+    "--json", "--jsonl", "--csv", "--output", "-o", "--all-blocks", "--quiet", "-q", "--verbose",
+    "-v", "--no-color", "--exit-zero", "--threads", "--config", "--jobs", "-j", "--resume",
+    "--shard", "--engine", "--html", "--plot", "--overlay", "--markers",
 }  # fmt: skip
 
 FLAGS = {
