@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from avsync_cli.cli.mend import FixJob
     from avsync_cli.fix.copy import Recipe
     from avsync_cli.fix.plan import FixPlan
-    from avsync_cli.media.probe import MediaInfo
+    from avsync_cli.media.facts import MediaInfo
     from avsync_cli.model.engine import Engine
     from avsync_cli.verdict.answer import Judgement
 
@@ -81,13 +81,13 @@ class Mending:
 
     def _recipes(self, plan: FixPlan) -> tuple[MediaInfo, list[Recipe]]:
         from avsync_cli.fix.copy import plan_copies
-        from avsync_cli.media.decode import pick_audio, pick_video
+        from avsync_cli.media.facts import pick_audio, pick_video
         from avsync_cli.media.probe import probe
 
         excerpt = self.job.excerpt
         info = probe(self.job.source)
-        video = pick_video(info, excerpt.video_track or 0)
-        audio = pick_audio(info, excerpt.audio_track or 0)
+        video = pick_video(info, excerpt.video_track)
+        audio = pick_audio(info, excerpt.audio_track)
         suffix = self.job.target.suffix
         recipes = plan_copies(info, video, audio, plan.pieces, suffix, pitch=self.job.pitch)
         return info, recipes

@@ -23,9 +23,9 @@ from avsync_cli.drawing.pixels import Color, fill_rect, font, pen, plain, write
 from avsync_cli.errors import UsageError
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.judging import Excerpt
-from avsync_cli.media.clock import Epochs
-from avsync_cli.media.decode import LOOSE_PREROLL_S, pick_audio, pick_video, timeline_zero
-from avsync_cli.media.film_writer import FilmWriter
+from avsync_cli.media.clock import Epochs, Stretch
+from avsync_cli.media.facts import pick_audio, pick_video
+from avsync_cli.media.film_writer import film_writer
 from avsync_cli.media.picture import PictureReader, frame_size
 from avsync_cli.media.probe import probe
 from avsync_cli.timebase import FPS
@@ -66,38 +66,16 @@ def write_overlay(
     info = probe(judgement.path)
     if target.exists() and target.samefile(judgement.path):
         raise UsageError(f"{safe_text(str(target))} is the film itself", "name another file")
-    video = pick_video(info, excerpt.video_track or 0)
-    audio = pick_audio(info, excerpt.audio_track or 0)
+    video, audio = pick_video(info, excerpt.video_track), pick_audio(info, excerpt.audio_track)
     size = frame_size(video.width, video.height, MAX_HEIGHT)
-    zero_s = timeline_zero(info, video)
-    first, last = round(excerpt.start_s * FPS), None
-    if excerpt.duration_s is not None:
-        last = first + max(1, round(excerpt.duration_s * FPS))
-    seek_s = first / FPS - LOOSE_PREROLL_S
+    stretch = Stretch.of(info, video, excerpt.start_s, excerpt.duration_s)
+    first, last = stretch.first_frame, stretch.end_frame
     painter = Painter(judgement, size, says)
-    reader = PictureReader(
-        info,
-        video,
-        size,
-        Epochs(info.container),
-        zero_s=zero_s,
-        first_frame=first,
-        end_frame=last,
-        seek_s=seek_s if seek_s > 0 and video.has_pts else None,
-        threads=0,
-    )
+    reader = PictureReader(info, video, size, stretch, Epochs(info))
     try:
-        with FilmWriter(
-            target,
-            painter.size,
-            info,
-            audio,
-            zero_s=zero_s,
-            start_s=first / FPS,
-            duration_s=excerpt.duration_s,
-        ) as film:
+        with film_writer(target, painter.size, info, audio, stretch) as write:
             for number, frame in _frames(reader, size, first, last):
-                film.write(painter.paint(frame, number / FPS))
+                write(painter.paint(frame, number / FPS))
             reader.check()
     finally:
         reader.close()

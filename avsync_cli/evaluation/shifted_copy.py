@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,12 @@ import ffmpeg as ffmpeg_python
 
 from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.files import file_beside
-from avsync_cli.media.decode import pick_audio, pick_video
-from avsync_cli.media.ffmpeg import (
-    INPUT,
-    command,
-    display_name,
-    input_args,
-)
-from avsync_cli.media.probe import MediaInfo, VideoTrack, probe
+from avsync_cli.media.facts import MediaInfo, VideoTrack, pick_audio, pick_video
+from avsync_cli.media.ffmpeg import INPUT, command, input_args
+from avsync_cli.media.packets import PacketReader, copied
+from avsync_cli.media.probe import probe
 from avsync_cli.media.process import FfmpegStream
+from avsync_cli.media.source import Source
 
 SOUND_CODECS = {
     ".mp4": {"acodec": "aac", "audio_bitrate": "192k"},
@@ -58,23 +54,23 @@ def shift_sound(src: str | os.PathLike[str], dst: str | os.PathLike[str], offset
         raise UsageError(f"the offset must be a number of ms, not {offset_ms}")
     if codec is None:
         raise UsageError(
-            f"cannot write this kind of file: {display_name(dst)}",
+            f"cannot write this kind of file: {Source.of(dst).shown}",
             f"name it with one of {', '.join(SOUND_CODECS)}",
         )
     info = probe(src)
     video, audio = pick_video(info, 0), pick_audio(info, 0)
     if target.exists() and target.samefile(os.fsdecode(src)):
-        raise UsageError(f"source and target are the same file: {display_name(dst)}")
+        raise UsageError(f"source and target are the same file: {Source.of(dst).shown}")
     end_s = picture_end_s(info, video)
     if abs(offset_ms) / 1000 >= end_s:
         raise UsageError(
-            f"an offset of {offset_ms:g} ms is longer than the file: {display_name(src)}",
+            f"an offset of {offset_ms:g} ms is longer than the file: {info.file.shown}",
             f"stay below {end_s * 1000:.0f} ms",
         )
     source = ffmpeg_python.input(INPUT, **input_args())
     # Both streams come from one process, so ffmpeg puts both on the file's own zero; the filter
     # fills whatever lies between that zero and the first sample, and any gap.
-    sound = source[str(audio.index)].filter("aresample", **{"async": 1, "first_pts": 0})
+    sound = source[audio.spec].filter("aresample", **{"async": 1, "first_pts": 0})
     rate_hz = audio.rate_hz
     moved = round(abs(offset_ms) * rate_hz / 1000)
     if offset_ms > 0 and moved:
@@ -82,7 +78,7 @@ def shift_sound(src: str | os.PathLike[str], dst: str | os.PathLike[str], offset
     elif moved:
         sound = sound.filter("atrim", start_sample=moved).filter("asetpts", "N/SR/TB")
     sound = sound.filter("apad").filter("atrim", end=f"{end_s:.6f}")
-    _write(info, source[str(video.index)], sound, target, codec)
+    _write(info, source[video.spec], sound, target, codec)
 
 
 def _write(
@@ -103,7 +99,7 @@ def _write(
         if status != 0 or partial.stat().st_size == 0:
             said = stream.last_error()
             raise DecodeError(
-                f"cannot write {display_name(target)}{f' ({said})' if said else ''}",
+                f"cannot write {Source.of(target).shown}{f' ({said})' if said else ''}",
                 "the picture's codec may not fit this container: try .mkv",
                 os.fspath(target),
             )
@@ -111,20 +107,11 @@ def _write(
 
 def picture_end_s(info: MediaInfo, video: VideoTrack) -> float:
     """When the last frame ends, seconds from the file's zero; reads the track, decodes nothing."""
-    source = ffmpeg_python.input(INPUT, copyts=None, **input_args())
-    args = ffmpeg_python.output(
-        source[str(video.index)], "pipe:1", format="framecrc", c="copy", copyinkf=None
-    ).get_args()
-    tick_s = Fraction(1, 1000)
     end = Fraction(0)
-    rest = b""
-    with FfmpegStream(command(args, info.path), path=info.path, block_bytes=16_384) as stream:
-        while (block := stream.read_block()) is not None:
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                if match := re.match(rb"#tb 0: (\d+)/(\d+)", line):
-                    tick_s = Fraction(int(match.group(1)), int(match.group(2)))
-                elif match := re.match(rb"0,\s*-?\d+,\s*(-?\d+),\s*(\d+),", line):
-                    span = max(int(match.group(2)) * tick_s, 1 / video.fps)
-                    end = max(end, int(match.group(1)) * tick_s + span)
+    with PacketReader(info.file, copied(video.spec)) as packets:
+        for packet in packets:
+            tick_s = packets.heads[0].tick_s
+            if packet.pts is not None:
+                span = max(packet.duration * tick_s, 1 / video.fps)
+                end = max(end, packet.pts * tick_s + span)
     return float(end - info.start_s)

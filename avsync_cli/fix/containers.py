@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avsync_cli.errors import UsageError
-from avsync_cli.media.ffmpeg import display_name
+from avsync_cli.media.source import Source
 
 _CUTTABLE = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "dts"})
 """Lossy codecs whose packets decode from any of them on. Vorbis is none: the first packet after a
@@ -98,7 +98,7 @@ def carrier(path: str | os.PathLike[str]) -> Carrier:
     if found is None:
         known = ", ".join(CARRIERS)
         raise UsageError(
-            f"cannot write this kind of file: {display_name(path)}",
+            f"cannot write this kind of file: {Source.of(path).shown}",
             f"name the output with one of {known}",
         )
     return found

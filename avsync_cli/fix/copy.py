@@ -19,7 +19,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,12 @@ from avsync_cli.fix.containers import (
 )
 from avsync_cli.fix.contents import Contents, Track, list_contents
 from avsync_cli.fix.sound_graph import Piece, sound_graph
-from avsync_cli.media.ffmpeg import INPUT, command, display_name, input_args
-from avsync_cli.media.probe import AudioTrack, MediaInfo, VideoTrack, probe
+from avsync_cli.media.facts import AudioTrack, MediaInfo, VideoTrack
+from avsync_cli.media.ffmpeg import INPUT, command, input_args
+from avsync_cli.media.packets import PacketReader, copied
+from avsync_cli.media.probe import probe
 from avsync_cli.media.process import FfmpegStream
+from avsync_cli.media.source import Source
 
 OUTPUT = "avsync-output"
 """Stands for the output's name while a command is composed, as INPUT does for the input's."""
@@ -137,8 +139,7 @@ def check_pieces(info: MediaInfo, pieces: Sequence[Piece]) -> None:
             raise UsageError(f"the offset must be a number of ms, not {piece.offset_ms}")
         if 0 < info.duration_s <= abs(piece.offset_ms) / 1000:
             raise UsageError(
-                f"an offset of {piece.offset_ms:g} ms is longer than the file: "
-                f"{display_name(info.path)}",
+                f"an offset of {piece.offset_ms:g} ms is longer than the file: {info.file.shown}",
                 f"stay below {info.duration_s * 1000:.0f} ms",
             )
 
@@ -182,23 +183,13 @@ def _drop_filter(
 
 def packet_times(info: MediaInfo, audio: AudioTrack, until_s: float) -> list[float]:
     """Time stamps of a track's first packets, seconds from the file's zero, up to `until_s`."""
-    source = ffmpeg_python.input(INPUT, copyts=None, **input_args())
-    args = ffmpeg_python.output(
-        source[str(audio.index)], "pipe:1", format="framecrc", c="copy", flush_packets=1
-    ).get_args()
     times: list[float] = []
-    tick_s, rest = Fraction(1, 1000), b""
-    with FfmpegStream(command(args, info.path), path=info.path, block_bytes=2048) as stream:
-        while (block := stream.read_block()) is not None:
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                if match := re.match(rb"#tb 0: (\d+)/(\d+)", line):
-                    tick_s = Fraction(int(match.group(1)), int(match.group(2)))
-                # Where there is no stamp, a number of 19 digits stands for it.
-                elif match := re.match(rb"0,\s*-?\d+,\s*(-?\d{1,18}),", line):
-                    times.append(float(int(match.group(1)) * tick_s - info.start_s))
-            if times and times[-1] > until_s:
-                break
+    with PacketReader(info.file, copied(audio.spec)) as packets:
+        for packet in packets:
+            if packet.pts is not None:
+                times.append(float(packet.pts * packets.heads[0].tick_s - info.start_s))
+                if times[-1] > until_s:
+                    break
     return times
 
 
@@ -253,7 +244,7 @@ def write_copy(
             _check_length(info, recipe, partial, target)
             return recipe
     raise DecodeError(
-        f"cannot write {display_name(target)}{f' ({said})' if said else ''}",
+        f"cannot write {Source.of(target).shown}{f' ({said})' if said else ''}",
         "a track may not fit this kind of file: keep the input's extension, or take .mkv",
         os.fspath(target),
     )
@@ -285,7 +276,7 @@ def _check_length(info: MediaInfo, recipe: Recipe, partial: Path, target: Path) 
     longest_s = max(2.0, 0.1 * info.duration_s if joined else 0.01 * info.duration_s)
     if tracks != (len(info.video), len(info.audio)) or (missing_s > longest_s and not joined):
         raise DecodeError(
-            f"the copy lacks {max(missing_s, 0.0):.0f} s of {display_name(info.path)}",
+            f"the copy lacks {max(missing_s, 0.0):.0f} s of {info.file.shown}",
             "the file is damaged: repair it first",
             os.fspath(target),
         )

@@ -51,7 +51,7 @@ class AnalyseOptions:
         thorough: judge every offset; else those 40 ms apart and all around the likeliest, and
             interpolate the rest, which is a third of the work. Measured on held-out clips, the
             estimates of both are the same (docs/model/log.md).
-        video_track, audio_track: which of the file's tracks, from 0; None is the first.
+        video_track, audio_track: which of the file's tracks, from 0; None is a player's choice.
         start_s: where to begin.
         duration_s: how much to judge; None for all.
         threads: threads for decoder and face detector; 0 lets them choose.
@@ -60,8 +60,8 @@ class AnalyseOptions:
     range_ms: float = 1_000
     step_ms: int = 10
     thorough: bool = False
-    video_track: int | None = 0
-    audio_track: int | None = 0
+    video_track: int | None = None
+    audio_track: int | None = None
     start_s: float = 0.0
     duration_s: float | None = None
     threads: int = 0
@@ -209,8 +209,8 @@ def analyse(
 
     with Timeline(
         path,
-        video_track=options.video_track or 0,
-        audio_track=options.audio_track or 0,
+        video_track=options.video_track,
+        audio_track=options.audio_track,
         start_s=options.start_s,
         duration_s=options.duration_s,
         chunk_frames=CHUNK_FRAMES,

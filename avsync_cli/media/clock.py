@@ -1,18 +1,97 @@
-"""Where time stamps jump: one correction for picture and sound together.
-
-Recordings joined end to end (transport streams above all) restart their time stamps at the joint.
-A player carries on; so do we, by adding to all later stamps what makes them follow on. Picture and
-sound must get the very same amount, or the correction itself would put them out of sync: whichever
-track meets the joint first sets it, the other takes it over.
-"""
+"""One clock for picture and sound: its zero, the stretch of it that is read, and its jumps."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from avsync_cli.media.facts import MediaInfo, VideoTrack
+from avsync_cli.timebase import FPS
+
+JOINED = ("mpegts", "mpeg")
+"""Containers made to be joined end to end; their time stamps may start again at a joint."""
+
+# --- Zero and stretch -----------------------------------------------------------------------------
+
+PREROLL_S = 2.0
+"""How far before the wanted start a jump aims: decoders and resamplers need a run-up."""
+
+LOOSE_PREROLL_S = 12.0
+"""The same for containers without an index, where a jump lands between key frames."""
+
+INDEXED = ("mp4", "mov", "matroska", "webm", "avi")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What of a file is read.
+
+    Attributes:
+        zero_s: the timeline's zero on the file's own clock, see `timeline_zero`.
+        first_frame: timeline frame (1/25 s) to begin with.
+        end_frame: timeline frame to stop before, or None for the end of the file.
+        seek_s: where to jump to in the file, seconds from its own zero, or None to read from the
+            beginning.
+    """
+
+    zero_s: Fraction
+    first_frame: int
+    end_frame: int | None
+    seek_s: float | None
+
+    @classmethod
+    def of(
+        cls, info: MediaInfo, video: VideoTrack, start_s: float, duration_s: float | None
+    ) -> Stretch:
+        """The stretch from `start_s`, rounded to frames; None is all the rest."""
+        first = round(start_s * FPS)
+        end = None if duration_s is None else first + max(1, round(duration_s * FPS))
+        preroll_s = PREROLL_S if info.is_in(*INDEXED) else LOOSE_PREROLL_S
+        seek_s = first / FPS - preroll_s
+        # Where only the order is stored, the decoder's delay shows only at the file's first frame.
+        jumps = seek_s > 0 and video.has_pts
+        return cls(timeline_zero(info, video), first, end, seek_s if jumps else None)
+
+    def input_options(self) -> dict[str, str | None]:
+        """What ffmpeg is told before the input to begin there."""
+        if self.seek_s is None:
+            return {}
+        return {"noaccurate_seek": None, "ss": f"{self.seek_s:.6f}"}
+
+    def bounds(self, margin_s: float, *, from_start: bool = True) -> dict[str, str]:
+        """Arguments of ffmpeg's trim filters that keep the stretch and a margin around it."""
+        found = {}
+        zero_s = float(self.zero_s)
+        if self.first_frame > 0 and from_start:
+            found["start"] = f"{zero_s + self.first_frame / FPS - margin_s:.6f}"
+        if self.end_frame is not None:
+            found["end"] = f"{zero_s + self.end_frame / FPS + margin_s:.6f}"
+        return found
+
+
+def timeline_zero(info: MediaInfo, video: VideoTrack) -> Fraction:
+    """The timeline's zero on the file's clock: the player's zero, moved by at most 20 ms.
+
+    At 25 fps every source frame misses the nearest step by the same amount, up to 20 ms, and so
+    would the whole picture against the sound. Moving the zero of both by that amount makes the
+    steps hit the frames. At other rates the misses spread evenly and cancel, and nothing is moved;
+    at multiples and whole parts of 25 fps they do not.
+    """
+    ratio = video.fps / FPS
+    if video.vfr or video.start_s is None or 1 not in (ratio.numerator, ratio.denominator):
+        return info.start_s
+    step = min(Fraction(1, FPS), 1 / video.fps)
+    phase = (video.start_s - info.start_s) % step
+    return info.start_s + (phase if phase <= step / 2 else phase - step)
+
+
+# --- Jumps ----------------------------------------------------------------------------------------
 
 BACK_S = 0.3
 """A step back by more than this is a jump; less is disorder, and such frames are dropped."""
 
 JOINED_FORWARD_S = 10.0
-"""A step ahead by more than this is a jump in containers made to be joined (ts, mpeg)."""
+"""A step ahead by more than this is a jump in containers made to be joined."""
 
 FORWARD_S = 600.0
 """The same elsewhere, where a gap is meant; further is a damaged stamp, hours of filler."""
@@ -23,15 +102,16 @@ that could be told from ordinary gaps, so a stray stamp falls back to the correc
 
 
 class Epochs:
-    """The corrections met so far in one file, shared by its readers.
+    """The corrections of time stamps met so far in one file, shared by its readers.
 
-    Args:
-        container: ffmpeg's name of the demuxer.
+    Recordings joined end to end (transport streams above all) restart their time stamps at the
+    joint. A player carries on; so do we, by adding to all later stamps what makes them follow on.
+    Picture and sound must get the very same amount, or the correction itself would put them out of
+    sync: whichever track meets the joint first sets it, the other takes it over.
     """
 
-    def __init__(self, container: str) -> None:
-        joined = any(name in container.split(",") for name in ("mpegts", "mpeg"))
-        self._forward_s = JOINED_FORWARD_S if joined else FORWARD_S
+    def __init__(self, info: MediaInfo) -> None:
+        self._forward_s = JOINED_FORWARD_S if info.is_in(*JOINED) else FORWARD_S
         self._corrections = [0.0]
 
     def is_jump(self, step_s: float) -> bool:

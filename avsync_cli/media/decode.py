@@ -11,27 +11,18 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from types import TracebackType
 
 import numpy as np
 
-from avsync_cli.errors import NoPictureError, NoSoundError, TooShortError, UsageError
-from avsync_cli.media.clock import Epochs
-from avsync_cli.media.ffmpeg import display_name
-from avsync_cli.media.limits import check_audio, check_filler, check_video
+from avsync_cli.errors import TooShortError, UsageError
+from avsync_cli.media.clock import Epochs, Stretch
+from avsync_cli.media.facts import MediaInfo, pick_audio, pick_video
+from avsync_cli.media.limits import check_filler
 from avsync_cli.media.picture import PictureReader, frame_size
-from avsync_cli.media.probe import AudioTrack, MediaInfo, VideoTrack, probe
+from avsync_cli.media.probe import probe
 from avsync_cli.media.sound import SoundReader
 from avsync_cli.timebase import FPS, HOPS_PER_FRAME, SAMPLES_PER_FRAME
-
-PREROLL_S = 2.0
-"""How far before the wanted start a jump aims: decoders and resamplers need a run-up."""
-
-LOOSE_PREROLL_S = 12.0
-"""The same for containers without an index, where a jump lands between key frames."""
-
-INDEXED = ("mp4", "mov", "matroska", "webm", "avi")
 
 
 @dataclass(frozen=True)
@@ -60,10 +51,10 @@ class Timeline:
     Memory does not grow with the file: a chunk, and a few frames read ahead.
 
     Args:
-        path: the file.
-        info: what `probe` said, if it was asked already.
+        path: the file: a name, a `Source`, or what `probe` said of it.
         video_track, audio_track: which of the tracks, counted from 0 as in `info`; covers do not
-            count as video tracks.
+            count as video tracks. None is a player's choice: the first that the file flags as
+            default, else the first.
         start_s: where to begin, seconds from the file's zero, rounded to a frame.
         duration_s: how much of it, or None for all.
         max_height: frames are scaled down to this height, never up.
@@ -74,7 +65,7 @@ class Timeline:
         info: the file's facts.
         video, audio: the tracks used.
         frame_size: (height, width) of the frames.
-        zero_s: where the timeline begins, on the file's own clock; see `timeline_zero`.
+        zero_s: where the timeline begins, on the file's own clock; see `clock.timeline_zero`.
 
     Raises:
         FileMissingError, NotMediaError: as `probe`.
@@ -87,11 +78,10 @@ class Timeline:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | MediaInfo,
         *,
-        info: MediaInfo | None = None,
-        video_track: int = 0,
-        audio_track: int = 0,
+        video_track: int | None = None,
+        audio_track: int | None = None,
         start_s: float = 0.0,
         duration_s: float | None = None,
         max_height: int = 360,
@@ -102,52 +92,28 @@ class Timeline:
         self._sound: SoundReader | None = None
         self._done = False
         self._filler_frames = 0
-        if not (math.isfinite(start_s) and start_s >= 0):
-            raise UsageError(f"start must be 0 s or later, not {start_s}")
-        if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
-            raise UsageError(f"duration must be more than 0 s, not {duration_s}")
-        if max_height < 2 or chunk_frames < 1:
-            raise UsageError("max_height must be at least 2, chunk_frames at least 1")
-        self.info = probe(path) if info is None else info
-        self.video = pick_video(self.info, video_track)
-        self.audio = pick_audio(self.info, audio_track)
+        _check_arguments(start_s, duration_s, max_height, chunk_frames)
+        info = self.info = path if isinstance(path, MediaInfo) else probe(path)
+        self.video = pick_video(info, video_track)
+        self.audio = pick_audio(info, audio_track)
         self.frame_size = frame_size(self.video.width, self.video.height, max_height)
-        self._chunk_frames = chunk_frames
-        self._next_frame = round(start_s * FPS)
-        self._end_frame = None
-        if duration_s is not None:
-            self._end_frame = self._next_frame + max(1, round(duration_s * FPS))
-        seek_s = _seek_target(self.info, self.video, self._next_frame / FPS)
-        if 0 < self.info.duration_s <= start_s:
+        if 0 < info.duration_s <= start_s:
             raise TooShortError(
-                f"the file ends at {self.info.duration_s:g} s, before the wanted start at "
-                f"{start_s:g} s: {display_name(self.info.path)}",
+                f"the file ends at {info.duration_s:g} s, before the wanted start at "
+                f"{start_s:g} s: {info.file.shown}",
                 "choose an earlier start",
-                self.info.path,
+                info.path,
             )
-        self.zero_s = timeline_zero(self.info, self.video)
-        epochs = Epochs(self.info.container)
+        stretch = Stretch.of(info, self.video, start_s, duration_s)
+        self.zero_s = stretch.zero_s
+        self._chunk_frames = chunk_frames
+        self._next_frame, self._end_frame = stretch.first_frame, stretch.end_frame
+        epochs = Epochs(info)
         try:
             self._picture = PictureReader(
-                self.info,
-                self.video,
-                self.frame_size,
-                epochs,
-                zero_s=self.zero_s,
-                first_frame=self._next_frame,
-                end_frame=self._end_frame,
-                seek_s=seek_s,
-                threads=threads,
+                info, self.video, self.frame_size, stretch, epochs, threads=threads
             )
-            self._sound = SoundReader(
-                self.info,
-                self.audio,
-                epochs,
-                zero_s=self.zero_s,
-                first_frame=self._next_frame,
-                end_frame=self._end_frame,
-                seek_s=seek_s,
-            )
+            self._sound = SoundReader(info, self.audio, stretch, epochs)
         except BaseException:
             self.close()
             raise
@@ -189,7 +155,7 @@ class Timeline:
         used = max(with_picture, with_sound)
         heard = chunk.sound_valid.reshape(count, HOPS_PER_FRAME).any(axis=1)
         self._filler_frames += int((~chunk.frame_valid & ~heard)[:used].sum())
-        check_filler(self._filler_frames / FPS, display_name(self.info.path))
+        check_filler(self._filler_frames / FPS, self.info.file.shown)
         if used == count:
             return chunk
         self._done = True
@@ -223,12 +189,22 @@ class Timeline:
         self.close()
 
 
+def _check_arguments(
+    start_s: float, duration_s: float | None, max_height: int, chunk_frames: int
+) -> None:
+    if not (math.isfinite(start_s) and start_s >= 0):
+        raise UsageError(f"start must be 0 s or later, not {start_s}")
+    if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
+        raise UsageError(f"duration must be more than 0 s, not {duration_s}")
+    if max_height < 2 or chunk_frames < 1:
+        raise UsageError("max_height must be at least 2, chunk_frames at least 1")
+
+
 def read_all(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | MediaInfo,
     *,
-    info: MediaInfo | None = None,
-    video_track: int = 0,
-    audio_track: int = 0,
+    video_track: int | None = None,
+    audio_track: int | None = None,
     start_s: float = 0.0,
     duration_s: float | None = None,
     max_height: int = 360,
@@ -240,7 +216,6 @@ def read_all(
     """
     with Timeline(
         path,
-        info=info,
         video_track=video_track,
         audio_track=audio_track,
         start_s=start_s,
@@ -263,63 +238,3 @@ def read_all(
         sound=np.concatenate([chunk.sound for chunk in chunks]),
         sound_valid=np.concatenate([chunk.sound_valid for chunk in chunks]),
     )
-
-
-def timeline_zero(info: MediaInfo, video: VideoTrack) -> Fraction:
-    """The timeline's zero on the file's clock: the player's zero, moved by at most 20 ms.
-
-    At 25 fps every source frame misses the nearest step by the same amount, up to 20 ms, and so
-    would the whole picture against the sound. Moving the zero of both by that amount makes the
-    steps hit the frames. At other rates the misses spread evenly and cancel, and nothing is moved;
-    at multiples and whole parts of 25 fps they do not.
-    """
-    ratio = video.fps / FPS
-    if video.vfr or video.start_s is None or 1 not in (ratio.numerator, ratio.denominator):
-        return info.start_s
-    step = min(Fraction(1, FPS), 1 / video.fps)
-    phase = (video.start_s - info.start_s) % step
-    return info.start_s + (phase if phase <= step / 2 else phase - step)
-
-
-def pick_video(info: MediaInfo, wanted: int) -> VideoTrack:
-    name = display_name(info.path)
-    tracks = [track for track in info.video if not track.is_cover and track.width and track.height]
-    if not tracks:
-        cover = " (only a cover picture)" if any(track.is_cover for track in info.video) else ""
-        raise NoPictureError(
-            f"no video track{cover}: {name}", "give a file with picture and sound", info.path
-        )
-    if not 0 <= wanted < len(tracks):
-        raise NoPictureError(
-            f"no video track {wanted}, the file has {len(tracks)}: {name}",
-            f"choose a track from 0 to {len(tracks) - 1}",
-            info.path,
-        )
-    check_video(tracks[wanted], name)
-    return tracks[wanted]
-
-
-def pick_audio(info: MediaInfo, wanted: int) -> AudioTrack:
-    name = display_name(info.path)
-    tracks = [track for track in info.audio if track.channels and track.rate_hz]
-    if not tracks:
-        raise NoSoundError(
-            f"no audio track: {name}", "give a file with picture and sound", info.path
-        )
-    if not 0 <= wanted < len(tracks):
-        raise NoSoundError(
-            f"no audio track {wanted}, the file has {len(tracks)}: {name}",
-            f"choose a track from 0 to {len(tracks) - 1}",
-            info.path,
-        )
-    check_audio(tracks[wanted], name)
-    return tracks[wanted]
-
-
-def _seek_target(info: MediaInfo, video: VideoTrack, start_s: float) -> float | None:
-    """Where to jump before reading from `start_s`, or None to read from the beginning."""
-    if not video.has_pts:
-        return None  # the decoder's delay shows only at the file's first frame
-    indexed = any(name in info.container.split(",") for name in INDEXED)
-    target = start_s - (PREROLL_S if indexed else LOOSE_PREROLL_S)
-    return target if target > 0 else None

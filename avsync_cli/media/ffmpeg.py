@@ -6,19 +6,17 @@ through a shell.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import re
 import shutil
-import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from avsync_cli.errors import FfmpegMissingError
-from avsync_cli.interrupt import held_back, on_exit
+from avsync_cli.media.child import ask
 from avsync_cli.media.limits import MAX_PIXELS
 from avsync_cli.media.source import Source
 
@@ -48,62 +46,6 @@ def _says(program: str) -> str:
         return ""
     known = code == 0 and out.startswith(b"ffmpeg version")
     return out.decode("utf-8", "replace") if known else ""
-
-
-def ask(argv: Sequence[str], timeout_s: float) -> tuple[int, bytes]:
-    """Exit code and stdout of a program that is asked a short question; it does not outlive us.
-
-    Raises:
-        OSError, ValueError: it cannot be started.
-        subprocess.TimeoutExpired: it was killed for taking longer.
-    """
-    child, withdraw = start(argv, stderr=subprocess.DEVNULL)
-    with child:
-        try:
-            out = child.communicate(timeout=timeout_s)[0]
-        except BaseException:
-            kill_group(child)
-            raise
-        finally:
-            withdraw()
-    return child.returncode, out
-
-
-def start(
-    argv: Sequence[str],
-    *,
-    stdin: int = subprocess.DEVNULL,
-    stdout: int = subprocess.PIPE,
-    stderr: int = subprocess.PIPE,
-) -> tuple[subprocess.Popen[bytes], Callable[[], None]]:
-    """A child that leads a process group of its own and is killed should we be ended by a signal.
-
-    Args:
-        argv: the whole command.
-        stdin, stdout, stderr: as of `subprocess.Popen`; pipes are not buffered.
-
-    Returns:
-        the child, and a function to call once it has ended: it need not be killed any more.
-
-    Raises:
-        OSError, ValueError: it cannot be started.
-    """
-    # An interrupt between starting a child and noting it would leave it running on its own.
-    with held_back():
-        child = subprocess.Popen(
-            list(argv), stdin=stdin, stdout=stdout, stderr=stderr, bufsize=0, process_group=0
-        )
-        return child, on_exit(functools.partial(kill_group, child))
-
-
-def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process that leads a group of its own, and whatever it has started itself: an ffmpeg
-    is often a script around another one. Harmless when all of them have ended."""
-    with contextlib.suppress(OSError):
-        if process.returncode is None and hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(OSError):
-        process.kill()
 
 
 def find_ffmpeg() -> Path:
@@ -175,11 +117,6 @@ def input_args() -> dict[str, Any]:
     }
 
 
-def input_url(path: str | os.PathLike[str]) -> str:
-    """`path` as a name that ffmpeg can only take for a local file, whatever characters it has."""
-    return Source.of(path).url
-
-
 INPUT = "avsync-input"
 """Stands for the input's name while a command is composed: ffmpeg-python cannot take names that
 are not UTF-8, and no name of a file can then be mistaken for anything else."""
@@ -195,20 +132,19 @@ def command(
         path: the input.
         loglevel: as ffmpeg takes it.
     """
-    url = input_url(path)
+    url = Source.of(path).url
     flags = ["-nostdin", "-hide_banner", "-nostats", "-loglevel", loglevel]
     return [str(find_ffmpeg()), *flags, *(url if arg == INPUT else arg for arg in args)]
 
 
-def display_name(path: str | os.PathLike[str]) -> str:
-    """The path as one printable line: control characters and undecodable bytes escaped."""
-    return Source.of(path).shown
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def clean_line(line: str, path: str | os.PathLike[str] | None = None) -> str:
-    """A line of ffmpeg's log without addresses and without the path, fit to show to a person."""
+    """A line of ffmpeg's log without colours, addresses and the path, fit to show to a person."""
+    line = _COLOUR.sub("", line)
     if path is not None:
-        url = input_url(path).encode("utf-8", "replace").decode("utf-8")
+        url = Source.of(path).url.encode("utf-8", "replace").decode("utf-8")
         for name in (url, url.removeprefix("file:")):
             line = line.replace(name, "the file")
     line = re.sub(r"\[([^\]@]+?) @ 0x[0-9a-f]+\]\s*", r"\1: ", line)

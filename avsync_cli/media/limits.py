@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING
 
 from avsync_cli.errors import TooLargeError
-
-if TYPE_CHECKING:
-    from avsync_cli.media.probe import AudioTrack, VideoTrack
 
 MAX_PIXELS = 8192 * 8192
 """Pixels of a picture: the largest that cameras record (8K is half of it). A frame of it takes
@@ -50,26 +46,22 @@ def bound_memory(pid: int) -> None:
                 resource.prlimit(pid, resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
 
 
-def check_video(track: VideoTrack, name: str) -> None:
+def check_picture(width: int, height: int, fps: float, name: str) -> None:
     """Raise TooLargeError for a picture beyond the limits; `name` is the file's, fit to show."""
-    if track.width * track.height > MAX_PIXELS:
+    if width * height > MAX_PIXELS:
         raise _too_large(
-            f"the picture is {track.width}x{track.height} pixels",
-            f"{MAX_PIXELS} pixels (8192x8192)",
-            name,
+            f"the picture is {width}x{height} pixels", f"{MAX_PIXELS} pixels (8192x8192)", name
         )
-    if track.fps > MAX_FPS:
-        raise _too_large(
-            f"the picture has {float(track.fps):g} frames a second", f"{MAX_FPS}", name
-        )
+    if fps > MAX_FPS:
+        raise _too_large(f"the picture has {fps:g} frames a second", f"{MAX_FPS}", name)
 
 
-def check_audio(track: AudioTrack, name: str) -> None:
+def check_sound(rate_hz: int, channels: int, name: str) -> None:
     """The same for sound."""
-    if track.rate_hz > MAX_RATE_HZ:
-        raise _too_large(f"the sound has {track.rate_hz} samples a second", f"{MAX_RATE_HZ}", name)
-    if track.channels > MAX_CHANNELS:
-        raise _too_large(f"the sound has {track.channels} channels", f"{MAX_CHANNELS}", name)
+    if rate_hz > MAX_RATE_HZ:
+        raise _too_large(f"the sound has {rate_hz} samples a second", f"{MAX_RATE_HZ}", name)
+    if channels > MAX_CHANNELS:
+        raise _too_large(f"the sound has {channels} channels", f"{MAX_CHANNELS}", name)
 
 
 def check_filler(filler_s: float, name: str) -> None:

@@ -1,155 +1,172 @@
-"""What ffmpeg prints about its input, read line by line: there may be no ffprobe to ask."""
+"""What ffmpeg prints about its input, where that cannot come from the file's own text.
+
+There may be no ffprobe to ask, so what `packets` does not tell is read from ffmpeg's log. The log
+repeats titles, names and keys of the file, in which anything may stand, line breaks included. Two
+things keep them apart from what ffmpeg itself says:
+
+* Lines on picture and sound have a mark in them (`dump_separator`) that is drawn by lot for each
+  run; what stands behind it is ffmpeg's own.
+* The line on the whole file and the line on its length are always printed. If a line of that form
+  is there once, it is the true one; if it is there twice, neither is believed.
+"""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Sequence
+import secrets
+import threading
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from avsync_cli.errors import NotMediaError
-from avsync_cli.media.ffmpeg import clean_line, display_name
+from avsync_cli.media.ffmpeg import clean_line
+from avsync_cli.media.source import Source
 
-_NOT_MEDIA_HINT = "give a video file such as mp4, mov, mkv, webm or ts (not a playlist)"
+_MOST_LINES = 5000
+_COMPLAINTS = 40
 
-_CHANNELS = {
-    "mono": 1,
-    "stereo": 2,
-    "downmix": 2,
-    "binaural": 2,
-    "quad": 4,
-    "hexagonal": 6,
-    "octagonal": 8,
-    "cube": 8,
-    "hexadecagonal": 16,
-}
+_INPUT = re.compile(r"Input #0, ([\w,]+), from '")
+_DURATION = re.compile(
+    r"  Duration: (?:N/A|-?(\d+):(\d\d):(\d\d\.\d+))(?:, start: (-?\d+\.\d+))?, bitrate:"
+)
+"""Damaged files have durations that are below zero; then there is none."""
+
+_TITLE = re.compile(r"      title           : (.*)")
+_END_OF_COLOUR = "\x1b[0m"
 
 
 @dataclass
-class Listed:
-    """A track as the listing has it, before its packets were looked at."""
+class ListedTrack:
+    """What is listed of one track of picture or sound.
 
-    kind: str
+    Attributes:
+        index: its number in the file.
+        kind: "video" or "audio".
+        has_data: whether its size or its sample rate is known; without, ffmpeg copies no packets.
+        fps: mean frame rate with two decimals, "" if unknown.
+        is_cover, is_default: dispositions.
+        language, title: the file's own words.
+    """
+
     index: int
-    codec: str
-    width: int = 0
-    height: int = 0
-    aspect: Fraction = Fraction(1)
-    rotation: float = 0.0
+    kind: str
+    has_data: bool
     fps: str = ""
     is_cover: bool = False
-    rate_hz: int = 0
-    channels: int = 0
+    is_default: bool = False
     language: str = ""
+    title: str = ""
 
 
 @dataclass
 class Listing:
+    """What is listed of a file.
+
+    Attributes:
+        container: ffmpeg's name of the demuxer; "" if it cannot be told.
+        start_s: the player's zero; None if it cannot be told.
+        duration_s: 0 if unknown.
+        tracks: of picture and sound, in the file's order.
+        may_be_turned: whether something speaks of a rotation: ffmpeg, or the file's own words.
+    """
+
     container: str = ""
-    start_s: Fraction = Fraction(0)
+    start_s: Fraction | None = None
     duration_s: float = 0.0
-    tracks: list[Listed] = field(default_factory=list)
+    tracks: list[ListedTrack] = field(default_factory=list)
+    may_be_turned: bool = False
 
 
-def displayed_size(track: Listed) -> tuple[int, int]:
-    width = max(1, round(track.width * track.aspect)) if track.width else 0
-    height = track.height
-    # A player turns the picture by quarter turns; other angles keep the frame's size.
-    if abs(abs(track.rotation) % 180 - 90) < 1:
-        width, height = height, width
-    return width, height
+class ListingLog:
+    """Takes ffmpeg's log and keeps what is of use in it.
 
+    Complaints and tags may be without end; few of either are kept.
 
-def _ratio(text: str) -> Fraction:
-    """ "4:3" as a fraction; 1 for what is absent, zero or beyond any real pixel shape."""
-    match = re.fullmatch(r"(\d+):(\d+)", text)
-    if not match or int(match.group(1)) == 0 or int(match.group(2)) == 0:
-        return Fraction(1)
-    ratio = Fraction(int(match.group(1)), int(match.group(2)))
-    return ratio if Fraction(1, 10) <= ratio <= 10 else Fraction(1)
+    Attributes:
+        mark: what ffmpeg has to be given as `dump_separator`.
+    """
 
+    def __init__(self) -> None:
+        self.mark = f"<{secrets.token_hex(4)}>"
+        self._lines: list[str] = []
+        self._complaints: list[str] = []
+        self._seen = 0
+        self._wanted = 0
+        self._changed = threading.Condition()
 
-def _language(text: str) -> str:
-    return "" if text == "und" else text
+    def take_line(self, line: str) -> bool:
+        """Called with each line of the log, on the thread that reads it."""
+        plain = line.removeprefix(_END_OF_COLOUR)
+        # Complaints are coloured; they may name a track as the listing does, mark and all.
+        own = "" if "\x1b" in plain else plain.removeprefix("[info] ")
+        with self._changed:
+            marked = self.mark in own
+            useful = marked or any(pattern.match(own) for pattern in (_INPUT, _DURATION, _TITLE))
+            if (useful or "rotation of" in own) and len(self._lines) < _MOST_LINES:
+                self._lines.append(own)
+            if not any(_INPUT.match(kept) for kept in self._lines):
+                self._complaints = [*self._complaints[1 - _COMPLAINTS :], line]
+            self._seen += marked
+            self._changed.notify_all()
+        return True
 
+    def wait_for(self, tracks: int, timeout_s: float) -> bool:
+        """Wait until so many tracks have been listed; whether they were in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._seen >= tracks, timeout_s)
 
-def _not_media(path: str | os.PathLike[str], lines: Sequence[str]) -> NotMediaError:
-    cleaned = [clean_line(line, path) for line in lines if line.strip()]
-    said = f" ({cleaned[-1]})" if cleaned else ""
-    return NotMediaError(
-        f"not a media file avsync can open{said}: {display_name(path)}",
-        _NOT_MEDIA_HINT,
-        os.fsdecode(path),
-    )
+    def read(self, file: Source) -> Listing:
+        """What has been listed.
 
+        Raises:
+            NotMediaError: nothing, for this is no file that ffmpeg opens.
+        """
+        with self._changed:
+            lines = list(self._lines)
+        if not any(_INPUT.match(line) for line in lines):
+            raise self._not_media(file)
+        listing = Listing(may_be_turned=any("rotation of" in line for line in lines))
+        containers = [match.group(1) for line in lines if (match := _INPUT.match(line))]
+        durations = [match for line in lines if (match := _DURATION.match(line))]
+        if len(containers) == 1:
+            listing.container = containers[0]
+        if len(durations) == 1:
+            _take_duration(listing, durations[0])
+        for line in lines:
+            if self.mark in line:
+                listing.tracks.append(self._track(line))
+            elif listing.tracks and (match := _TITLE.match(line)):
+                listing.tracks[-1].title = match.group(1)
+        return listing
 
-_DURATION = re.compile(
-    r"  Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|[^,]*)(?:, start: (-?\d+(?:\.\d+)?))?"
-)
-"""Damaged files have durations that are below zero; then there is none."""
-
-_STREAM = re.compile(
-    r" {2,4}Stream #0:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>[^)]*)\))?: "
-    r"(?P<kind>Video|Audio): (?P<rest>.*)"
-)
-
-
-def parse_listing(lines: Sequence[str], path: str | os.PathLike[str]) -> Listing:
-    """Read what ffmpeg prints about its input."""
-    listing: Listing | None = None
-    for line in lines:
-        if match := re.match(r"Input #0, (.*?), from '", line):
-            listing = Listing(container=match.group(1))
-        elif listing is None:
-            continue
-        elif match := _DURATION.match(line):
-            if match.group(1):
-                hours, minutes, seconds = match.group(1, 2, 3)
-                listing.duration_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-            listing.start_s = Fraction(match.group(4) or "0")
-        elif match := _STREAM.match(line):
-            listing.tracks.append(_parse_stream(match))
-        elif listing.tracks and (match := re.match(r"\s+.*rotation of (-?[\d.]+) degrees", line)):
-            listing.tracks[-1].rotation = float(match.group(1))
-    if listing is None:
-        raise _not_media(path, lines)
-    return listing
-
-
-def _parse_stream(match: re.Match[str]) -> Listed:
-    rest = match.group("rest")
-    codec = re.match(r"[^\s,]+", rest)
-    track = Listed(
-        match.group("kind").lower(),
-        int(match.group("index")),
-        codec.group(0) if codec else "none",
-        language=_language(match.group("language") or ""),
-    )
-    if track.kind == "audio":
-        rate = re.search(r", (\d+) Hz(?:, ([^,]+))?", rest)
-        if rate:
-            track.rate_hz = int(rate.group(1))
-            track.channels = _channel_count(rate.group(2) or "")
+    def _track(self, line: str) -> ListedTrack:
+        before, _, behind = line.partition(self.mark)
+        behind = behind.replace(self.mark, ", ")
+        kind = "video" if before.rfind(": Video: ") > before.rfind(": Audio: ") else "audio"
+        track = ListedTrack(-1, kind, bool(re.search(r"\b\d+x\d+|\d+ Hz", behind)))
+        track.is_cover = "(attached pic)" in behind
+        track.is_default = "(default)" in behind
+        if kind == "video" and (rate := re.search(r"\b([\d.]+)(k?) fps", behind)):
+            track.fps = str(float(rate.group(1)) * (1000 if rate.group(2) else 1))
+        begin = re.match(r"  Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\((.*)\))?: \w+: ", before)
+        if begin is not None:
+            track.index = int(begin.group(1))
+            language = begin.group(2) or ""
+            track.language = "" if language == "und" else language
         return track
-    if size := re.search(r", (\d+)x(\d+)", rest):
-        track.width, track.height = int(size.group(1)), int(size.group(2))
-    # Printed twice when the container overrules the codec; the container's comes last and wins.
-    if aspects := re.findall(r"SAR (\d+:\d+)", rest):
-        track.aspect = _ratio(aspects[-1])
-    if rate := re.search(r", ([\d.]+)(k?) fps", rest):
-        track.fps = str(float(rate.group(1)) * (1000 if rate.group(2) else 1))
-    track.is_cover = "(attached pic)" in rest
-    return track
+
+    def _not_media(self, file: Source) -> NotMediaError:
+        cleaned = [clean_line(line, file) for line in self._complaints if line.strip()]
+        said = f" ({cleaned[-1]})" if cleaned else ""
+        return NotMediaError(
+            f"not a media file avsync can open{said}: {file.shown}",
+            "give a video file such as mp4, mov, mkv, webm or ts (not a playlist)",
+            file.path,
+        )
 
 
-def _channel_count(layout: str) -> int:
-    """How many channels a layout has as ffmpeg prints it: "mono", "5.1(side)", "12 channels"."""
-    layout = layout.strip()
-    if match := re.match(r"(\d+) channels", layout):
-        return int(match.group(1))
-    if match := re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", layout):
-        return sum(int(group) for group in match.groups() if group)
-    if match := re.match(r"ambisonic (\d+)", layout):
-        return (int(match.group(1)) + 1) ** 2
-    return _CHANNELS.get(re.split(r"[\s(]", layout)[0], 2)
+def _take_duration(listing: Listing, match: re.Match[str]) -> None:
+    hours, minutes, seconds, start = match.groups()
+    listing.start_s = Fraction(start or "0")
+    if hours is not None:
+        listing.duration_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)

@@ -7,22 +7,15 @@ a step, which for a 60 fps source is late by 12 ms on average; the nearest frame
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 
 import ffmpeg as ffmpeg_python
 import numpy as np
 
 from avsync_cli.errors import DecodeError
-from avsync_cli.media.clock import Epochs
-from avsync_cli.media.ffmpeg import (
-    INPUT,
-    command,
-    display_name,
-    input_args,
-    passthrough_args,
-)
-from avsync_cli.media.probe import MediaInfo, VideoTrack
+from avsync_cli.media.clock import Epochs, Stretch
+from avsync_cli.media.facts import MediaInfo, VideoTrack
+from avsync_cli.media.ffmpeg import INPUT, command, input_args, passthrough_args
 from avsync_cli.media.process import FfmpegStream
 from avsync_cli.media.stamps import PICTURE_KEY, Stamps
 from avsync_cli.timebase import FPS
@@ -64,12 +57,9 @@ class PictureReader:
     Args:
         info: the file.
         track: which of its video tracks.
-        epochs: corrections shared with the sound.
         size: (height, width) to scale to.
-        zero_s: the timeline's zero on the file's own clock.
-        first_frame: timeline frame to begin with.
-        end_frame: timeline frame to stop before, or None for the end of the track.
-        seek_s: where to jump to in the file, seconds from its zero, or None.
+        stretch: what of it.
+        epochs: corrections shared with the sound.
         threads: decoder threads; 0 leaves it to ffmpeg.
     """
 
@@ -78,23 +68,19 @@ class PictureReader:
         info: MediaInfo,
         track: VideoTrack,
         size: tuple[int, int],
+        stretch: Stretch,
         epochs: Epochs,
         *,
-        zero_s: Fraction,
-        first_frame: int,
-        end_frame: int | None,
-        seek_s: float | None,
-        threads: int,
+        threads: int = 0,
     ) -> None:
-        self._path = info.path
-        self._zero_s = zero_s
-        self._first_frame = first_frame
+        self._file = info.file
+        self._stretch = stretch
         self._size = size
         self._epochs = epochs
         self._correction_s = 0.0
-        self._expected_s = first_frame / FPS
-        self._next_k = first_frame
-        self._start_ticks = round(zero_s * _TICKS)
+        self._expected_s = stretch.first_frame / FPS
+        self._next_k = stretch.first_frame
+        self._start_ticks = round(stretch.zero_s * _TICKS)
         self._first_ticks: int | None = None
         if not track.has_pts and track.start_s is not None:
             self._first_ticks = round(track.start_s * _TICKS)
@@ -107,41 +93,24 @@ class PictureReader:
         self._ended = False
         self._last_s: float | None = None
         self.frames_read = 0
-        argv = self._compose(info, track, first_frame, end_frame, seek_s, threads)
         self._stream = FfmpegStream(
-            argv,
-            path=info.path,
+            self._compose(track, threads),
+            path=info.file,
             block_bytes=size[0] * size[1] * 3,
             max_blocks=16,
             on_line=self._stamps.take_line,
         )
 
-    def _compose(
-        self,
-        info: MediaInfo,
-        track: VideoTrack,
-        first_frame: int,
-        end_frame: int | None,
-        seek_s: float | None,
-        threads: int,
-    ) -> list[str]:
+    def _compose(self, track: VideoTrack, threads: int) -> list[str]:
         height, width = self._size
-        options = dict(input_args(), copyts=None, threads=threads)
-        if seek_s is not None:
-            options.update(noaccurate_seek=None, ss=f"{seek_s:.6f}")
-        stream = ffmpeg_python.input(INPUT, **options)[str(track.index)]
-        start = float(self._zero_s)
-        margin = 0.5 + 2 * self._period_s
-        bounds = {}
-        if first_frame > 0 and track.has_pts:
-            bounds["start"] = f"{start + first_frame / FPS - margin:.6f}"
-        if end_frame is not None:
-            bounds["end"] = f"{start + end_frame / FPS + margin:.6f}"
+        options = dict(input_args(), copyts=None, threads=threads, **self._stretch.input_options())
+        stream = ffmpeg_python.input(INPUT, **options)[track.spec]
+        bounds = self._stretch.bounds(0.5 + 2 * self._period_s, from_start=track.has_pts)
         if bounds:
             stream = stream.filter("trim", **bounds)
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
         if track.fps > THINNING_FPS and not track.vfr:
-            step = f"(t-({start:.6f}))*{FPS}"
+            step = f"(t-({float(self._stretch.zero_s):.6f}))*{FPS}"
             near = f"lte(abs({step}-round({step})),{0.55 * FPS * self._period_s:.6f})"
             stream = stream.filter("select", f"isnan(prev_t)+{near}")
         stream = (
@@ -153,7 +122,7 @@ class PictureReader:
         args = ffmpeg_python.output(
             stream, "pipe:1", format="rawvideo", pix_fmt="rgb24", **passthrough_args()
         ).get_args()
-        return command(args, info.path, "repeat+level+info")
+        return command(args, self._file, "repeat+level+info")
 
     def _advance(self) -> None:
         """Read the next source frame into `_coming`, or find the end of the track."""
@@ -162,10 +131,9 @@ class PictureReader:
             if block is None or len(block) < self._size[0] * self._size[1] * 3:
                 self._ended = True
                 return
-            stamp = self._stamps.pop(self._path)
-            assert stamp is not None
+            pts, _ = self._stamps.pop(self._file)
             self.frames_read += 1
-            time_s = self._time_of(stamp[0])
+            time_s = self._time_of(pts)
             if self._last_s is not None and time_s <= self._last_s:
                 continue  # a player has shown a later frame by then
             self._last_s = time_s
@@ -231,14 +199,13 @@ class PictureReader:
         status = self._stream.check_end()
         if self.frames_read == 0:
             # A stretch in the middle may well have none.
-            if status == 0 and self._first_frame > 0:
+            if status == 0 and self._stretch.first_frame > 0:
                 return
             said = self._stream.last_error()
             raise DecodeError(
-                f"no picture could be decoded{f' ({said})' if said else ''}: "
-                f"{display_name(self._path)}",
+                f"no picture could be decoded{f' ({said})' if said else ''}: {self._file.shown}",
                 "the file may be damaged or its codec unknown to this ffmpeg",
-                os.fsdecode(self._path),
+                self._file.path,
             )
 
     def close(self) -> None:

@@ -1,9 +1,9 @@
-"""What is in a file: container, tracks, sizes, rates, start times. No picture is decoded.
+"""Looking into a file: container, tracks, sizes, rates, start times. No film is decoded.
 
-One ffmpeg tells both halves, so no ffprobe is needed (a test holds that ffprobe would say the
-same). The list of tracks is what ffmpeg prints about its input. The clock of each track comes from
-the time stamps of its first packets, copied without decoding: printed rates are rounded to two
-decimals, and whether a rate is constant is not printed at all.
+One ffmpeg tells it all, so no ffprobe is needed (a test holds that ffprobe would say the same): the
+heading of the packets says what each track is, its log (`listing`) the rest. The clock of each
+track comes from its first packets: printed rates are rounded to two decimals, and whether a rate
+is constant is not printed at all.
 """
 
 from __future__ import annotations
@@ -11,36 +11,24 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import re
 import stat
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-import ffmpeg as ffmpeg_python
-
-from avsync_cli.errors import FileMissingError
-from avsync_cli.media.ffmpeg import (
-    INPUT,
-    command,
-    display_name,
-    input_args,
-)
-from avsync_cli.media.listing import displayed_size, parse_listing
-from avsync_cli.media.process import FfmpegStream
+from avsync_cli.errors import DecodeError, FileMissingError
+from avsync_cli.media.facts import AudioTrack, MediaInfo, VideoTrack
+from avsync_cli.media.listing import ListedTrack, Listing, ListingLog
+from avsync_cli.media.packets import Packet, PacketReader, StreamHead, copied, first_picture
+from avsync_cli.media.source import Source
 
 PROBE_TIMEOUT_S = 60.0
 
 _LOOK_PACKETS = 100
 _LOOK_TOTAL_PACKETS = 3000
 _LOOK_S = 5.0
-_LOG_LINES = 5000
-_COMPLAINTS = 40
-_USEFUL = ("Input #0", "Duration:", "Stream #", "rotation of")
-_NO_STAMP = -(2**63)
 
 _COMMON_RATES = tuple(
     sorted(
@@ -50,67 +38,25 @@ _COMMON_RATES = tuple(
 )
 
 
-@dataclass(frozen=True)
-class VideoTrack:
-    """One picture track.
+@dataclass
+class _Look:
+    """One track as its heading, its listing and its first packets have it.
 
     Attributes:
-        index: ffmpeg's stream index in the file.
-        position: number among the video tracks, from 0.
-        codec: ffmpeg's short name.
-        width, height: as displayed, in square pixels, after rotation and sample aspect ratio.
-        fps: mean source frame rate; the common rate it rounds to where there is one.
-        vfr: whether the first frames come at visibly uneven distances.
-        start_s: time stamp of the earliest of the first frames, on the file's own clock.
-        is_cover: a still picture attached to the file, not a picture track to judge.
-        has_pts: False where the container stores only the order of decoding (avi), so that the
-            decoder's delay has to be taken out of the frames' times.
+        index: number of its stream in the file.
+        stamps: of the first packets, in ticks, those for decoding where there are no others.
+        has_pts: whether none of these lacked a stamp for showing.
     """
 
     index: int
-    position: int
-    codec: str
-    width: int
-    height: int
-    fps: Fraction
-    vfr: bool
-    start_s: Fraction | None
-    is_cover: bool
-    has_pts: bool = True
-
-
-@dataclass(frozen=True)
-class AudioTrack:
-    """One sound track; `start_s` is its first packet's, which may be codec delay a player skips."""
-
-    index: int
-    position: int
-    codec: str
-    rate_hz: int
-    channels: int
-    start_s: Fraction | None
-    language: str
-
-
-@dataclass(frozen=True)
-class MediaInfo:
-    """A file's facts. `start_s` is the player's zero on the file's own clock."""
-
-    path: str
-    container: str
-    start_s: Fraction
-    duration_s: float
-    video: tuple[VideoTrack, ...]
-    audio: tuple[AudioTrack, ...]
-
-
-@dataclass
-class _Clock:
-    """Time base and the first packets' time stamps of one track."""
-
-    tick_s: Fraction = Fraction(1, 1000)
+    head: StreamHead
+    listed: ListedTrack
     stamps: list[int] = field(default_factory=list)
     has_pts: bool = True
+
+    @property
+    def start_s(self) -> Fraction | None:
+        return min(self.stamps) * self.head.tick_s if self.stamps else None
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
@@ -118,76 +64,45 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
 
     Missing picture or sound is no error here; decoding raises for it.
 
+    Args:
+        path: a name or a `Source`.
+
     Raises:
         FileMissingError: no such file, not a regular file, or not readable.
         NotMediaError: not a container that avsync opens.
         DecodeError: ffmpeg did not answer.
         FfmpegMissingError: there is no ffmpeg.
     """
-    check_file(path)
-    log = _Log()
-    with _open_packets(path, log) as packets:
-        first = packets.read_block()
-        if first is None:
-            packets.finish()
-        else:
-            packets.wait_for(log.complete, PROBE_TIMEOUT_S)
-        listing = parse_listing(log.lines, path)
-        order = [t for kind in ("video", "audio") for t in listing.tracks if t.kind == kind]
-        steady = [n for n, t in enumerate(order) if t.kind == "video" and not t.is_cover]
-        clocks = _read_clocks(packets, first or b"", len(order), steady)
-    video: list[VideoTrack] = []
-    audio: list[AudioTrack] = []
-    for track, clock in zip(order, clocks, strict=True):
-        start = min(clock.stamps) * clock.tick_s if clock.stamps else None
-        if track.kind == "video":
-            width, height = displayed_size(track)
-            fps, vfr = _frame_rate(track.fps, clock)
-            video.append(
-                VideoTrack(
-                    index=track.index,
-                    position=len(video),
-                    codec=track.codec,
-                    width=width,
-                    height=height,
-                    fps=fps,
-                    vfr=vfr and not track.is_cover,
-                    start_s=start,
-                    is_cover=track.is_cover,
-                    has_pts=clock.has_pts,
-                )
-            )
-        else:
-            audio.append(
-                AudioTrack(
-                    index=track.index,
-                    position=len(audio),
-                    codec=track.codec,
-                    rate_hz=track.rate_hz,
-                    channels=track.channels,
-                    start_s=start,
-                    language=track.language,
-                )
-            )
+    file = Source.of(path)
+    check_file(file)
+    listing, looks = _look(file)
+    if not any(look.head.codec for look in looks) and any(t.has_data for t in listing.tracks):
+        # One track of which nothing is known keeps ffmpeg from copying any.
+        listing, looks = _look(file, listing.tracks)
+    starts = [look.start_s for look in looks if look.start_s is not None]
+    videos = [look for look in looks if look.listed.kind == "video"]
+    audios = [look for look in looks if look.listed.kind == "audio"]
     return MediaInfo(
-        path=os.fsdecode(path),
+        file=file,
         container=listing.container,
-        start_s=listing.start_s,
+        start_s=min(starts, default=Fraction(0)) if listing.start_s is None else listing.start_s,
         duration_s=listing.duration_s,
-        video=tuple(video),
-        audio=tuple(audio),
+        video=tuple(
+            _video_track(file, look, n, listing.may_be_turned) for n, look in enumerate(videos)
+        ),
+        audio=tuple(_audio_track(look, n) for n, look in enumerate(audios)),
     )
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
     """Raise FileMissingError unless `path` is a regular file that can be opened for reading."""
-    name = display_name(path)
+    file = Source.of(path)
 
     def refuse(what: str, hint: str) -> FileMissingError:
-        return FileMissingError(f"{what}: {name}", hint, os.fsdecode(path))
+        return FileMissingError(f"{what}: {file.shown}", hint, file.path)
 
     try:
-        mode = Path(os.fsdecode(path)).stat().st_mode
+        mode = Path(file.path).stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise refuse("no such file", "check the spelling of the path") from None
     except (OSError, ValueError) as error:
@@ -201,107 +116,145 @@ def check_file(path: str | os.PathLike[str]) -> None:
         )
     try:
         # Non-blocking so that a path swapped for a pipe meanwhile cannot hang us.
-        os.close(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+        os.close(os.open(file.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
     except OSError as error:
         hint = "check its rights" if error.errno == errno.EACCES else "check the path"
         raise refuse(f"cannot read the file ({error.strerror})", hint) from None
 
 
-class _Log:
-    """What ffmpeg prints of use up to and including the description of its input.
+def _look(file: Source, known: Sequence[ListedTrack] | None = None) -> tuple[Listing, list[_Look]]:
+    """Listing, headings and first packets of the tracks of picture and sound, in order.
 
-    Complaints before it and the tags in it may be without end; few of either are kept.
+    Args:
+        file: which.
+        known: its tracks, to ask only for packets of those that have data; None asks for all.
     """
+    log = ListingLog()
+    streams = ["0"] if known is None else [spec for _, spec in _with_data(known)]
+    args = copied(*streams, dump_separator=log.mark)
+    with PacketReader(
+        file, args, loglevel="repeat+level+info", on_line=log.take_line, stall_s=PROBE_TIMEOUT_S
+    ) as packets:
+        first = next(packets, None)
+        heads = [(n, h) for n, h in sorted(packets.heads.items()) if h.kind in ("video", "audio")]
+        if not heads:
+            packets.process.finish()
+        elif not log.wait_for(len(heads), PROBE_TIMEOUT_S):
+            raise DecodeError(
+                f"ffmpeg says nothing about the file: {file.shown}",
+                "try another release of ffmpeg",
+                file.path,
+            )
+        listing = log.read(file)
+        copied_tracks = listing.tracks
+        if known is not None:
+            copied_tracks = [track for track, _ in _with_data(listing.tracks)]
+        looks = {
+            id(track): _Look(number if known is None else track.index, head, track)
+            for track, (number, head) in zip(copied_tracks, heads, strict=False)
+        }
+        by_number = {n: looks[id(t)] for t, (n, _) in zip(copied_tracks, heads, strict=False)}
+        if first is not None:
+            _read_clocks(itertools.chain([first], packets), by_number)
+    nothing = [_Look(track.index, StreamHead(), track) for track in listing.tracks]
+    return listing, [looks.get(id(look.listed), look) for look in nothing]
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.complete = threading.Event()
-        self._begun = False
 
-    def take_line(self, line: str) -> bool:
-        if line.startswith("Output #0"):
-            self.complete.set()
-        if self.complete.is_set():
-            return True
-        self._begun |= line.startswith("Input #0")
-        if not self._begun:
-            del self.lines[: max(0, len(self.lines) - _COMPLAINTS)]
-            self.lines.append(line)
-        elif len(self.lines) < _LOG_LINES and any(word in line for word in _USEFUL):
-            self.lines.append(line)
-        return True
+def _with_data(tracks: Sequence[ListedTrack]) -> list[tuple[ListedTrack, str]]:
+    """Tracks whose packets can be copied, and how ffmpeg is asked for each."""
+    found = []
+    for kind in ("video", "audio"):
+        of_kind = [track for track in tracks if track.kind == kind]
+        found += [(track, f"{kind[0]}:{n}") for n, track in enumerate(of_kind) if track.has_data]
+    return found
 
 
-def _open_packets(path: str | os.PathLike[str], log: _Log) -> FfmpegStream:
-    source = ffmpeg_python.input(INPUT, copyts=None, **input_args())
-    args = ffmpeg_python.output(
-        source["v?"],
-        source["a?"],
-        "pipe:1",
-        format="framecrc",
-        c="copy",
-        copyinkf=None,
-        copypriorss=1,
-        flush_packets=1,
-    ).get_args()
-    return FfmpegStream(
-        command(args, path, "repeat+info"),
-        path=path,
-        block_bytes=2048,
-        on_line=log.take_line,
-        stall_s=PROBE_TIMEOUT_S,
+def _video_track(file: Source, look: _Look, position: int, may_be_turned: bool) -> VideoTrack:
+    listed = look.listed
+    fps, vfr = _frame_rate(look)
+    width, height = _displayed_size(file, look, f"v:{position}", may_be_turned)
+    return VideoTrack(
+        index=look.index,
+        position=position,
+        codec=look.head.codec,
+        start_s=look.start_s,
+        is_default=listed.is_default,
+        language=listed.language,
+        title=listed.title,
+        width=width,
+        height=height,
+        fps=fps,
+        vfr=vfr and not listed.is_cover,
+        is_cover=listed.is_cover,
+        has_pts=look.has_pts,
     )
 
 
-def _read_clocks(
-    packets: FfmpegStream, first: bytes, tracks: int, steady: Sequence[int]
-) -> list[_Clock]:
-    """Time stamps of each track's first packets; reads on only as long as it must.
+def _audio_track(look: _Look, position: int) -> AudioTrack:
+    listed = look.listed
+    return AudioTrack(
+        index=look.index,
+        position=position,
+        codec=look.head.codec,
+        start_s=look.start_s,
+        is_default=listed.is_default,
+        language=listed.language,
+        title=listed.title,
+        rate_hz=look.head.rate_hz,
+        channels=look.head.channels,
+    )
+
+
+def _displayed_size(file: Source, look: _Look, stream: str, may_be_turned: bool) -> tuple[int, int]:
+    """(width, height) in square pixels, after rotation."""
+    head = look.head
+    width = max(1, round(head.width * head.aspect)) if head.width else 0
+    if not may_be_turned or not width or look.listed.is_cover:
+        return width, head.height
+    # Whether it is turned is not asked of the log, but seen: ffmpeg turns what it decodes, by
+    # quarter turns as a player does; at other angles the frame keeps its size.
+    with PacketReader(file, first_picture(stream), stall_s=PROBE_TIMEOUT_S) as decoded:
+        next(decoded, None)
+        shown = decoded.heads.get(0, head)
+    turned = (shown.width, shown.height, 1 / shown.aspect) == (head.height, head.width, head.aspect)
+    return (head.height, width) if turned else (width, head.height)
+
+
+def _read_clocks(packets: Iterable[Packet], looks: dict[int, _Look]) -> None:
+    """Note time stamps of each track's first packets; reads on only as long as it must.
 
     Args:
-        packets: ffmpeg writing framecrc lines.
-        first: what was read of them already.
-        tracks: how many tracks there are.
-        steady: those whose frame rate is wanted.
+        packets: of all streams.
+        looks: by stream number; those of them that are picture or sound.
     """
-    clocks = [_Clock() for _ in range(tracks)]
     deadline = time.monotonic() + _LOOK_S
-    rest = b""
-    total = 0
-    block: bytes | None = first
-    while block:
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            if match := re.match(rb"#tb (\d+): (\d+)/(\d+)", line):
-                n, num, den = (int(g) for g in match.groups())
-                if n < tracks and num and den:
-                    clocks[n].tick_s = Fraction(num, den)
-            elif match := re.match(rb"(\d+),\s*(-?\d+),\s*(-?\d+),", line):
-                total += 1
-                n, dts, pts = (int(group) for group in match.groups())
-                if n < tracks and (pts != _NO_STAMP or dts != _NO_STAMP):
-                    clocks[n].has_pts &= pts != _NO_STAMP
-                    clocks[n].stamps.append(pts if pts != _NO_STAMP else dts)
-        enough = all(len(clocks[n].stamps) >= _LOOK_PACKETS for n in steady)
-        if enough and all(clock.stamps for clock in clocks):
+    steady = [
+        look for look in looks.values() if look.head.kind == "video" and not look.listed.is_cover
+    ]
+    for total, packet in enumerate(packets, 1):
+        look = looks.get(packet.stream)
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if look is not None and stamp is not None:
+            look.has_pts &= packet.pts is not None
+            look.stamps.append(stamp)
+        enough = all(len(look.stamps) >= _LOOK_PACKETS for look in steady)
+        if enough and all(look.stamps for look in looks.values()):
             break
         if total >= _LOOK_TOTAL_PACKETS or time.monotonic() > deadline:
             break
-        block = packets.read_block()
-    return clocks
 
 
-def _frame_rate(listed: str, clock: _Clock) -> tuple[Fraction, bool]:
+def _frame_rate(look: _Look) -> tuple[Fraction, bool]:
     """(rate, uneven) from the listed mean rate (two decimals) and the first time stamps."""
-    stamps = sorted(set(clock.stamps))
-    steps = [(b - a) * clock.tick_s for a, b in itertools.pairwise(stamps)]
+    stamps, tick_s, listed = sorted(set(look.stamps)), look.head.tick_s, look.listed.fps
+    steps = [(b - a) * tick_s for a, b in itertools.pairwise(stamps)]
     # The reordered end of the look misses frames; only the front is complete.
     steps = steps[: max(1, len(steps) - 8)] if len(stamps) >= _LOOK_PACKETS else steps
     mean = sum(steps, Fraction(0)) / len(steps) if steps else Fraction(0)
     vfr = False
     if len(steps) >= 4 and mean > 0:
         middle = sorted(steps)[len(steps) // 2]
-        slack = max(clock.tick_s * Fraction(3, 2), middle / 10)
+        slack = max(tick_s * Fraction(3, 2), middle / 10)
         vfr = sum(abs(step - middle) > slack for step in steps) > len(steps) * 0.05
     rate = Fraction(listed) if listed else (1 / mean if mean else Fraction(0))
     if not 0 < rate <= 1000:

@@ -1,8 +1,8 @@
-"""Running ffmpeg so that it can neither hang us nor outlive us, nor eat the machine.
+"""Reading what an ffmpeg writes, so that it cannot hang us.
 
-Commands run without a shell, without stdin, in a process group of their own, with stderr drained
-on a thread (an undrained stderr blocks ffmpeg for good) and stdout read ahead into a bounded
-queue, so that ffmpeg decodes while the caller computes, but never far ahead of it.
+Commands run without a shell, without stdin, with stderr drained on a thread (an undrained stderr
+blocks ffmpeg for good) and stdout read ahead into a bounded queue, so that ffmpeg decodes while the
+caller computes, but never far ahead of it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from types import TracebackType
 from typing import Any
 
 from avsync_cli.errors import DecodeError, FfmpegMissingError
-from avsync_cli.media.ffmpeg import INSTALL_HINT, clean_line, display_name, kill_group, start
-from avsync_cli.media.limits import bound_memory
+from avsync_cli.media.child import TAIL_LINES, drain, end, start
+from avsync_cli.media.ffmpeg import INSTALL_HINT, clean_line
+from avsync_cli.media.source import Source
 
 STALL_S = 60.0
 """Seconds without a byte after which ffmpeg counts as hung."""
@@ -32,32 +33,89 @@ _FATAL = frozenset((4, 6, 7, 8, 9, 11, 15))
 """Signals that end a program from outside or by its own fault, by number: a shell reports them as
 128 and the number, and ffmpeg's own codes beyond 128 are none of these."""
 
-TAIL_LINES = 40
-MAX_LINE_BYTES = 16_384
 
+class Ffmpeg:
+    """One running ffmpeg, its log drained on a thread.
 
-def _end(process: subprocess.Popen[bytes], withdraw: Callable[[], None]) -> None:
-    """Kill and reap; harmless when it has already ended."""
-    kill_group(process)
-    withdraw()
-    with contextlib.suppress(subprocess.TimeoutExpired, OSError):
-        process.wait(timeout=5)
-
-
-class FfmpegStream:
-    """One running ffmpeg whose stdout is read in blocks of a fixed size.
-
-    At most `max_blocks` blocks wait in memory; beyond that the pipe fills and ffmpeg waits. The
-    child is killed on `close`, on leaving the `with` block, when the object is collected and at
-    interpreter exit; should we be killed, it meets a broken pipe and ends by itself.
+    The child is killed on `close`, when the object is collected and at interpreter exit; should we
+    be killed, it meets a broken pipe and ends by itself.
 
     Args:
         argv: the whole command.
-        path: the input, for messages.
+        path: the input, for messages; a `Source` or a name.
+        stdin, stdout: as of `subprocess.Popen`.
+        on_line: called on the log's thread with each line; True means "taken", False leaves it
+            to the tail kept for error messages.
+
+    Attributes:
+        child: the process.
+
+    Raises:
+        FfmpegMissingError: it cannot be started.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        path: str | os.PathLike[str],
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.PIPE,
+        on_line: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._file = Source.of(path)
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        try:
+            self.child, withdraw = start(argv, stdin=stdin, stdout=stdout)
+        except OSError as error:
+            raise FfmpegMissingError(
+                f"cannot start {argv[0]}: {error.strerror}", INSTALL_HINT
+            ) from error
+        self._finalizer = weakref.finalize(self, end, self.child, withdraw)
+        # The thread holds the object only through what it needs, never `self`, or that could not be
+        # collected while it runs.
+        self._log = threading.Thread(
+            target=drain, args=(self.child.stderr, on_line, self._tail), daemon=True
+        )
+        self._log.start()
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+    def finish(self, timeout_s: float = 10.0) -> int:
+        """Wait for the process, kill it should it take longer, and return its exit status."""
+        try:
+            status = self.child.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            self.close()
+            status = -9
+        self._log.join(timeout=timeout_s)
+        return status
+
+    def last_error(self) -> str:
+        """The last line ffmpeg logged that is not empty, cleaned; "" if it logged nothing."""
+        for line in reversed(list(self._tail)):
+            cleaned = clean_line(line, self._file)
+            if cleaned:
+                return cleaned
+        return ""
+
+    def close(self) -> None:
+        """Kill ffmpeg if it still runs and free its pipes; may be called at any time, twice too."""
+        self._finalizer()
+        self._log.join(timeout=5)
+
+
+class FfmpegStream(Ffmpeg):
+    """One running ffmpeg whose stdout is read in blocks of a fixed size; a context manager.
+
+    At most `max_blocks` blocks wait in memory; beyond that the pipe fills and ffmpeg waits.
+
+    Args:
+        argv, path, on_line: as of `Ffmpeg`.
         block_bytes: size of a block; the last one may be shorter.
         max_blocks: how many blocks may wait.
-        on_line: called on the stderr thread with each line; True means "taken", False leaves it
-            to the tail kept for error messages.
         stall_s: seconds without a byte after which `read_block` gives up; None for STALL_S.
     """
 
@@ -71,48 +129,21 @@ class FfmpegStream:
         on_line: Callable[[str], bool] | None = None,
         stall_s: float | None = None,
     ) -> None:
-        self.path = path
-        self._block_bytes = block_bytes
+        super().__init__(argv, path=path, on_line=on_line)
         self._max_blocks = max_blocks
-        self._on_line = on_line
         self._stall_s = STALL_S if stall_s is None else stall_s
         self._blocks: deque[bytes] = deque()
-        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._changed = threading.Condition()
         self._eof = False
         self._closed = False
         self._bytes_seen = 0
-        try:
-            self._process, withdraw = start(argv)
-        except OSError as error:
-            raise FfmpegMissingError(
-                f"cannot start {argv[0]}: {error.strerror}", INSTALL_HINT
-            ) from error
-        bound_memory(self._process.pid)
-        _widen_pipe(self._process.stdout)
-        self._finalizer = weakref.finalize(self, _end, self._process, withdraw)
-        # The threads hold the object only through what they need, never `self`, or it could not
-        # be collected while they run.
-        ref = weakref.ref(self)
-        assert self._process.stdout is not None and self._process.stderr is not None
-        self._threads = [
-            threading.Thread(
-                target=_pump_stdout,
-                args=(ref, self._process.stdout, block_bytes, self._changed),
-                daemon=True,
-            ),
-            threading.Thread(
-                target=_pump_stderr,
-                args=(self._process.stderr, on_line, self._tail),
-                daemon=True,
-            ),
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+        _widen_pipe(self.child.stdout)
+        self._pump = threading.Thread(
+            target=_pump_stdout,
+            args=(weakref.ref(self), self.child.stdout, block_bytes, self._changed),
+            daemon=True,
+        )
+        self._pump.start()
 
     @property
     def bytes_seen(self) -> int:
@@ -142,35 +173,10 @@ class FfmpegStream:
                 return None
         self.close()
         raise DecodeError(
-            f"ffmpeg gave nothing for {self._stall_s:g} s: {display_name(self.path)}",
+            f"ffmpeg gave nothing for {self._stall_s:g} s: {self._file.shown}",
             "the file may be damaged, or its disk slow",
-            os.fsdecode(self.path),
+            self._file.path,
         )
-
-    def wait_for(self, event: threading.Event, timeout_s: float) -> None:
-        """Wait until the log has set `event`, or has ended without.
-
-        Raises:
-            DecodeError: neither happens in time.
-        """
-        deadline = time.monotonic() + timeout_s
-        while not event.wait(0.05) and self._threads[1].is_alive():
-            if time.monotonic() > deadline:
-                raise DecodeError(
-                    f"ffmpeg says nothing about the file: {display_name(self.path)}",
-                    "try another release of ffmpeg",
-                    os.fsdecode(self.path),
-                )
-
-    def finish(self, timeout_s: float = 10.0) -> int:
-        """After the end of the stream: wait for the process, return its exit status."""
-        try:
-            status = self._process.wait(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            self.close()
-            status = -9
-        self._threads[1].join(timeout=timeout_s)
-        return status
 
     def check_end(self, timeout_s: float = 10.0) -> int:
         """As `finish`, but being killed is no end: what came may be a part of it only.
@@ -182,30 +188,20 @@ class FfmpegStream:
         number = -status if status < 0 else status - 128
         if number in _FATAL and not self._closed:
             raise DecodeError(
-                f"ffmpeg was killed (signal {number}) before its end: {display_name(self.path)}",
+                f"ffmpeg was killed (signal {number}) before its end: {self._file.shown}",
                 "memory may be short, or this ffmpeg has a fault: try another release",
-                os.fsdecode(self.path),
+                self._file.path,
             )
         return status
 
-    def last_error(self) -> str:
-        """The last line ffmpeg logged that is not empty, cleaned; "" if it logged nothing."""
-        for line in reversed(list(self._tail)):
-            cleaned = clean_line(line, self.path)
-            if cleaned:
-                return cleaned
-        return ""
-
     def close(self) -> None:
-        """Kill ffmpeg if it still runs and free its pipes; may be called at any time, twice too."""
         with self._changed:
             self._closed = self._eof = True
             self._blocks.clear()
             self._changed.notify_all()
-        self._finalizer()
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(timeout=5)
+        super().close()
+        if self._pump is not threading.current_thread():
+            self._pump.join(timeout=5)
 
     def __enter__(self) -> FfmpegStream:
         return self
@@ -264,27 +260,3 @@ def _pump_stdout(
                         return
                     full = len(stream._blocks) >= stream._max_blocks
                 del stream
-
-
-def _pump_stderr(pipe: Any, on_line: Callable[[str], bool] | None, tail: deque[str]) -> None:
-    rest = b""
-    with contextlib.closing(pipe):
-        while True:
-            try:
-                data = pipe.read(65_536)
-            except (OSError, ValueError):
-                data = b""
-            if not data:
-                break
-            *lines, rest = (rest + data).split(b"\n")
-            rest = rest[-MAX_LINE_BYTES:]
-            for raw in lines:
-                _take_line(raw, on_line, tail)
-    if rest:
-        _take_line(rest, on_line, tail)
-
-
-def _take_line(raw: bytes, on_line: Callable[[str], bool] | None, tail: deque[str]) -> None:
-    line = raw[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r")
-    if on_line is None or not on_line(line):
-        tail.append(line)

@@ -6,24 +6,16 @@ gaps become silence that is known to be filler, and nothing slides.
 
 from __future__ import annotations
 
-import os
-from fractions import Fraction
-
 import ffmpeg as ffmpeg_python
 import numpy as np
 
 from avsync_cli.errors import DecodeError
-from avsync_cli.media.clock import Epochs
-from avsync_cli.media.ffmpeg import (
-    INPUT,
-    command,
-    display_name,
-    input_args,
-)
-from avsync_cli.media.probe import AudioTrack, MediaInfo
+from avsync_cli.media.clock import Epochs, Stretch
+from avsync_cli.media.facts import AudioTrack, MediaInfo
+from avsync_cli.media.ffmpeg import INPUT, command, input_args
 from avsync_cli.media.process import FfmpegStream
 from avsync_cli.media.stamps import Stamps
-from avsync_cli.timebase import FPS, HOP_SAMPLES, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from avsync_cli.timebase import HOP_SAMPLES, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 JUMP_SAMPLES = 480
 """30 ms: a time stamp further than this from where the sound stands is a gap, taken at once."""
@@ -67,32 +59,20 @@ class SoundReader:
     Args:
         info: the file.
         track: which of its audio tracks.
+        stretch: what of it.
         epochs: corrections shared with the picture.
-        zero_s: the timeline's zero on the file's own clock.
-        first_frame: timeline frame (1/25 s) to begin with.
-        end_frame: timeline frame to stop before, or None for the end of the track.
-        seek_s: where to jump to in the file, seconds from its zero, or None.
     """
 
     def __init__(
-        self,
-        info: MediaInfo,
-        track: AudioTrack,
-        epochs: Epochs,
-        *,
-        zero_s: Fraction,
-        first_frame: int,
-        end_frame: int | None,
-        seek_s: float | None,
+        self, info: MediaInfo, track: AudioTrack, stretch: Stretch, epochs: Epochs
     ) -> None:
-        self._path = info.path
-        self._zero_s = zero_s
-        self._first_frame = first_frame
+        self._file = info.file
+        self._stretch = stretch
         self._channels = min(track.channels, 2)
         if track.channels > MAX_MIX_CHANNELS:
             self._channels = track.channels
-        self._zero = round(zero_s * SAMPLE_RATE_HZ)
-        self._next = first_frame * SAMPLES_PER_FRAME
+        self._zero = round(stretch.zero_s * SAMPLE_RATE_HZ)
+        self._next = stretch.first_frame * SAMPLES_PER_FRAME
         self._epochs = epochs
         self._correction = 0
         self._stamps = Stamps("sound")
@@ -105,31 +85,17 @@ class SoundReader:
         self._ended = False
         self.samples_read = 0
         self._stream = FfmpegStream(
-            self._compose(info, track, first_frame, end_frame, seek_s),
-            path=info.path,
+            self._compose(track),
+            path=info.file,
             block_bytes=16_384 * self._channels,
             max_blocks=64,
             on_line=self._stamps.take_line,
         )
 
-    def _compose(
-        self,
-        info: MediaInfo,
-        track: AudioTrack,
-        first_frame: int,
-        end_frame: int | None,
-        seek_s: float | None,
-    ) -> list[str]:
-        options = dict(input_args(), copyts=None)
-        if seek_s is not None:
-            options.update(noaccurate_seek=None, ss=f"{seek_s:.6f}")
-        stream = ffmpeg_python.input(INPUT, **options)[str(track.index)]
-        start = float(self._zero_s)
-        bounds = {}
-        if first_frame > 0:
-            bounds["start"] = f"{start + first_frame / FPS - 0.1:.6f}"
-        if end_frame is not None:
-            bounds["end"] = f"{start + end_frame / FPS + 0.1:.6f}"
+    def _compose(self, track: AudioTrack) -> list[str]:
+        options = dict(input_args(), copyts=None, **self._stretch.input_options())
+        stream = ffmpeg_python.input(INPUT, **options)[track.spec]
+        bounds = self._stretch.bounds(0.1)
         if bounds:
             stream = stream.filter("atrim", **bounds)
         wanted = {"sample_rates": str(SAMPLE_RATE_HZ), "sample_fmts": "flt"}
@@ -138,7 +104,7 @@ class SoundReader:
         stream = stream.filter("aformat", **wanted).filter("asettb", f"1/{SAMPLE_RATE_HZ}")
         stream = stream.filter("ashowinfo")
         args = ffmpeg_python.output(stream, "pipe:1", format="f32le").get_args()
-        return command(args, info.path, "repeat+level+info")
+        return command(args, self._file, "repeat+level+info")
 
     def _read_piece(self) -> bool:
         """Read the next decoded piece and place it; False at the end of the track."""
@@ -150,9 +116,7 @@ class SoundReader:
                     self._ended = True
                     return False
                 self._bytes += block
-            stamp = self._stamps.pop(self._path)
-            assert stamp is not None
-            pts, samples = stamp
+            pts, samples = self._stamps.pop(self._file)
             size = samples * self._channels * 4
             while len(self._bytes) < size:
                 block = self._stream.read_block()
@@ -231,14 +195,13 @@ class SoundReader:
         status = self._stream.check_end()
         if self.samples_read == 0:
             # A stretch in the middle may well have none.
-            if status == 0 and self._first_frame > 0:
+            if status == 0 and self._stretch.first_frame > 0:
                 return
             said = self._stream.last_error()
             raise DecodeError(
-                f"no sound could be decoded{f' ({said})' if said else ''}: "
-                f"{display_name(self._path)}",
+                f"no sound could be decoded{f' ({said})' if said else ''}: {self._file.shown}",
                 "the file may be damaged or its codec unknown to this ffmpeg",
-                os.fsdecode(self._path),
+                self._file.path,
             )
 
     def close(self) -> None:

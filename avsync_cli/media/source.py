@@ -37,13 +37,15 @@ class Source:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Source:
-        """The file that `path` names; nothing is opened, it need not exist.
+        """The file that `path` names; nothing is opened, it need not exist. A Source is itself.
 
         >>> Source.of("/films/a\\x1b[31m.mp4").shown
         '/films/a\\\\x1b[31m.mp4'
         >>> Source.of("/films/-i").url
         'file:/films/-i'
         """
+        if isinstance(path, Source):
+            return path
         name = os.fsdecode(path)
         return cls(name, _printable(name), f"file:{Path(name).absolute()}")
 

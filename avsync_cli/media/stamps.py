@@ -2,6 +2,10 @@
 
 Raw picture and sound carry no time. A filter at the end of the graph logs one line for each frame
 it passes on, before the frame reaches the pipe; in order of arrival, line n belongs to frame n.
+
+The log also repeats text of the file, its titles for one, which could look like such a line. But
+ffmpeg prints no escape character of the file's: what has the colour of a filter's name before it
+is a filter's own.
 """
 
 from __future__ import annotations
@@ -12,19 +16,22 @@ import time
 from collections import deque
 
 from avsync_cli.errors import DecodeError
+from avsync_cli.media.source import Source
 
 STAMP_TIMEOUT_S = 20.0
 
 PICTURE_KEY = "avsync"
 """Metadata key that the picture graph adds to every frame, so that there is something to print."""
 
+_BEGIN = r"(?:\x1b\[0m)?\x1b\[[1-9][0-9;]*m(?:\x1b\[[0-9;]+m)*\[Parsed_"
+_NAME_END = r"_\d+ @ [0-9a-fx]+\] \x1b\[0m(?:\[info\] )?"
 _PICTURE = re.compile(
-    r"\[Parsed_metadata_\d+ @ [0-9a-fx]+\] (?:\[info\] )?"
-    r"(?:frame:\s*\d+\s+pts:\s*(?P<pts>NOPTS|-?\d+)\b|" + PICTURE_KEY + r"=)"
+    _BEGIN + "metadata" + _NAME_END + r"(?:frame:\s*\d+\s+pts:\s*(?P<pts>NOPTS|-?\d+)\b|"
+    f"{PICTURE_KEY}=)"
 )
 _SOUND = re.compile(
-    r"\[Parsed_ashowinfo_\d+ @ [0-9a-fx]+\] (?:\[info\] )?"
-    r"n:\s*\d+ pts:\s*(?P<pts>NOPTS|-?\d+)\b.*?\bnb_samples:(?P<samples>\d+)"
+    _BEGIN + "ashowinfo" + _NAME_END + r"n:\s*\d+ pts:\s*(?P<pts>NOPTS|-?\d+)\b.*?"
+    r"\bnb_samples:(?P<samples>\d+)"
 )
 
 
@@ -54,22 +61,20 @@ class Stamps:
             self._changed.notify_all()
         return True
 
-    def pop(self, path: str, *, wait: bool = True) -> tuple[int | None, int] | None:
-        """The next stamp. With `wait`, the data is there already and its line must come.
+    def pop(self, file: Source) -> tuple[int | None, int]:
+        """The next stamp; the data is there already and its line must come.
 
         Raises:
             DecodeError: it does not come.
         """
-        deadline = time.monotonic() + (STAMP_TIMEOUT_S if wait else 0.0)
+        deadline = time.monotonic() + STAMP_TIMEOUT_S
         with self._changed:
             while not self._queue:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
-                    if not wait:
-                        return None
                     raise DecodeError(
-                        f"ffmpeg gave data without a time stamp: {path}",
+                        f"ffmpeg gave data without a time stamp: {file.shown}",
                         "try another release of ffmpeg",
-                        path,
+                        file.path,
                     )
             return self._queue.popleft()

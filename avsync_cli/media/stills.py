@@ -6,14 +6,13 @@ import ffmpeg as ffmpeg_python
 import numpy as np
 
 from avsync_cli.errors import MediaError
-from avsync_cli.media.clock import Epochs
-from avsync_cli.media.decode import LOOSE_PREROLL_S, timeline_zero
+from avsync_cli.media.clock import Epochs, Stretch
+from avsync_cli.media.facts import AudioTrack, MediaInfo, VideoTrack
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
 from avsync_cli.media.picture import frame_size
-from avsync_cli.media.probe import AudioTrack, MediaInfo, VideoTrack
 from avsync_cli.media.process import FfmpegStream
 from avsync_cli.media.sound import SoundReader
-from avsync_cli.timebase import FPS, HOPS_PER_FRAME, SAMPLES_PER_FRAME
+from avsync_cli.timebase import HOPS_PER_FRAME, SAMPLES_PER_FRAME
 
 QUIET_DB = -90.0
 """Loudness given for digital silence and for sound that is not there."""
@@ -32,7 +31,7 @@ def still(info: MediaInfo, track: VideoTrack, at_s: float, max_height: int = 180
     height, width = frame_size(track.width, track.height, max_height)
     stream = ffmpeg_python.input(INPUT, **input_args(), ss=f"{max(0.0, at_s):.3f}", threads=1)
     stream = (
-        stream[str(track.index)]
+        stream[track.spec]
         .filter("bwdif", mode="send_frame", deint="interlaced")
         .filter("scale", width, height, flags="area", out_range="full")
         .filter("setsar", 1)
@@ -43,7 +42,7 @@ def still(info: MediaInfo, track: VideoTrack, at_s: float, max_height: int = 180
     ).get_args()
     data = b""
     try:
-        with FfmpegStream(command(args, info.path), path=info.path, block_bytes=65_536) as jpeg:
+        with FfmpegStream(command(args, info.file), path=info.file, block_bytes=65_536) as jpeg:
             while (block := jpeg.read_block()) is not None and len(data) < _MOST_BYTES:
                 data += block
     except MediaError:
@@ -71,18 +70,10 @@ def loudness(
     Raises:
         DecodeError: nothing could be decoded.
     """
-    first = round(start_s * FPS)
-    last = None if end_s is None else max(first + 1, round(end_s * FPS))
-    seek_s = start_s - LOOSE_PREROLL_S
-    reader = SoundReader(
-        info,
-        audio,
-        Epochs(info.container),
-        zero_s=timeline_zero(info, video),
-        first_frame=first,
-        end_frame=last,
-        seek_s=seek_s if seek_s > 0 else None,
-    )
+    duration_s = None if end_s is None else end_s - start_s
+    stretch = Stretch.of(info, video, start_s, duration_s)
+    first, last = stretch.first_frame, stretch.end_frame
+    reader = SoundReader(info, audio, stretch, Epochs(info))
     parts: list[np.ndarray] = []
     sound = np.empty(100 * SAMPLES_PER_FRAME, np.float32)
     valid = np.empty(100 * HOPS_PER_FRAME, bool)

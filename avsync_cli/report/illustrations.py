@@ -14,8 +14,8 @@ from avsync_cli.drawing.attention import strongest
 from avsync_cli.drawing.lanes import Extras, time_span
 from avsync_cli.errors import MediaError
 from avsync_cli.judging import Excerpt
-from avsync_cli.media.decode import pick_audio, pick_video
-from avsync_cli.media.probe import MediaInfo, probe
+from avsync_cli.media.facts import MediaInfo, pick_audio, pick_video
+from avsync_cli.media.probe import probe
 from avsync_cli.media.stills import loudness, still
 from avsync_cli.report.html_section import Illustrations, Still
 from avsync_cli.verdict.answer import Judgement
@@ -55,15 +55,15 @@ def votes(judgement: Judgement) -> np.ndarray | None:
 def _with_loudness(
     judgement: Judgement, extras: Extras, excerpt: Excerpt, info: MediaInfo
 ) -> Extras:
-    video = pick_video(info, excerpt.video_track or 0)
-    audio = pick_audio(info, excerpt.audio_track or 0)
+    video = pick_video(info, excerpt.video_track)
+    audio = pick_audio(info, excerpt.audio_track)
     start_s, end_s = time_span(judgement)
     levels_db = loudness(info, video, audio, start_s, end_s)
     return replace(extras, levels_db=levels_db, levels_start_s=start_s)
 
 
 def _stills(judgement: Judgement, excerpt: Excerpt, info: MediaInfo) -> tuple[Still, ...]:
-    video = pick_video(info, excerpt.video_track or 0)
+    video = pick_video(info, excerpt.video_track)
     found = []
     for block in strongest(judgement.evidence.blocks, STILLS):
         jpeg = still(info, video, (block.start_s + block.end_s) / 2)

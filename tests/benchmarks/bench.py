@@ -13,7 +13,7 @@ import numpy as np
 from avsync_cli.corpus.manifest import Clip, load_manifest
 from avsync_cli.fix.copy import plan_copies, write_copy
 from avsync_cli.fix.plan import confirms, plan_fix
-from avsync_cli.media.decode import pick_audio, pick_video
+from avsync_cli.media.facts import pick_audio, pick_video
 from avsync_cli.media.probe import probe
 from avsync_cli.verdict.answer import Judgement, Verdict
 from tests.benchmarks.films import Film, Judge, join

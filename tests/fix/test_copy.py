@@ -19,7 +19,8 @@ from avsync_cli.fix.containers import CARRIERS, encoder_options, is_lossless, so
 from avsync_cli.fix.contents import list_contents, parse_contents
 from avsync_cli.fix.copy import plan_copies, write_copy
 from avsync_cli.fix.sound_graph import Piece, sound_graph
-from avsync_cli.media.decode import pick_audio, pick_video, read_all
+from avsync_cli.media.decode import read_all
+from avsync_cli.media.facts import pick_audio, pick_video
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
 from tests.clips import CLIP_S, EVENTS_S, Clips, event_times

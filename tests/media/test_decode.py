@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avsync_cli.media import decode
-from avsync_cli.media.clock import Epochs
-from avsync_cli.media.decode import Timeline, read_all, timeline_zero
+from avsync_cli.media import clock
+from avsync_cli.media.clock import Epochs, Stretch, timeline_zero
+from avsync_cli.media.decode import Timeline, read_all
+from avsync_cli.media.facts import MediaInfo, VideoTrack
 from avsync_cli.media.picture import frame_size
-from avsync_cli.media.probe import MediaInfo, VideoTrack, probe
+from avsync_cli.media.probe import probe
 from avsync_cli.media.sound import to_mono
+from avsync_cli.media.source import Source
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +133,12 @@ def test_avi_without_time_stamps(clips, measure_clip, codec):
 
 @pytest.mark.parametrize("kind", ("mp4", "mkv", "webm", "ts"))
 def test_starting_later_gives_the_same(clips, monkeypatch, kind):
-    monkeypatch.setattr(decode, "LOOSE_PREROLL_S", 2.0)
+    monkeypatch.setattr(clock, "LOOSE_PREROLL_S", 2.0)
     path = clips.make(f"later.{kind}", seconds=8)
     whole = read_all(path)
     part = read_all(path, start_s=5.04, duration_s=1.6)
-    assert decode._seek_target(probe(path), probe(path).video[0], 5.04) is not None
+    info = probe(path)
+    assert Stretch.of(info, info.video[0], 5.04, 1.6).seek_s is not None
     assert part.first_frame == 126
     assert len(part.frames) == 40
     np.testing.assert_array_equal(part.frames, whole.frames[126:166])
@@ -145,7 +148,7 @@ def test_starting_later_gives_the_same(clips, monkeypatch, kind):
 
 @pytest.mark.parametrize("kind", ("mp4", "mkv", "ts"))
 def test_sound_after_a_jump_is_in_place(clips, monkeypatch, kind):
-    monkeypatch.setattr(decode, "LOOSE_PREROLL_S", 2.0)
+    monkeypatch.setattr(clock, "LOOSE_PREROLL_S", 2.0)
     path = clips.folder / f"noise.{kind}"
     wave = clips.folder / "noise.wav"
     noise = np.random.default_rng(3).normal(0, 0.1, 8 * 48_000)
@@ -174,9 +177,31 @@ def test_sound_after_a_jump_is_in_place(clips, monkeypatch, kind):
 )
 def test_zero_is_where_25_fps_frames_are(fps, vfr, start, moved):
     zero = Fraction(7, 5)
-    track = VideoTrack(0, 0, "h264", 64, 48, Fraction(fps), vfr, zero + Fraction(start), False)
-    info = MediaInfo("x", "mpegts", zero, 1.0, (track,), ())
+    track = VideoTrack(
+        index=0,
+        position=0,
+        codec="h264",
+        start_s=zero + Fraction(start),
+        width=64,
+        height=48,
+        fps=Fraction(fps),
+        vfr=vfr,
+    )
+    info = file_info("mpegts", zero, (track,))
     assert timeline_zero(info, track) - zero == Fraction(moved)
+
+
+def file_info(
+    container: str, zero: Fraction = Fraction(0), video: tuple[VideoTrack, ...] = ()
+) -> MediaInfo:
+    return MediaInfo(
+        file=Source.of("x"),
+        container=container,
+        start_s=zero,
+        duration_s=1.0,
+        video=video,
+        audio=(),
+    )
 
 
 def test_stamps_wrap_around(clips, measure_clip):
@@ -207,12 +232,12 @@ def clips_length(path: Path) -> float:
 
 
 def test_both_tracks_take_the_same_correction():
-    epochs = Epochs("mpegts")
+    epochs = Epochs(file_info("mpegts"))
     assert epochs.is_jump(-0.5)
     assert epochs.is_jump(11)
     assert not epochs.is_jump(5)
-    assert not Epochs("mov,mp4").is_jump(11)
-    assert Epochs("mov,mp4").is_jump(3600)
+    assert not Epochs(file_info("mov,mp4")).is_jump(11)
+    assert Epochs(file_info("mov,mp4")).is_jump(3600)
     assert epochs.correction(-100.0) == -100.0
     assert epochs.correction(-100.4) == -100.0
     assert epochs.correction(0.3) == 0.0

@@ -20,6 +20,7 @@ from avsync_cli.errors import (
     UsageError,
 )
 from avsync_cli.media.decode import Timeline, read_all
+from avsync_cli.media.source import Source
 from avsync_cli.media.stamps import Stamps
 
 
@@ -197,14 +198,19 @@ def test_stretch_without_picture_is_filler(clips):
     assert chunk.sound_valid.all()
 
 
+PLAIN = "[Parsed_metadata_5 @ 0x55] [info] frame:1    pts:9  pts_time:9"
+
+
 def test_stamps_are_taken_from_their_filter_alone():
+    own = "\x1b[1;32m[Parsed_{}_5 @ 0x55] \x1b[0m[info] {}"
     stamps = Stamps("picture")
-    assert stamps.take_line("[Parsed_metadata_5 @ 0x55] [info] frame:0    pts:40  pts_time:0.04")
-    assert stamps.take_line("[Parsed_metadata_5 @ 0x55] [info] avsync=1")
-    assert not stamps.take_line("    title : [Parsed_metadata_5 @ 0x55] frame:1 pts:9 pts_time:9")
-    assert stamps.pop("x") == (40, 0)
-    assert stamps.pop("x", wait=False) is None
+    assert stamps.take_line("\x1b[0m" + own.format("metadata", "frame:0    pts:40  pts_time:0.04"))
+    assert stamps.take_line(own.format("metadata", "avsync=1"))
+    for line in (PLAIN, f"[info]     title : {PLAIN}", f"\x1b[0m{PLAIN}"):
+        assert not stamps.take_line(line)
+    assert stamps.pop(Source.of("x")) == (40, 0)
+    assert not stamps._queue
     stamps = Stamps("sound")
-    line = "[Parsed_ashowinfo_2 @ 0x55] n:3 pts:-320 pts_time:-0.02 fmt:flt nb_samples:341 chk:0"
-    assert stamps.take_line(line)
-    assert stamps.pop("x") == (-320, 341)
+    line = "n:3 pts:-320 pts_time:-0.02 fmt:flt nb_samples:341 chk:0"
+    assert stamps.take_line(own.format("ashowinfo", line))
+    assert stamps.pop(Source.of("x")) == (-320, 341)

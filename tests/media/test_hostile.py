@@ -94,7 +94,7 @@ def test_gone_between_two_looks(clip: Path, tmp_path: Path) -> None:
     info = probe(path)
     path.unlink()
     with pytest.raises(DecodeError, match=r"No such file.*gone\.mp4"):
-        read_all(path, info=info)
+        read_all(info)
     assert not children()
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from avsync_cli.errors import FileMissingError, NotMediaError
-from avsync_cli.media.ffmpeg import find_ffprobe, input_args, input_url
-from avsync_cli.media.listing import parse_listing
+from avsync_cli.media.ffmpeg import find_ffprobe, input_args
+from avsync_cli.media.listing import Listing, ListingLog
+from avsync_cli.media.packets import channel_count
 from avsync_cli.media.probe import probe
+from avsync_cli.media.source import Source
 
 KINDS = ("mp4", "mov", "mkv", "webm", "ts", "avi")
 
@@ -31,7 +33,7 @@ def ask_ffprobe(path: Path) -> dict:
     limits = [part for key, value in input_args().items() for part in (f"-{key}", str(value))]
     show = ["-v", "error", "-print_format", "json", "-show_format", "-show_streams"]
     done = subprocess.run(
-        [ffprobe, *show, *limits, input_url(path)], capture_output=True, check=True, timeout=60
+        [ffprobe, *show, *limits, Source.of(path).url], capture_output=True, check=True, timeout=60
     )
     return json.loads(done.stdout)
 
@@ -230,29 +232,74 @@ def test_metadata_cannot_pose_as_a_track(clips, clip):
 
 
 LISTING = """\
-Input #0, matroska,webm, from 'file:x.mkv':
-  Metadata:
-    title           : A film
-  Duration: 01:02:03.45, start: -0.021000, bitrate: 350 kb/s
-  Stream #0:0(eng): Video: hevc (Main 10), yuv420p10le(tv), 720x576 [SAR 64:45 DAR 16:9], \
-SAR 16:15 DAR 4:3, 50 fps, 50 tbr, 1k tbn (default)
-    Side data:
-      displaymatrix: rotation of -90.00 degrees
-  Stream #0:1[0x2](und): Audio: ac3, 48000 Hz, 5.1(side), fltp, 448 kb/s (default)
-  Stream #0:2: Audio: pcm_s16le, 44100 Hz, 3 channels (FL+FR+LFE), s16, 1411 kb/s
-  Stream #0:3: Subtitle: subrip
-  Stream #0:4: Audio: opus, 48000 Hz, 7.1.4, fltp
+\x1b[0;36m[mjpeg @ 0x55c1d7c36dc0] \x1b[0m\x1b[0;33m[warning] \x1b[0m\x1b[0;33mEOI missing
+\x1b[0m[info] Input #0, matroska,webm, from 'file:x.mkv':
+[info]   Metadata:
+[info]     title           : A film
+[info]   Duration: 01:02:03.45, start: -0.021000, bitrate: 350 kb/s
+[info]   Stream #0:0(eng): Video: hevc (Main 10)~yuv420p10le(tv)~720x576 [SAR 64:45 DAR 16:9], \
+SAR 16:15 DAR 4:3~50 fps, 50 tbr, 1k tbn (default)
+[info]     Metadata:
+[info]       title           : The picture
+[info]     Side data:
+[info]       displaymatrix: rotation of -90.00 degrees
+[info]   Stream #0:1[0x2](und): Audio: ac3~48000 Hz, 5.1(side), fltp, 448 kb/s
+[info]   Stream #0:2: Audio: pcm_s16le~44100 Hz, 3 channels (FL+FR+LFE), s16, 1411 kb/s (default)
+[info]   Stream #0:3: Subtitle: subrip
+[info]   Stream #0:4(x
+[info]   Stream #0:9: Audio: y): Audio: opus~48000 Hz, 7.1.4, fltp
 """
 
 
+def read_listing(text: str) -> Listing:
+    log = ListingLog()
+    for line in text.replace("~", log.mark).splitlines():
+        log.take_line(line)
+    return log.read(Source.of("x.mkv"))
+
+
 def test_listing_of_rare_things():
-    listing = parse_listing(LISTING.splitlines(), "x.mkv")
+    listing = read_listing(LISTING)
+    assert listing.container == "matroska,webm"
     assert listing.duration_s == pytest.approx(3723.45)
     assert listing.start_s == Fraction(-21, 1000)
+    assert listing.may_be_turned
     video, *audio = listing.tracks
-    assert (video.aspect, video.rotation, video.fps) == (Fraction(16, 15), -90.0, "50.0")
-    assert [(t.index, t.channels, t.language) for t in audio] == [
-        (1, 6, ""),
-        (2, 3, ""),
-        (4, 12, ""),
+    assert (video.kind, video.fps, video.is_default) == ("video", "50.0", True)
+    assert (video.language, video.title) == ("eng", "The picture")
+    assert [(t.kind, t.has_data, t.language, t.is_default) for t in audio] == [
+        ("audio", True, "", False),
+        ("audio", True, "", True),
+        ("audio", True, "", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "lost"),
+    [
+        ("[info]   Duration: 00:00:01.00, start: 7.000000, bitrate: 1 kb/s", "duration_s start_s"),
+        ("[info] Input #0, evil, from 'x':", "container"),
+    ],
+)
+def test_what_is_listed_twice_is_not_believed(line, lost):
+    once, twice = read_listing(LISTING), read_listing(f"{LISTING}{line}\n")
+    nothing = Listing()
+    for name in ("container", "start_s", "duration_s"):
+        expected = nothing if name in lost.split() else once
+        assert getattr(twice, name) == getattr(expected, name)
+    assert twice.tracks == once.tracks
+
+
+@pytest.mark.parametrize(
+    ("layout", "channels"),
+    [
+        ("mono", 1),
+        ("5.1(side)", 6),
+        ("7.1.4", 12),
+        ("3 channels (FL+FR+LFE)", 3),
+        ("ambisonic 2", 9),
+        ("downmix", 2),
+    ],
+)
+def test_channels_of_layouts(layout, channels):
+    assert channel_count(layout) == channels

@@ -1,0 +1,153 @@
+"""A file's facts, and which of its tracks are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeVar
+
+from avsync_cli.errors import MediaError, NoPictureError, NoSoundError
+from avsync_cli.media.limits import check_picture, check_sound
+from avsync_cli.media.source import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """One track of picture or sound.
+
+    Attributes:
+        index: ffmpeg's stream index in the file.
+        position: number among the tracks of its kind, from 0.
+        codec: ffmpeg's short name.
+        start_s: time stamp of the earliest of the first packets, on the file's own clock.
+        is_default: whether the file asks players to choose it.
+        language, title: as the file has them, "" where it has none; any text may stand there.
+    """
+
+    index: int
+    position: int
+    codec: str
+    start_s: Fraction | None
+    is_default: bool = False
+    language: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoTrack(Track):
+    """One picture track.
+
+    Attributes:
+        width, height: as displayed, in square pixels, after rotation and sample aspect ratio.
+        fps: mean source frame rate; the common rate it rounds to where there is one.
+        vfr: whether the first frames come at visibly uneven distances.
+        is_cover: a still picture attached to the file, not a picture track to judge.
+        has_pts: False where the container stores only the order of decoding (avi), so that the
+            decoder's delay has to be taken out of the frames' times.
+    """
+
+    width: int
+    height: int
+    fps: Fraction
+    vfr: bool
+    is_cover: bool = False
+    has_pts: bool = True
+
+    @property
+    def spec(self) -> str:
+        """How ffmpeg is asked for it."""
+        return f"v:{self.position}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioTrack(Track):
+    """One sound track; its first packet may be codec delay that a player skips."""
+
+    rate_hz: int
+    channels: int
+
+    @property
+    def spec(self) -> str:
+        """How ffmpeg is asked for it."""
+        return f"a:{self.position}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaInfo:
+    """A file's facts.
+
+    Attributes:
+        file: under its names.
+        container: ffmpeg's name of the demuxer, such as "matroska,webm".
+        start_s: the player's zero on the file's own clock.
+        duration_s: as the file declares it, 0 if it does not.
+        video, audio: its tracks.
+    """
+
+    file: Source
+    container: str
+    start_s: Fraction
+    duration_s: float
+    video: tuple[VideoTrack, ...]
+    audio: tuple[AudioTrack, ...]
+
+    @property
+    def path(self) -> str:
+        """The file's name for the operating system."""
+        return self.file.path
+
+    def is_in(self, *containers: str) -> bool:
+        """Whether the container is one of those that ffmpeg knows by these names."""
+        return not set(containers).isdisjoint(self.container.split(","))
+
+
+def pick_video(info: MediaInfo, wanted: int | None) -> VideoTrack:
+    """The picture to judge.
+
+    Args:
+        wanted: which of the tracks, from 0, covers not counted; None is a player's choice.
+
+    Raises:
+        NoPictureError: there is none, or not so many.
+        TooLargeError: it is beyond what `limits` allows.
+    """
+    tracks = [track for track in info.video if not track.is_cover and track.width and track.height]
+    covers_only = not tracks and any(track.is_cover for track in info.video)
+    what = "video track (only a cover picture)" if covers_only else "video track"
+    track = _pick(tracks, wanted, what, info, NoPictureError)
+    check_picture(track.width, track.height, float(track.fps), info.file.shown)
+    return track
+
+
+def pick_audio(info: MediaInfo, wanted: int | None) -> AudioTrack:
+    """The sound to judge, as `pick_video`; raises NoSoundError."""
+    tracks = [track for track in info.audio if track.channels and track.rate_hz]
+    track = _pick(tracks, wanted, "audio track", info, NoSoundError)
+    check_sound(track.rate_hz, track.channels, info.file.shown)
+    return track
+
+
+_Any = TypeVar("_Any", bound=Track)
+
+
+def _pick(
+    tracks: Sequence[_Any],
+    wanted: int | None,
+    what: str,
+    info: MediaInfo,
+    error: type[MediaError],
+) -> _Any:
+    if not tracks:
+        raise error(
+            f"no {what}: {info.file.shown}", "give a file with picture and sound", info.path
+        )
+    if wanted is None:
+        return next((track for track in tracks if track.is_default), tracks[0])
+    if not 0 <= wanted < len(tracks):
+        raise error(
+            f"no {what} {wanted}, the file has {len(tracks)}: {info.file.shown}",
+            f"choose a track from 0 to {len(tracks) - 1}",
+            info.path,
+        )
+    return tracks[wanted]
