@@ -67,7 +67,7 @@ def test_refusals_leave_nothing_behind(clips, clip, tmp_path):
         shift_sound(clip, tmp_path / "x.mkv", float("nan"))
     with pytest.raises(UsageError, match="same file"):
         shift_sound(clip, clip, 10)
-    with pytest.raises(UsageError, match="cannot write in"):
+    with pytest.raises(UsageError, match="cannot write"):
         shift_sound(clip, tmp_path / "none" / "x.mkv", 10)
     with pytest.raises(FileMissingError):
         shift_sound(tmp_path / "gone.mp4", tmp_path / "x.mkv", 10)
