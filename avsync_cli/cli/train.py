@@ -9,7 +9,6 @@ import typer
 from avsync_cli.cli.flags_workshop import TrainFlags
 from avsync_cli.cli.takes import takes
 from avsync_cli.config import check_attention
-from avsync_cli.errors import UsageError
 
 
 @takes(TrainFlags)
@@ -33,10 +32,7 @@ def train(flags: TrainFlags) -> None:
 
     if flags.attention is not None:
         check_attention(flags.attention)
-    if flags.baseline not in (None, "syncnet"):
-        raise UsageError(f"unknown baseline {flags.baseline!r}", "use --baseline syncnet")
     given = {field.name: getattr(flags, field.name) for field in fields(flags)}
-    del given["baseline"]
     given["cache"] = flags.cache or flags.out / "cache"
     with train_extra("train"):
         from avsync_cli.training import loop
@@ -44,10 +40,5 @@ def train(flags: TrainFlags) -> None:
 
         options = TrainOptions(**{name: v for name, v in given.items() if v is not None})
         with StageProgress() as progress:
-            if flags.baseline is not None:
-                from avsync_cli.training.baseline_loop import train_baseline
-
-                best = train_baseline(options, progress)
-            else:
-                best = loop.train(options.checked(), progress)
+            best = loop.train(options, progress)
     typer.echo(best)

@@ -99,7 +99,7 @@ def _load(path: Path, mapped: bool = False) -> np.ndarray:
     return array
 
 
-def _key(clip: Clip, file_path: Path) -> str:
+def _entry_name(clip: Clip, file_path: Path) -> str:
     digest = hashlib.sha256()
     settings = f"{CACHE_FORMAT}|{clip.start_s}|{clip.end_s}|"
     digest.update(settings.encode())
@@ -118,12 +118,12 @@ def cache_clip(clip: Clip, cache_dir: Path) -> CachedClip:
     """
     try:
         with media_file(clip.path, clip.member, clip.at, clip.size) as path:
-            folder = cache_dir / _key(clip, path)
+            folder = cache_dir / _entry_name(clip, path)
             if not (folder / "entry.json").is_file():
                 _write_entry(clip, path, folder)
     except OSError as error:
         raise DataError(
-            f"cannot read {clip.name}: {error.strerror}", "check the manifest", clip.path
+            f"cannot read {clip.key}: {error.strerror}", "check the manifest", clip.path
         ) from error
     return _open_entry(clip, folder)
 
@@ -178,7 +178,7 @@ def _write_entry(clip: Clip, path: Path, folder: Path) -> None:
         valid += [p.valid for p in parts]
         start += count
     if not tracks:
-        raise DataError(f"{clip.name} has no stretch long enough to learn from", "", clip.path)
+        raise DataError(f"{clip.key} has no stretch long enough to learn from", "", clip.path)
     samples = np.concatenate(sound)
     assert len(samples) == frames * SAMPLES_PER_FRAME
     with new_entry(folder) as beside:

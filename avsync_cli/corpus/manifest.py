@@ -48,9 +48,13 @@ class Clip:
     size: int = 0
 
     @property
-    def name(self) -> str:
-        """The clip in words, unique among the clips of different files."""
-        return f"{self.path}/{self.member}" if self.member else str(self.path)
+    def key(self) -> str:
+        """The clip's one identity: its file, in a folder or in a shard, and which part of it."""
+        file = f"{self.path}/{self.member}" if self.member else str(self.path)
+        if self.start_s is None and self.end_s is None:
+            return file
+        end = "" if self.end_s is None else self.end_s
+        return f"{file}#t={self.start_s or 0.0},{end}"
 
     @property
     def group(self) -> str:

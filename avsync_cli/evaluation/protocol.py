@@ -150,7 +150,7 @@ def evaluate(options: EvalOptions, progress: Progress | None = None) -> EvalRepo
     cached, failed = build_cache(clips, options.cache, options.workers, stage("cache"))
     report, *others = evaluate_scorers(scorers, cached, options, progress)
     report.others = others
-    report.failed += [(str(c.path), why) for c, why in failed]
+    report.failed += [(c.key, why) for c, why in failed]
     if options.shifts_ms:
         _add_file_shifts(report, clips, options, progress)
     return report

@@ -28,7 +28,7 @@ class Origin:
     """Where a judgement comes from.
 
     Attributes:
-        clip: path of the clip.
+        clip: its key.
         source, speaker, kind: of the manifest.
         rule: what the clip is measured against.
     """

@@ -19,6 +19,7 @@ import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.manifest import Clip
+from avsync_cli.corpus.shards import media_file
 from avsync_cli.errors import AvsyncError
 from avsync_cli.evaluation.calibrate import clip_pieces, move_sound
 from avsync_cli.evaluation.metrics import bootstrap_interval
@@ -90,7 +91,7 @@ def _rows(
         moved = offset - own
         rows.append(
             ShiftRow(
-                str(clip.path),
+                clip.key,
                 clip.source,
                 clip.speaker,
                 way,
@@ -178,7 +179,7 @@ def file_shifts(
             try:
                 rows += job.result()
             except AvsyncError as error:
-                failed.append((str(jobs[job].path), error.message))
+                failed.append((jobs[job].key, error.message))
             if progress is not None:
                 progress(done, len(clips))
     return sorted(rows, key=lambda r: (r.source, r.path, r.shift_ms))
@@ -192,15 +193,15 @@ def _shift_file(
     from avsync_cli.inference.pipeline import analyse
     from avsync_cli.media.probe import probe
 
-    if probe(clip.path).duration_s < MIN_CLIP_S:
-        return []
     engine = load_engine(model, threads=1)
     settings = AnalyseOptions(range_ms=range_ms, threads=1)
-    found = [likeliest(analyse(clip.path, settings, engine))]
-    with scratch_folder() as folder:
+    with media_file(clip.path, clip.member, clip.at, clip.size) as path, scratch_folder() as folder:
+        if probe(path).duration_s < MIN_CLIP_S:
+            return []
+        found = [likeliest(analyse(path, settings, engine))]
         for shift in shifts_ms:
-            moved_file = folder / f"moved{clip.path.suffix}"
-            shift_sound(clip.path, moved_file, shift)
+            moved_file = folder / f"moved{path.suffix}"
+            shift_sound(path, moved_file, shift)
             found.append(likeliest(analyse(moved_file, settings, engine)))
     return _rows(clip, "file", shifts_ms, found)
 

@@ -36,7 +36,7 @@ RuleOf = Callable[[str], Rule]
 def origin_of(clip: CachedClip, rule_of: RuleOf) -> Origin:
     """Where a clip's judgements come from."""
     row = clip.clip
-    return Origin(str(row.path), row.source, row.speaker, row.kind, rule_of(row.source))
+    return Origin(row.key, row.source, row.speaker, row.kind, rule_of(row.source))
 
 
 def main_tracks(clip: CachedClip) -> list[CachedTrack]:

@@ -54,7 +54,7 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         window: the sample's sizes.
         seed: of every random choice.
         length: how many samples there are in all.
-        offsets_hops: offset of a clip's own by its path, in 10 ms steps (> 0: its sound is late),
+        offsets_hops: offset of a clip's own by its key, in 10 ms steps (> 0: its sound is late),
             undone here; see `realign`.
         augment: False for plain windows.
     """
@@ -118,7 +118,7 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         hops = (frames + 2 * reach) * HOPS_PER_FRAME + before + after
         margin = MARGIN_HOPS * HOP_SAMPLES
         length = hops * HOP_SAMPLES + 2 * margin
-        own = self.offsets_hops.get(clip.clip.name, 0) * HOP_SAMPLES
+        own = self.offsets_hops.get(clip.clip.key, 0) * HOP_SAMPLES
         origin = (track.first_frame + start) * SAMPLES_PER_FRAME + own
         first = (-(reach * HOPS_PER_FRAME + before) * HOP_SAMPLES - margin) * speed
         at = origin + first + np.arange(length) * speed

@@ -18,7 +18,7 @@ carries a share of the target.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -40,12 +40,37 @@ POOLED_LENGTHS = (5, 15, 30)
 POOLED_SCALE = 24.0
 """Inverse temperature of the pooled softmax: averages differ by less than single frames do."""
 
-
 PIECES = (5, 10, 25)
 """Lengths in frames of the pieces that windows are seen in now and then."""
 
 
-@dataclass
+ENOUGH = 0.6
+"""Share of a window's frames that must have both picture and sound for it to be judged."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """N windows as the encoders see them.
+
+    Attributes:
+        v: (N, T, C, h, w) features of the picture.
+        a: (N, T + 2 R, C) features of the sound; entry t + R belongs to frame t.
+        frame_valid: (N, T) bool, False for filler.
+        sound_valid: (N, T + 2 R) bool.
+    """
+
+    v: Tensor
+    a: Tensor
+    frame_valid: Tensor
+    sound_valid: Tensor
+
+    @property
+    def reach(self) -> int:
+        """R, frames of sound on either side of the window."""
+        return (self.a.shape[1] - self.v.shape[1]) // 2
+
+
+@dataclass(frozen=True, kw_only=True)
 class Losses:
     """The parts of one step's loss, and the rates at which the head was right."""
 
@@ -59,6 +84,11 @@ class Losses:
     def total(self, head_weight: float) -> Tensor:
         """The sum that is minimised."""
         return self.contrastive + self.pooled + head_weight * (self.rank + self.classes)
+
+    def figures(self) -> dict[str, float]:
+        """All parts by name, for the log."""
+        values = vars(self).items()
+        return {n: float(v.detach() if isinstance(v, Tensor) else v) for n, v in values}
 
 
 def _soft_cross_entropy(logits: Tensor, centre: Tensor, allowed: Tensor) -> Tensor:
@@ -133,7 +163,7 @@ def pooled(sims: Tensor, reach: int, frame_valid: Tensor, sound_valid: Tensor) -
         share = F.avg_pool1d(
             there.to(lanes.dtype).transpose(1, 2), length, stride=max(1, length // 2)
         ).transpose(1, 2)
-        allowed = share > 0.6
+        allowed = share > ENOUGH
         usable = allowed[:, :, reach]
         means = kept / share.clamp_min(1e-3)
         centre = torch.full((int(usable.sum()),), reach, device=sims.device)
@@ -156,62 +186,19 @@ def draw_offsets(clips: int, negatives: int, reach: int, generator: torch.Genera
 
 
 def head(
-    model: SyncModel,
-    v: Tensor,
-    a: Tensor,
-    offsets: Tensor,
-    reach: int,
-    frame_valid: Tensor,
-    sound_valid: Tensor,
+    model: SyncModel, windows: Encoded, offsets: Tensor
 ) -> tuple[Tensor, Tensor, float, float]:
     """Losses of the joint head on whole windows and on single blocks.
 
     Args:
-        v: (N, T, C, h, w), a: (N, T + 2 R, C), offsets: (N, K) with the true one first.
+        model: whose head is asked.
+        windows: N of them.
+        offsets: (N, K) in frames with the true one first.
 
     Returns:
         ranking loss, two-class loss, share ranked right, share classed right.
     """
-    clips, frames = v.shape[:2]
-    blocks = frames // BLOCK_FRAMES
-    count = offsets.shape[1]
-    used = blocks * BLOCK_FRAMES
-    vb = v[:, :used].reshape(clips * blocks, BLOCK_FRAMES, *v.shape[2:])
-    index = (
-        torch.arange(used, device=v.device) + reach + offsets.to(v.device).unsqueeze(2)
-    )  # (N, K, used)
-    flat = index.reshape(clips, -1)
-    ab = a.gather(1, flat.unsqueeze(2).expand(-1, -1, a.shape[2]))
-    ab = ab.view(clips, count, blocks, BLOCK_FRAMES, -1).transpose(1, 2).flatten(0, 1)
-    present = sound_valid.gather(1, flat).view(clips, count, used) & frame_valid[:, None, :used]
-    share = present.view(clips, count, blocks, BLOCK_FRAMES).float().mean(dim=3)
-
-    joint = model.relate(vb, ab)
-    units = joint.z.shape[2]
-
-    def arrange(x: Tensor) -> Tensor:
-        """(N * blocks, K, units, ...) to (N, K, blocks, units, ...)."""
-        return x.view(clips, blocks, count, *x.shape[2:]).transpose(1, 2)
-
-    z, confidence, similarity = (
-        arrange(joint.z),
-        arrange(joint.confidence),
-        arrange(joint.similarity),
-    )
-    whole, _ = model.decide(
-        z.reshape(clips * count, blocks * units, -1),
-        confidence.reshape(clips * count, -1),
-        similarity.reshape(clips * count, -1),
-    )
-    single, _ = model.decide(
-        z.reshape(clips * count * blocks, units, -1),
-        confidence.reshape(clips * count * blocks, -1),
-        similarity.reshape(clips * count * blocks, -1),
-    )
-    single = single.view(clips, count, blocks, 2).transpose(1, 2).reshape(-1, count, 2)
-    logits = torch.cat([whole.view(clips, count, 2), single])
-    enough = torch.cat([share.mean(dim=2), share.transpose(1, 2).reshape(-1, count)]) > 0.6
-
+    logits, enough = _head_logits(model, windows, offsets)
     usable = enough[:, 0] & (enough[:, 1:].sum(dim=1) > 0)
     logits, enough = logits[usable].float(), enough[usable]
     margin = (logits[..., 1] - logits[..., 0]).masked_fill(~enough, -1e4)
@@ -228,6 +215,38 @@ def head(
     balanced = 0.5 * (right[:, 0].mean() + right[:, 1:][enough[:, 1:]].mean())
     ranked = (margin.argmax(dim=1) == 0).float().mean()
     return rank, classes, float(ranked), float(balanced)
+
+
+def _head_logits(model: SyncModel, windows: Encoded, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Decisions on N windows and on their B blocks each, at K offsets.
+
+    Returns:
+        logits (N + N B, K, 2), and (N + N B, K) whether enough of picture and sound is there.
+    """
+    v, a = windows.v, windows.a
+    clips, count = offsets.shape
+    blocks = v.shape[1] // BLOCK_FRAMES
+    used = blocks * BLOCK_FRAMES
+    vb = v[:, :used].reshape(clips * blocks, BLOCK_FRAMES, *v.shape[2:])
+    frames = torch.arange(used, device=v.device) + windows.reach
+    flat = (frames + offsets.to(v.device).unsqueeze(2)).reshape(clips, -1)  # (N, K used)
+    ab = a.gather(1, flat.unsqueeze(2).expand(-1, -1, a.shape[2]))
+    ab = ab.view(clips, count, blocks, BLOCK_FRAMES, -1).transpose(1, 2).flatten(0, 1)
+    heard = windows.sound_valid.gather(1, flat).view(clips, count, used)
+    there = heard & windows.frame_valid[:, None, :used]
+    share = there.view(clips, count, blocks, BLOCK_FRAMES).float().mean(dim=3)
+
+    # (N blocks, K, units, ...) each, to (N, K, blocks, units, ...).
+    parts = [
+        part.view(clips, blocks, count, *part.shape[2:]).transpose(1, 2)
+        for part in model.relate(vb, ab)
+    ]
+    whole, _ = model.decide(*(part.flatten(2, 3).flatten(0, 1) for part in parts))
+    single, _ = model.decide(*(part.flatten(0, 2) for part in parts))
+    single = single.view(clips, count, blocks, 2).transpose(1, 2).reshape(-1, count, 2)
+    logits = torch.cat([whole.view(clips, count, 2), single])
+    shares = torch.cat([share.mean(dim=2), share.transpose(1, 2).reshape(-1, count)])
+    return logits, shares > ENOUGH
 
 
 def in_pieces(model: SyncModel, crops: Tensor, frames: int) -> Tensor:
@@ -252,44 +271,27 @@ def in_pieces(model: SyncModel, crops: Tensor, frames: int) -> Tensor:
 
 
 def all_losses(
-    model: SyncModel,
-    crops: Tensor,
-    batch: dict[str, Tensor],
-    reach: int,
-    negatives: int,
-    generator: torch.Generator,
-    piece_frames: int = 0,
+    model: SyncModel, windows: Encoded, negatives: int, generator: torch.Generator
 ) -> Losses:
-    """Every loss of one batch of windows (see `WindowDataset`), crops already augmented.
-
-    With `piece_frames` above 0 the windows are seen in pieces of that length.
-    """
-    v = in_pieces(model, crops, piece_frames) if piece_frames else model.visual(crops)
-    a = model.sound(batch["mel"])
-    frame_valid, sound_valid = batch["frame_valid"], batch["sound_valid"]
-    sims = similarities(v, a)
-    offsets = share(draw_offsets(len(v) * world(), negatives, reach, generator))
-    rank, classes, ranked, classed = head(model, v, a, offsets, reach, frame_valid, sound_valid)
-    return Losses(
-        contrastive(sims.float(), reach, frame_valid, sound_valid),
-        pooled(sims.float(), reach, frame_valid, sound_valid),
-        rank,
-        classes,
-        ranked,
-        classed,
-    )
+    """Every loss of one batch of windows that the model has just encoded."""
+    sims = similarities(windows.v, windows.a).float()
+    held = windows.reach, windows.frame_valid, windows.sound_valid
+    found = head_losses(model, windows, negatives, generator)
+    return replace(found, contrastive=contrastive(sims, *held), pooled=pooled(sims, *held))
 
 
 def head_losses(
-    model: SyncModel,
-    batch: dict[str, Tensor],
-    reach: int,
-    negatives: int,
-    generator: torch.Generator,
+    model: SyncModel, windows: Encoded, negatives: int, generator: torch.Generator
 ) -> Losses:
-    """The joint head's losses of windows that are encoded already (see `FeatureBank`)."""
-    v, a = batch["v"], batch["a"]
-    offsets = share(draw_offsets(len(v) * world(), negatives, reach, generator))
-    found = head(model, v, a, offsets, reach, batch["frame_valid"], batch["sound_valid"])
-    nothing = v.new_zeros(())
-    return Losses(nothing, nothing, *found)
+    """The joint head's losses alone, of windows encoded earlier (see `FeatureBank`)."""
+    drawn = draw_offsets(len(windows.v) * world(), negatives, windows.reach, generator)
+    rank, classes, ranked, classed = head(model, windows, share(drawn))
+    nothing = windows.v.new_zeros(())
+    return Losses(
+        contrastive=nothing,
+        pooled=nothing,
+        rank=rank,
+        classes=classes,
+        rank_right=ranked,
+        classes_right=classed,
+    )

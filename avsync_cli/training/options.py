@@ -10,7 +10,7 @@ from avsync_cli.errors import UsageError
 from avsync_cli.model.config import WIDTHS, Attention, Size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """Everything that shapes a run; stored in its checkpoints.
 
@@ -18,6 +18,7 @@ class TrainOptions:
         data: folder or manifest of videos.
         cache: folder for decoded crops and sound.
         out: folder of the run: checkpoints, log, and the model when done.
+        baseline: "syncnet" to train that shape, to compare with; "" to train our own model.
         attention: the variant to train.
         size: how wide the encoders are, see `model.config.WIDTHS`.
         steps: optimiser steps; a step is one batch on every process.
@@ -53,6 +54,7 @@ class TrainOptions:
     data: Path
     cache: Path
     out: Path
+    baseline: str = ""
     attention: Attention = "spatio-temporal"
     size: Size = "base"
     steps: int = 4000
@@ -96,6 +98,8 @@ class TrainOptions:
             raise UsageError("--cooldown and --val-share are shares between 0 and 1")
         if not 0.0 <= self.ema < 1.0:
             raise UsageError("--ema must lie between 0 and 1")
+        if self.baseline not in ("", "syncnet"):
+            raise UsageError(f"unknown baseline {self.baseline!r}", "use --baseline syncnet")
         if self.size not in WIDTHS:
             raise UsageError(f"--size {self.size} is unknown", f"use {' or '.join(WIDTHS)}")
         if self.precision not in ("bf16", "fp32"):

@@ -42,7 +42,7 @@ def common_offset(found: list[OwnOffset]) -> float | None:
 def realign(
     engine: Engine, clips: list[CachedClip], progress: Callable[[int, int], None] | None = None
 ) -> dict[str, int]:
-    """Offsets to undo, in 10 ms steps by path of the clip; clips left as they are do not appear.
+    """Offsets to undo, in 10 ms steps by the clip's key; clips left as they are do not appear.
 
     Rendered clips are exact, and clips without speech too hard to judge: both are left out.
 
@@ -63,5 +63,5 @@ def realign(
         for clip, found in members:
             offset = found.offset_ms if found.sure else common
             if abs(offset) > DEAD_ZONE_MS:
-                undo[clip.clip.name] = round(offset / HOP_MS)
+                undo[clip.clip.key] = round(offset / HOP_MS)
     return undo

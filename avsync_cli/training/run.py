@@ -1,42 +1,38 @@
-"""One training run: its model, averaged model, optimiser, checkpoints, and a single step of it."""
+"""One training run: its lesson, averaged model, optimiser, checkpoints, and a single step of it."""
 
 from __future__ import annotations
 
-import copy
 import json
 import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from avsync_cli.errors import DataError, UsageError
 from avsync_cli.files import append_line, replace_folder, settle_folder
 from avsync_cli.model.checkpoint import (
-    load_model,
     load_tensors,
     optimizer_tensors,
     restore_optimizer,
     save_tensors,
 )
-from avsync_cli.model.config import ModelConfig
-from avsync_cli.model.core import SyncModel
-from avsync_cli.model.folder import read_about, write_about
+from avsync_cli.model.folder import WEIGHTS, read_about, write_about
 from avsync_cli.training import distributed
-from avsync_cli.training.augment import augment_crops
-from avsync_cli.training.bank import ENCODERS, digest, encoder_tensors
-from avsync_cli.training.dataset import WindowSpec
-from avsync_cli.training.losses import PIECES, Losses, all_losses, head_losses
+from avsync_cli.training.baseline import SyncNetLesson
+from avsync_cli.training.lesson import Lesson
 from avsync_cli.training.options import TrainOptions
+from avsync_cli.training.sync_lesson import SyncLesson
 
 MAX_GRADIENT = 2.0
 """Norm to which gradients are cut: a batch of silent windows must not undo a hundred others."""
 
-SHAPES_OF_THE_HEAD = {"attention": "none", "product": True, "similarity_skip": True}
-"""Parts of a model's configuration that its encoders do not depend on."""
-
 RESUME_MUST_MATCH = (
+    "baseline",
     "attention",
     "size",
     "batch",
@@ -47,6 +43,9 @@ RESUME_MUST_MATCH = (
 )
 """Options that shape a run; a resumed one must have the same. Steps may be added or taken away: the
 learning rate then follows the new plan from there on."""
+
+PATHS = ("data", "cache", "out")
+"""Options that are paths of one machine and say nothing on another."""
 
 
 def learning_rate(options: TrainOptions, step: int) -> float:
@@ -60,22 +59,24 @@ def learning_rate(options: TrainOptions, step: int) -> float:
     return options.learning_rate * (0.5 + 0.5 * math.cos(math.pi * part)) + 1e-6
 
 
-def pick_device(name: str) -> torch.device:
-    """The device a run uses.
+def averaging(decay: float) -> Callable[[Any, Any, Any], None]:
+    """What `AveragedModel` does in a step: an exponential mean that starts as a plain one."""
 
-    Raises:
-        UsageError: a GPU was asked for and there is none.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch sees no GPU", "use --device cpu")
-    return torch.device(name)
+    @torch.no_grad()
+    def move(averaged: list[Tensor], current: list[Tensor], steps: Tensor | int) -> None:
+        keep = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        for mine, theirs in zip(averaged, current, strict=True):
+            if mine.is_floating_point():
+                mine.lerp_(theirs, 1.0 - keep)
+            else:
+                mine.copy_(theirs)
+
+    return move
 
 
 def _tensorboard(options: TrainOptions) -> Any:
     """A writer of TensorBoard events into the run's folder, for the first process."""
-    if distributed.rank() != 0:
+    if not options.tensorboard or distributed.rank() != 0:
         return None
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -84,86 +85,39 @@ def _tensorboard(options: TrainOptions) -> Any:
     return SummaryWriter(options.out / "tensorboard")
 
 
-class _SharedDropout(nn.Module):
-    """Dropout whose masks are those that one process would draw for the whole batch.
+class Run:
+    """One training run.
 
-    Args:
-        rate: share of the entries hidden while training; what is left grows to keep the mean.
+    Attributes:
+        lesson: what is taught.
+        averaged: holds the averaged model, which is validated and kept, as its `module`.
+        step: steps done; best: the best validation so far; spent_s: time taken.
+
+    Raises:
+        UsageError: options that cannot be used together, or with so many processes.
     """
 
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training or self.rate == 0.0:
-            return x
-        whole = (len(x) * distributed.world(), *x.shape[1:])
-        kept = distributed.share(torch.rand(whole, device=x.device)) >= self.rate
-        return x * kept / (1.0 - self.rate)
-
-
-class Run:
-    """One training run: its model, averaged model, optimiser and place in time."""
-
-    def __init__(self, options: TrainOptions) -> None:
-        self.options = options
-        self.device = pick_device(options.device)
-        distributed.start(self.device)
+    def __init__(self, options: TrainOptions, device: torch.device | None = None) -> None:
+        self.options, self.device = options, device or torch.device("cpu")
         if options.batch % distributed.world():
             raise UsageError(
                 f"--batch {options.batch} cannot be shared by {distributed.world()} processes"
             )
         torch.manual_seed(options.seed)
-        self.config = ModelConfig.of(
-            options.size,
-            attention=options.attention,
-            product=options.product,
-            similarity_skip=options.similarity_skip,
-        )
-        self.model = SyncModel(self.config, _SharedDropout(options.dropout)).to(self.device)
+        self.lesson: Lesson = SyncNetLesson(options) if options.baseline else SyncLesson(options)
+        self.model: nn.Module = self.lesson.model.to(self.device)
         # Channels last is the order that convolutions compute in: a fifth off a step on a CPU.
         for parameter in self.model.parameters():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        self.encoders = self._keep_encoders(options.encoders)
         distributed.share_batch_norm(self.model)
-        self.averaged = copy.deepcopy(self.model).requires_grad_(False)
-        named = list(self.model.named_parameters())
-        matrices = [(n, p) for n, p in named if p.dim() > 1]
-        others = [(n, p) for n, p in named if p.dim() <= 1]
-        self.names = [n for n, _ in matrices + others]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for _, p in matrices], "weight_decay": options.weight_decay},
-                {"params": [p for _, p in others], "weight_decay": 0.0},
-            ],
-            lr=options.learning_rate,
-            betas=(0.9, 0.98),
-        )
-        self.events = _tensorboard(options) if options.tensorboard else None
-        self.step = 0
-        self.best = -1.0
-        self.spent_s = 0.0
-
-    def _keep_encoders(self, folder: Path | None) -> str:
-        """Take over a trained model's encoders, to be left as they are; returns their digest."""
-        if folder is None:
-            return ""
-        trained, _ = load_model(folder)
-        if trained.config.size != self.config.size:
-            raise UsageError(
-                f"{folder} has encoders of size {trained.config.size}, not {self.config.size}",
-                f"add --size {trained.config.size}",
-            )
-        sizes = [{**m.config.to_json(), **SHAPES_OF_THE_HEAD} for m in (trained, self.model)]
-        if sizes[0] != sizes[1]:
-            raise UsageError(f"{folder} has encoders of another shape", "train it anew")
-        self.model.load_state_dict(encoder_tensors(trained), strict=False)
-        for name, parameter in self.model.named_parameters():
-            if name.startswith(ENCODERS):
-                parameter.requires_grad_(False)
-        return digest(trained)
+        self.averaged = AveragedModel(
+            self.model, multi_avg_fn=averaging(options.ema), use_buffers=True
+        ).requires_grad_(False)
+        self.optimizer, self.names = _optimizer(self.model, options)
+        self.events = _tensorboard(options)
+        self.step, self.best, self.spent_s = 0, -1.0, 0.0
+        self._since = self._saved = time.monotonic()
 
     # -- checkpoints ---------------------------------------------------------------------------
 
@@ -176,25 +130,28 @@ class Run:
         """Write everything a resumed run needs, whole or not at all."""
         if distributed.rank() == 0:
             replace_folder(self.folder, self.fill)
-        distributed.barrier()
+        self._saved = time.monotonic()
+
+    def save_if_due(self) -> None:
+        """`save`, if the last time was `checkpoint_minutes` ago."""
+        if time.monotonic() - self._saved > self.options.checkpoint_minutes * 60:
+            self.save()
+
+    def keep_best(self) -> None:
+        """Keep the averaged model as the best so far; for the first process."""
+        replace_folder(self.options.out / "best", self.fill)
 
     def fill(self, folder: Path) -> None:
         """Write a checkpoint into an empty folder."""
         save_tensors(folder / "model.safetensors", self.model.state_dict())
-        save_tensors(folder / "weights.safetensors", self.averaged.state_dict())
+        save_tensors(folder / WEIGHTS, self.averaged.module.state_dict())
         save_tensors(
             folder / "optimizer.safetensors", optimizer_tensors(self.optimizer, self.names)
         )
-        write_about(folder, **self.about())
-
-    def about(self) -> dict[str, Any]:
-        """What model.json says."""
-        training = self.options.to_json()
-        for name in ("data", "cache", "out"):  # paths of one machine say nothing on another
-            training.pop(name)
-        training["encoders"] = self.encoders
-        training |= {"step": self.step, "best": self.best, "spent_s": round(self.spent_s)}
-        return {"config": self.config.to_json(), "training": training}
+        training = {n: v for n, v in self.options.to_json().items() if n not in PATHS}
+        training |= {"encoders": self.lesson.encoders, "step": self.step, "best": self.best}
+        training |= {"spent_s": round(self.spent_s)}
+        write_about(folder, **self.lesson.about(), training=training)
 
     def resume(self) -> bool:
         """Go on where a checkpoint stopped, if there is one.
@@ -203,26 +160,28 @@ class Run:
             UsageError: the checkpoint is of a run with other options.
             ModelError: the checkpoint is damaged.
         """
-        if not settle_folder(self.folder):
+        self._since = self._saved = time.monotonic()
+        if distributed.rank() == 0:
+            settle_folder(self.folder)
+        distributed.barrier()
+        if not self.folder.exists():
             return False
         then: dict[str, Any] = dict(read_about(self.folder).training)
         now = {name: getattr(self.options, name) for name in RESUME_MUST_MATCH}
-        now["encoders"] = self.encoders
-        # Options that are younger than a checkpoint had their defaults when it was written.
-        usual = {"encoders": "", "windows": TrainOptions.windows, "size": TrainOptions.size}
-        for name, value in now.items():
-            if then.get(name, usual.get(name)) != value:
+        for name, value in (now | {"encoders": self.lesson.encoders}).items():
+            if then.get(name) != value:
                 raise UsageError(
                     f"{self.folder} is of a run with {name} = {then.get(name)}, not {value}",
                     "give the same options, or another --out",
                 )
         self.model.load_state_dict(load_tensors(self.folder / "model.safetensors"))
-        self.averaged.load_state_dict(load_tensors(self.folder / "weights.safetensors"))
+        self.averaged.module.load_state_dict(load_tensors(self.folder / WEIGHTS))
         restore_optimizer(
             self.optimizer, self.names, load_tensors(self.folder / "optimizer.safetensors")
         )
         self.step, self.best = int(then["step"]), float(then["best"])
-        self.spent_s = float(then.get("spent_s", 0.0))
+        self.spent_s = float(then["spent_s"])
+        self.averaged.n_averaged.fill_(self.step)
         return True
 
     def log(self, **values: Any) -> None:
@@ -239,8 +198,16 @@ class Run:
 
     # -- one step ------------------------------------------------------------------------------
 
-    def learn(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
-        """One optimiser step on one batch; returns its figures."""
+    def due(self, every: int) -> bool:
+        """Whether it is time for what happens every so many steps, and at the end."""
+        return self.step % every == 0 or self.step == self.options.steps
+
+    def learn(self, batch: dict[str, Tensor]) -> dict[str, float]:
+        """One optimiser step on one batch; returns its figures.
+
+        Raises:
+            DataError: the loss is no number any more.
+        """
         options = self.options
         # Seeded by step, a resumed run draws the same, dropout too; all processes draw alike, for
         # the whole batch.
@@ -252,49 +219,34 @@ class Run:
             group["lr"] = rate
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bf16"):
-            losses = self._losses(batch, generator)
-            total = losses.total(options.head_weight)
-        if not math.isfinite(float(total.detach())):
+            loss, figures = self.lesson.loss(batch, generator)
+        if not math.isfinite(float(loss.detach())):
             raise DataError(
                 f"the loss is not finite at step {self.step}", "lower --learning-rate and resume"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         distributed.average_gradients(self.model)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT)
         self.optimizer.step()
-        self._average()
+        self.averaged.update_parameters(self.model)
         self.step += 1
-        return {
-            "loss": float(total.detach()),
-            "contrastive": float(losses.contrastive.detach()),
-            "pooled": float(losses.pooled.detach()),
-            "rank": float(losses.rank.detach()),
-            "classes": float(losses.classes.detach()),
-            "rank_right": losses.rank_right,
-            "classes_right": losses.classes_right,
-            "gradient": float(norm),
-            "rate": rate,
-        }
+        now = time.monotonic()
+        self.spent_s, self._since = self.spent_s + now - self._since, now
+        return {"loss": float(loss.detach()), **figures, "gradient": float(norm), "rate": rate}
 
-    def _losses(self, batch: dict[str, torch.Tensor], generator: torch.Generator) -> Losses:
-        """Losses of a batch of windows, or of windows that are encoded already."""
-        reach, negatives = WindowSpec().reach, self.options.negatives
-        if "v" in batch:
-            return head_losses(self.model, batch, reach, negatives, generator)
-        crops = augment_crops(batch["crops"], self.config.input_px, generator)
-        piece_frames = 0
-        if self.options.pieces and float(torch.rand((), generator=generator)) < self.options.pieces:
-            piece_frames = PIECES[int(torch.randint(len(PIECES), (), generator=generator))]
-        return all_losses(self.model, crops, batch, reach, negatives, generator, piece_frames)
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Move the averaged model a little towards the current one."""
-        keep = min(self.options.ema, (1 + self.step) / (10 + self.step))
-        mine = self.model.state_dict()
-        for name, value in self.averaged.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(mine[name], 1.0 - keep)
-            else:
-                value.copy_(mine[name])
+def _optimizer(model: nn.Module, options: TrainOptions) -> tuple[torch.optim.AdamW, list[str]]:
+    """AdamW that lets matrices decay, and the names of the parameters in its order."""
+    named = list(model.named_parameters())
+    matrices = [(n, p) for n, p in named if p.dim() > 1]
+    others = [(n, p) for n, p in named if p.dim() <= 1]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for _, p in matrices], "weight_decay": options.weight_decay},
+            {"params": [p for _, p in others], "weight_decay": 0.0},
+        ],
+        lr=options.learning_rate,
+        betas=(0.9, 0.98),
+    )
+    return optimizer, [n for n, _ in matrices + others]

@@ -34,7 +34,7 @@ class Bench:
             for clip in load_manifest(given.data)
             if clip.split in ("", given.split) and not clip.member
         ]
-        self.clips.sort(key=lambda clip: clip.name)
+        self.clips.sort(key=lambda clip: clip.key)
         self.told_s = _durations(given.data)
 
     def talking(self, least_s: float) -> list[Clip]:

@@ -45,7 +45,7 @@ def test_rows_come_from_media_and_the_json_beside(tmp_path: Path) -> None:
     assert (first.path, first.member) == (shard, "x/1.mp4")
     assert (first.speaker, first.source, first.split) == ("ann", "news", "val")
     assert first.offset_ms == 40.0
-    assert first.name == f"{shard}/x/1.mp4"
+    assert first.key == f"{shard}/x/1.mp4"
     assert (second.member, second.speaker) == ("2.MKV", "")
     for clip, content in ((first, b"11"), (second, b"2")):
         with media_file(clip.path, clip.member, clip.at, clip.size) as copy:

@@ -39,9 +39,9 @@ def windows(clips: list[CachedClip], length: int = 6) -> WindowDataset:
 
 def options(tmp_path: Path, encoders: Path, **changes: object) -> TrainOptions:
     base = TrainOptions(
-        tmp_path / "data",
-        tmp_path / "cache",
-        tmp_path / "run",
+        data=tmp_path / "data",
+        cache=tmp_path / "cache",
+        out=tmp_path / "run",
         steps=3,
         batch=4,
         warmup=1,

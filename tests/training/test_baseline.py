@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,10 @@ from avsync_cli.evaluation.scorers import load_scorer  # noqa: E402
 from avsync_cli.evaluation.scoring import Track  # noqa: E402
 from avsync_cli.evaluation.syncnet import SyncNetScorer  # noqa: E402
 from avsync_cli.model.syncnet import SyncNetShape  # noqa: E402
-from avsync_cli.training import baseline_loop  # noqa: E402
-from avsync_cli.training.baseline_loop import BaselineRun, draw_places, matching_loss  # noqa: E402
+from avsync_cli.training import baseline, loop  # noqa: E402
+from avsync_cli.training.baseline import draw_places, matching_loss  # noqa: E402
 from avsync_cli.training.options import TrainOptions  # noqa: E402
+from avsync_cli.training.run import Run  # noqa: E402
 from tests.toy_model import flash_clip  # noqa: E402
 
 NEAR = np.arange(-15, 16)
@@ -102,6 +104,11 @@ def test_the_loss_asks_for_the_clips_own_sound() -> None:
     assert float(matching_loss(missing, two)) < 1e-4
 
 
+def chosen(tmp_path: Path, **changes: object) -> TrainOptions:
+    values = {"data": tmp_path, "cache": tmp_path, "out": tmp_path / "run", "device": "cpu"}
+    return TrainOptions(**values, baseline="syncnet", **changes)  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Towers small enough to be trained within seconds."""
@@ -119,18 +126,18 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         def see(self, crops: torch.Tensor) -> torch.Tensor:
             return nn.functional.normalize(self.visual(crops / 128.0 - 1.0), dim=1)
 
-    monkeypatch.setattr(baseline_loop, "SyncNetShape", Small)
+    monkeypatch.setattr(baseline, "SyncNetShape", Small)
 
 
 def test_it_learns_goes_on_and_is_scored(
     clip: CachedClip, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baseline_loop, "prepare", lambda *_: ([clip], [clip], []))
-    options = TrainOptions(
-        tmp_path, tmp_path, tmp_path / "run", steps=24, batch=4, workers=0, device="cpu",
-        warmup=1, learning_rate=6e-3, val_every=1000, ema=0.8, precision="fp32",
+    monkeypatch.setattr(loop, "prepare", lambda *_: ([clip], [clip], []))
+    options = chosen(
+        tmp_path, steps=24, batch=4, workers=0, warmup=1, learning_rate=6e-3, val_every=1000,
+        ema=0.8, precision="fp32",
     )  # fmt: skip
-    best = baseline_loop.train_baseline(options)
+    best = loop.train(options)
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert rows[-2]["found"] > 0.375  # chance is one in eight
     (measured,) = [r for r in rows if r.get("event") == "validation"]
@@ -139,18 +146,19 @@ def test_it_learns_goes_on_and_is_scored(
     assert (about["kind"], about["training"]["step"]) == ("syncnet", 24)
     assert "data" not in about["training"]
 
-    again = BaselineRun(options)
+    again = Run(options)
     assert again.resume()
     assert again.step == 24
-    with pytest.raises(UsageError, match="another kind"):
-        BaselineRun(TrainOptions(tmp_path, tmp_path, tmp_path / "run", seed=9)).resume()
+    with pytest.raises(UsageError, match="seed = 0, not 9"):
+        Run(replace(options, seed=9)).resume()
+    with pytest.raises(UsageError, match="baseline = syncnet, not "):
+        Run(replace(options, baseline="")).resume()
     with pytest.raises(ModelError, match="do not fit"):  # the real towers are larger
         load_scorer(str(best))
 
 
 def test_a_trained_one_is_found_by_its_folder(tmp_path: Path) -> None:
-    options = TrainOptions(tmp_path, tmp_path, tmp_path / "run", device="cpu")
-    run = BaselineRun(options)
+    run = Run(chosen(tmp_path))
     folder = tmp_path / "kept"
     folder.mkdir()
     run.fill(folder)

@@ -29,7 +29,8 @@ clips = [
     for i, f in enumerate(folders)
 ]
 loop.prepare = lambda *_: (clips, [], [])
-loop.train(TrainOptions(Path(out), Path(out), Path(out), steps=int(steps), batch=4, warmup=2,
+loop.train(TrainOptions(data=Path(out), cache=Path(out), out=Path(out), steps=int(steps),
+    batch=4, warmup=2,
     val_every=100, synthetic=0, workers=0, seed=3, precision="fp32", device="cpu", negatives=3))
 """
 

@@ -25,6 +25,7 @@ from avsync_cli.training import loop  # noqa: E402
 from avsync_cli.training.augment import augment_crops  # noqa: E402
 from avsync_cli.training.dataset import WindowDataset, WindowSpec  # noqa: E402
 from avsync_cli.training.losses import (  # noqa: E402
+    Encoded,
     contrastive,
     diagonals,
     draw_offsets,
@@ -80,7 +81,7 @@ def test_a_plain_sample_is_the_clip_itself(clips: list[CachedClip]) -> None:
 
 
 def test_a_clips_own_offset_is_undone(clips: list[CachedClip]) -> None:
-    path = str(clips[0].clip.path)
+    path = clips[0].clip.key
     plain = dataset(clips[:1], augment=False)[5]["mel"].numpy()
     moved = dataset(clips[:1], augment=False, offsets_hops={path: 3})[5]["mel"].numpy()
     np.testing.assert_allclose(moved[20:200], plain[23:203], atol=1e-4)
@@ -157,7 +158,7 @@ def test_the_head_cannot_know_better_than_chance_when_the_sound_is_anothers() ->
     ones = torch.ones(clips, frames, dtype=torch.bool)
     every = torch.ones(clips, frames + 2 * reach, dtype=torch.bool)
     with torch.inference_mode():
-        _, _, ranked, _ = head(model, v, a, offsets, reach, ones, every)
+        _, _, ranked, _ = head(model, Encoded(v, a, ones, every), offsets)
     assert 0.0 <= ranked < 0.35  # chance is 1 in 8 of 72 decisions
 
 
@@ -178,9 +179,9 @@ def test_a_piece_is_what_evaluation_shows_of_a_short_window(frames: int) -> None
 
 def options(tmp_path: Path, **changes: object) -> TrainOptions:
     base = TrainOptions(
-        tmp_path / "data",
-        tmp_path / "cache",
-        tmp_path / "run",
+        data=tmp_path / "data",
+        cache=tmp_path / "cache",
+        out=tmp_path / "run",
         steps=4,
         batch=4,
         warmup=2,

@@ -1,0 +1,171 @@
+"""Our own model as a lesson: everything from the start, or a new head on finished encoders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from avsync_cli.corpus.cache import CachedClip
+from avsync_cli.corpus.progress import Progress, stage
+from avsync_cli.errors import UsageError
+from avsync_cli.files import write_whole
+from avsync_cli.model.checkpoint import load_model
+from avsync_cli.model.config import ModelConfig
+from avsync_cli.model.core import SyncModel
+from avsync_cli.model.torch_engine import TorchEngine
+from avsync_cli.training import distributed
+from avsync_cli.training.augment import augment_crops
+from avsync_cli.training.bank import ENCODERS, FeatureBank, digest, encoder_tensors, fill_bank
+from avsync_cli.training.dataset import WindowDataset, WindowSpec
+from avsync_cli.training.lesson import Samples
+from avsync_cli.training.losses import PIECES, Encoded, all_losses, head_losses, in_pieces
+from avsync_cli.training.options import TrainOptions
+from avsync_cli.training.realign import realign
+from avsync_cli.training.validate import validate
+
+BANK_SEED = 0
+"""Seed of the windows that finished encoders are shown: whatever the run's own, the same data."""
+
+SHAPES_OF_THE_HEAD = {"attention": "none", "product": True, "similarity_skip": True}
+"""Parts of a model's configuration that its encoders do not depend on."""
+
+JUDGED_BY = ("sim15", "acc25", "acc50")
+"""Figures of `validate` whose mean decides which model is the best."""
+
+
+class SyncLesson:
+    """Teach the model core; see `Lesson`.
+
+    Raises:
+        UsageError: the encoders to be kept are of another shape.
+        ModelError: they cannot be read.
+    """
+
+    def __init__(self, options: TrainOptions) -> None:
+        self.options = options
+        self.config = ModelConfig.of(
+            options.size,
+            attention=options.attention,
+            product=options.product,
+            similarity_skip=options.similarity_skip,
+        )
+        self.model = SyncModel(self.config, distributed.SharedDropout(options.dropout))
+        self.encoders = "" if options.encoders is None else self._keep(options.encoders)
+
+    def _keep(self, folder: Path) -> str:
+        """Take over a trained model's encoders, to be left as they are; returns their digest."""
+        trained, _ = load_model(folder)
+        if trained.config.size != self.config.size:
+            raise UsageError(
+                f"{folder} has encoders of size {trained.config.size}, not {self.config.size}",
+                f"add --size {trained.config.size}",
+            )
+        sizes = [{**c.to_json(), **SHAPES_OF_THE_HEAD} for c in (trained.config, self.config)]
+        if sizes[0] != sizes[1]:
+            raise UsageError(f"{folder} has encoders of another shape", "train it anew")
+        self.model.load_state_dict(encoder_tensors(trained), strict=False)
+        for name, parameter in self.model.named_parameters():
+            if name.startswith(ENCODERS):
+                parameter.requires_grad_(False)
+        return digest(trained)
+
+    def about(self) -> dict[str, Any]:
+        return {"config": self.config.to_json()}
+
+    def stretches(self) -> list[tuple[int, int]]:
+        # Finished encoders know the clips' own offsets from the start, and will not know better.
+        if self.encoders:
+            return [(0, self.options.steps)]
+        return phases(self.options.realign_at, self.options.steps)
+
+    def samples(
+        self,
+        start: int,
+        clips: list[CachedClip],
+        averaged: nn.Module,
+        progress: Progress | None,
+    ) -> Samples:
+        options = self.options
+        assert isinstance(averaged, SyncModel)
+        length = options.steps * options.batch
+        known = start > 0 or bool(self.encoders and options.realign_at)
+        own = self._own_offsets(start, clips, averaged, progress) if known else {}
+        if not self.encoders:
+            return WindowDataset(clips, self.config, WindowSpec(), options.seed, length, own)
+        # One bank for all seeds: it is the data, and what is compared shall have the same.
+        drawn = WindowDataset(clips, self.config, WindowSpec(), BANK_SEED, options.windows, own)
+        tell = stage(progress, "encode")
+        if distributed.rank() == 0:
+            fill_bank(options.cache, averaged, drawn, tell)
+        distributed.barrier()
+        return FeatureBank(fill_bank(options.cache, averaged, drawn, tell), options.seed, length)
+
+    def _own_offsets(
+        self,
+        start: int,
+        clips: list[CachedClip],
+        averaged: SyncModel,
+        progress: Progress | None,
+    ) -> dict[str, int]:
+        """Offsets of the clips' own to undo from a step on, in 10 ms steps by the clip's key.
+
+        They are found once and kept in the run's folder, so that a resumed run has the same.
+        """
+        kept = self.options.out / f"offsets-{start}.json"
+        if not kept.exists() and distributed.rank() == 0:
+            found = realign(TorchEngine(averaged), clips, stage(progress, "realign"))
+            write_whole(kept, json.dumps(found, indent=1) + "\n")
+        distributed.barrier()
+        return {key: int(hops) for key, hops in json.loads(kept.read_text()).items()}
+
+    def loss(
+        self, batch: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        options = self.options
+        there = batch["frame_valid"], batch["sound_valid"]
+        if self.encoders:
+            windows = Encoded(batch["v"], batch["a"], *there)
+            losses = head_losses(self.model, windows, options.negatives, generator)
+        else:
+            v = self._see(augment_crops(batch["crops"], self.config.input_px, generator), generator)
+            windows = Encoded(v, self.model.sound(batch["mel"]), *there)
+            losses = all_losses(self.model, windows, options.negatives, generator)
+        return losses.total(options.head_weight), losses.figures()
+
+    def _see(self, crops: Tensor, generator: torch.Generator) -> Tensor:
+        """Features of whole windows, or, in a share of the steps, of windows seen in pieces."""
+        share = self.options.pieces
+        if share and float(torch.rand((), generator=generator)) < share:
+            frames = PIECES[int(torch.randint(len(PIECES), (), generator=generator))]
+            return in_pieces(self.model, crops, frames)
+        return self.model.visual(crops)
+
+    def validate(
+        self, averaged: nn.Module, clips: list[CachedClip]
+    ) -> tuple[float, dict[str, Any]]:
+        assert isinstance(averaged, SyncModel)
+        overall, by_source = validate(TorchEngine(averaged), clips)
+        score = float(np.mean([overall.get(name, 0.0) for name in JUDGED_BY]))
+        return score, overall | {"by": by_source}
+
+
+def phases(realign_at: int, steps: int) -> list[tuple[int, int]]:
+    """Stretches (first step, end) of a run on one set of the clips' own offsets.
+
+    Offsets are found at `realign_at` and again whenever the steps have doubled since: the first
+    estimates are rough, and of what is right by now little changes any more.
+
+    >>> phases(600, 4000)
+    [(0, 600), (600, 1200), (1200, 2400), (2400, 4000)]
+    >>> phases(0, 4000)
+    [(0, 4000)]
+    """
+    starts = [0]
+    while realign_at and (following := max(realign_at, 2 * starts[-1])) < steps:
+        starts.append(following)
+    return list(zip(starts, [*starts[1:], steps], strict=True))
