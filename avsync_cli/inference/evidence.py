@@ -104,9 +104,22 @@ class WindowResult:
     support: np.ndarray | None = None
 
 
+MISSING_S = 1.0
+"""What may be missing at a file's end: tracks seldom end together, and lengths are rounded."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MediaSummary:
-    """The facts about the file that the answer repeats."""
+    """The facts about the file that the answer repeats.
+
+    Attributes:
+        duration_s: of the whole file, as it says itself.
+        audio_track: number of the judged one among the file's sound tracks, from 0.
+        audio_tracks: how many there are.
+        declared_s: where the file, or the part of it that was asked for, says that it ends; None
+            where it does not say.
+        decoded_s: where what could be read of it ends; None if that is not known.
+    """
 
     duration_s: float
     fps: float
@@ -117,6 +130,16 @@ class MediaSummary:
     audio_track: int
     audio_channels: int = 1
     container: str = ""
+    audio_tracks: int = 1
+    declared_s: float | None = None
+    decoded_s: float | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the file is as long as it says, to about a second."""
+        if self.declared_s is None or self.decoded_s is None:
+            return True
+        return self.decoded_s >= self.declared_s - MISSING_S
 
 
 @dataclass(frozen=True)

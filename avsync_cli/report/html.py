@@ -23,7 +23,7 @@ from avsync_cli.files import open_whole
 from avsync_cli.names import STATUS_WORDS
 from avsync_cli.report.html_section import Illustrations, section_values
 from avsync_cli.report.machine import Failure, Tool
-from avsync_cli.report.sentences import headline
+from avsync_cli.report.sentences import capital, headline, is_at_border
 from avsync_cli.report.terminal import summary
 from avsync_cli.verdict.answer import Judgement
 from avsync_cli.wording import percent, safe_text
@@ -51,24 +51,26 @@ class HtmlReport:
         self._sections: IO[str] = tempfile.SpooledTemporaryFile(  # noqa: SIM115, closed in finish
             max_size=_SPOOL_BYTES, mode="w+", encoding="utf-8", newline=""
         )
-        self._rows: list[dict[str, str]] = []
+        self._rows: list[dict[str, Any]] = []
         self._counts: Counter[str] = Counter()
 
     def add(self, judgement: Judgement, shown: Illustrations) -> None:
         """Take one file's answer."""
         verdict = judgement.verdict
         sure = "" if verdict.offset_ms is None else percent(verdict.confidence)
-        self._count(judgement.path, verdict.status, headline(judgement), sure)
+        row = {"status": verdict.status, "at_border": is_at_border(judgement)}
+        self._count(judgement.path, {**row, "words": headline(judgement), "sure": sure})
         self._write("section.html", section_values(judgement, shown, len(self._rows)))
 
     def fail(self, failure: Failure) -> None:
         """Take a file that could not be judged."""
-        self._count(failure.path, "error", "Could not be judged", "")
+        row = {"status": "error", "words": "Could not be judged", "sure": "", "at_border": False}
+        self._count(failure.path, row)
         self._write("failure.html", {"failure": failure, "number": len(self._rows)})
 
-    def _count(self, path: str, status: str, words: str, sure: str) -> None:
-        self._counts[status] += 1
-        self._rows.append({"path": path, "status": status, "words": words, "sure": sure})
+    def _count(self, path: str, row: dict[str, Any]) -> None:
+        self._counts[row["status"]] += 1
+        self._rows.append({"path": path, **row})
 
     def _write(self, template: str, values: dict[str, Any]) -> None:
         self._sections.write(_templates().get_template(template).render(values))
@@ -122,6 +124,7 @@ def _templates() -> Environment:
     )
     templates.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     templates.globals["status_words"] = STATUS_WORDS
+    templates.filters["capital"] = capital
     return templates
 
 

@@ -17,17 +17,18 @@ from avsync_cli.drawing.palette import region_role
 from avsync_cli.drawing.svg import SvgCanvas
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.report.html_tables import MAX_ROWS, curve_table, heaviest, tables_over_time
+from avsync_cli.report.remedy import remedy
 from avsync_cli.report.sentences import (
     best_guess_ms,
     block_words,
     capital,
     curve_words,
     headline,
+    is_at_border,
     segment_words,
     tolerance_words,
     verdict_words,
 )
-from avsync_cli.report.terminal import fix_lines
 from avsync_cli.verdict.answer import Judgement
 from avsync_cli.wording import clock, drift_words, interval_words, percent, span, weight_words
 
@@ -62,19 +63,17 @@ def section_values(judgement: Judgement, shown: Illustrations, number: int) -> d
         "number": number,
         "path": judgement.path,
         "status": verdict.status,
+        "at_border": is_at_border(judgement),
         "headline": headline(judgement),
         "says": capital(verdict_words(judgement)),
         "reasons": verdict.reasons,
         "media": ", ".join(_media_facts(judgement)),
         "facts": list(_facts(judgement)),
-        "fix": None,
+        "remedy": remedy(judgement),
         "lanes": None,
         "stills": [_still(judgement, s, f"still-{number}-{k}") for k, s in enumerate(shown.stills)],
         "curve": None,
     }
-    if verdict.status == "out_of_sync" and verdict.offset_ms is not None:
-        what, *commands = (line.plain.strip() for line in fix_lines(judgement, verdict))
-        values["fix"] = {"what": capital(what), "commands": commands}
     if evidence.blocks or evidence.windows:
         values["lanes"] = _lanes(judgement, shown.lanes, number)
     if evidence.windows and len(verdict.curve_score) >= 2:

@@ -37,6 +37,11 @@ CSV_COLUMNS = (
     "audio_track",
     "reasons",
     "error",
+    "at_border",
+    "complete",
+    "declared_s",
+    "decoded_s",
+    "audio_tracks",
 )
 
 
@@ -100,6 +105,10 @@ def file_entry(report: Judgement, *, curve: bool) -> dict[str, Any]:
         "direction": verdict.direction,
         "confidence": _number(verdict.confidence),
         "p_sync": _number(verdict.p_sync),
+        "at_border": verdict.at_border,
+        "complete": media.complete,
+        "declared_s": _number(media.declared_s),
+        "decoded_s": _number(media.decoded_s),
         "drift_ms_per_min": _number(verdict.drift_ms_per_min),
         "drift_ci_ms_per_min": _pair(verdict.drift_ci_ms_per_min),
         "usable": _number(verdict.usable),
@@ -113,6 +122,7 @@ def file_entry(report: Judgement, *, curve: bool) -> dict[str, Any]:
             "height": media.height,
             "audio_hz": media.audio_hz,
             "audio_track": media.audio_track,
+            "audio_tracks": media.audio_tracks,
         },
         "segments": [_segment(segment) for segment in verdict.segments],
         "blocks": [_block(block) for block in evidence.blocks],

@@ -23,27 +23,76 @@ from avsync_cli.wording import (
 GUESS_FROM = 0.2
 """Confidence from which an undecided file's likeliest offset is named at all."""
 
+MEASURABLE_MS = 20.0
+"""Half a frame: less is within what a picture's frames can show."""
+
+_AT_ZERO = "--tolerance frame or fix --force if you want it at zero"
+
 
 # --- The whole file -------------------------------------------------------------------------------
 
 
 def verdict_words(judgement: Judgement) -> str:
-    """The answer in one sentence: verdict, offset in words, how sure, where, by which standard."""
-    verdict = judgement.verdict
+    """The answer in one sentence: verdict, offset in words, how sure, where, by which standard and
+    its limits; then the sound track where there are several, and where an incomplete file ends."""
+    verdict, limits = judgement.verdict, limits_words(judgement.tolerance)
     if verdict.status == "undecided" or verdict.offset_ms is None:
         why = ", ".join(safe_text(reason) for reason in verdict.reasons) or "too little evidence"
-        return f"undecided: {why}{_guess_words(judgement)}"
+        parts = [f"undecided: {why}{_guess_words(judgement)}"]
+    elif is_at_border(judgement):
+        parts = [f"at the border of {limits}: {_found_words(judgement)}"]
+        parts.append(f"{percent(verdict.p_sync)} likely within it")
+    elif verdict.status == "out_of_sync":
+        parts = [_found_words(judgement), f"outside {limits}"]
+    elif _is_measurable(verdict):
+        parts = [f"in sync, {_found_words(judgement)}, which {limits} tolerates", _AT_ZERO]
+    else:
+        parts = [f"in sync, {_found_words(judgement)}", f"within {limits}"]
+    return "; ".join([*parts, *media_remarks(judgement)])
 
-    inside = verdict.status == "in_sync"
-    words = offset_words(verdict.offset_ms)
-    parts = [f"in sync, {words}" if inside else words, f" ({sure_words(verdict)})"]
-    judged = _judged_span(judgement)
+
+def _found_words(judgement: Judgement) -> str:
+    """Offset, certainty and drift, and the time that they were found in."""
+    verdict = judgement.verdict
+    assert verdict.offset_ms is not None
+    words = f"{offset_words(verdict.offset_ms)} ({sure_words(verdict)})"
     if verdict.drift_ms_per_min is not None:
-        parts.append(f" half-way, and comes {drift_words(verdict.drift_ms_per_min)}")
-    if judged is not None:
-        parts.append(f", from {clock(judged[0])} to {clock(judged[1])}")
-    parts.append(f"; {'within' if inside else 'outside'} {tolerance_name(judgement.tolerance)}")
-    return "".join(parts)
+        words += f" half-way, and comes {drift_words(verdict.drift_ms_per_min)}"
+    judged = _judged_span(judgement)
+    return words if judged is None else f"{words}, from {clock(judged[0])} to {clock(judged[1])}"
+
+
+def _is_measurable(verdict: Verdict) -> bool:
+    """Whether sound that is tolerated is late or early all the same, by what could be seen."""
+    if verdict.offset_ms is None or verdict.offset_ci_ms is None:
+        return False
+    low, high = verdict.offset_ci_ms
+    return abs(verdict.offset_ms) >= MEASURABLE_MS and not low <= 0.0 <= high
+
+
+def is_at_border(judgement: Judgement) -> bool:
+    """Whether the offset that the sentence names may as well lie on the other side of a limit."""
+    verdict, tolerance = judgement.verdict, judgement.tolerance
+    if not verdict.at_border or verdict.offset_ci_ms is None:
+        return False
+    low, high = verdict.offset_ci_ms
+    limits = -tolerance.early_ms, tolerance.late_ms
+    return verdict.drift_ms_per_min is not None or any(low < limit < high for limit in limits)
+
+
+def media_remarks(judgement: Judgement) -> list[str]:
+    """What must be said of the file itself: which of several sound tracks was judged, and that
+    something is missing at its end."""
+    media = judgement.evidence.media
+    remarks = []
+    if media.audio_tracks > 1:
+        number = f"{media.audio_track + 1} of {media.audio_tracks}"
+        remarks.append(f"audio track {number} (--audio-track {media.audio_track})")
+    if not media.complete:
+        assert media.decoded_s is not None
+        assert media.declared_s is not None
+        remarks.append(f"the file ends at {clock(media.decoded_s)} of {clock(media.declared_s)}")
+    return remarks
 
 
 def capital(words: str) -> str:
@@ -126,13 +175,21 @@ def curve_words(judgement: Judgement) -> str:
 def tolerance_words(tolerance: Tolerance) -> str:
     """The standard behind a tolerance, with its limits."""
     profile = TOLERANCES.get(tolerance.name)
-    limits = f"{tolerance.early_ms:.4g} ms early to {tolerance.late_ms:.4g} ms late"
-    if profile is None:
-        return limits
-    return f"{profile.source}: {limits}"
+    limits = _limits(tolerance)
+    return limits if profile is None else f"{profile.source}: {limits}"
 
 
 def tolerance_name(tolerance: Tolerance) -> str:
     """The standard behind a tolerance, short enough for a sentence."""
     profile = TOLERANCES.get(tolerance.name)
-    return tolerance_words(tolerance) if profile is None else profile.source.partition(" (")[0]
+    return _limits(tolerance) if profile is None else profile.source.partition(" (")[0]
+
+
+def limits_words(tolerance: Tolerance) -> str:
+    """The same with its limits: "EBU R37 (40 ms early to 60 ms late)"."""
+    name, limits = tolerance_name(tolerance), _limits(tolerance)
+    return name if name == limits else f"{name} ({limits})"
+
+
+def _limits(tolerance: Tolerance) -> str:
+    return f"{tolerance.early_ms:.4g} ms early to {tolerance.late_ms:.4g} ms late"

@@ -15,10 +15,11 @@ from rich.text import Text
 
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.names import STATUS_WORDS
-from avsync_cli.report.sentences import verdict_words
+from avsync_cli.report.remedy import remedy
+from avsync_cli.report.sentences import is_at_border, verdict_words
 from avsync_cli.report.text_curve import curve_plot
-from avsync_cli.report.words import fix_command
-from avsync_cli.verdict.answer import Judgement, Segment, Verdict
+from avsync_cli.verdict.answer import Judgement, Segment
+from avsync_cli.verdict.reasons import NEAR_LIMIT
 from avsync_cli.wording import (
     clock,
     offset_words,
@@ -35,6 +36,7 @@ MAX_SEGMENTS = 12
 """Stretches listed below the sentence."""
 
 STATUS_STYLE = {"in_sync": "green", "out_of_sync": "bold red", "undecided": "yellow"}
+AT_BORDER_STYLE = "yellow"
 
 _BAR_CELLS = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -52,17 +54,17 @@ class Layout:
 # --- Sentence -------------------------------------------------------------------------------------
 
 
-def sentence(report: Judgement) -> Text:
+def sentence(judgement: Judgement) -> Text:
     """One line that answers: file, verdict, offset in words, how sure, where, by which standard."""
-    verdict = report.verdict
-    text = Text(f"{safe_text(report.path)}: ")
-    text.append(verdict_words(report), style=STATUS_STYLE[verdict.status])
+    style = AT_BORDER_STYLE if is_at_border(judgement) else STATUS_STYLE[judgement.verdict.status]
+    text = Text(f"{safe_text(judgement.path)}: ")
+    text.append(verdict_words(judgement), style=style)
     return text
 
 
-def details(report: Judgement) -> list[Text]:
+def details(judgement: Judgement) -> list[Text]:
     """Lines below the sentence: segments that differ, limits of the answer, the fix."""
-    verdict = report.verdict
+    verdict = judgement.verdict
     lines: list[Text] = []
     if len(verdict.segments) > 1:
         for segment in verdict.segments[:MAX_SEGMENTS]:
@@ -70,11 +72,13 @@ def details(report: Judgement) -> list[Text]:
         left = len(verdict.segments) - MAX_SEGMENTS
         if left > 0:
             lines.append(Text(f"  … and {left} more stretches; --json lists them", style="dim"))
-    if verdict.status != "undecided" and verdict.reasons:
-        reasons = ", ".join(safe_text(reason) for reason in verdict.reasons)
-        lines.append(Text(f"  note: {reasons}", style="dim"))
-    if verdict.status == "out_of_sync" and verdict.offset_ms is not None:
-        lines.extend(fix_lines(report, verdict))
+    notes = [safe_text(reason) for reason in verdict.reasons if reason != NEAR_LIMIT]
+    if verdict.status != "undecided" and notes:
+        lines.append(Text(f"  note: {', '.join(notes)}", style="dim"))
+    found = remedy(judgement)
+    if found is not None:
+        lines.append(Text(f"  {found.what}", style="dim"))
+        lines.append(Text(f"  {found.command}", no_wrap=True, overflow="ignore"))
     return lines
 
 
@@ -86,24 +90,6 @@ def _segment_line(segment: Segment) -> Text:
         words = f"{offset_words(segment.offset_ms)} ({percent(segment.confidence)} sure)"
     text.append(words, style=STATUS_STYLE[segment.status])
     return text
-
-
-def fix_lines(report: Judgement, verdict: Verdict) -> list[Text]:
-    """How to put the sound right: what is to be done, and the command that does it."""
-    assert verdict.offset_ms is not None
-    where = {segment.offset_ms for segment in verdict.segments if segment.offset_ms is not None}
-    if verdict.drift_ms_per_min is not None:
-        what = "resample the sound, whose lag drifts"
-    elif where and max(where) - min(where) > 80.0:
-        what = "move the sound piece by piece"
-    else:
-        way = "earlier" if verdict.offset_ms > 0 else "later"
-        what = f"move the sound {round(abs(verdict.offset_ms))} ms {way}"
-    command = fix_command(report.path, report.fix_words)
-    return [
-        Text(f"  fix: {what}:", style="dim"),
-        Text(f"  {command}", no_wrap=True, overflow="ignore"),
-    ]
 
 
 # --- Table of blocks ------------------------------------------------------------------------------
@@ -236,30 +222,30 @@ def _bar(value: float, low: float, high: float, unicode: bool) -> str:
 # --- Whole answer ---------------------------------------------------------------------------------
 
 
-def render(report: Judgement, layout: Layout, *, table: bool, curve: bool) -> list[Text]:
+def render(judgement: Judgement, layout: Layout, *, table: bool, curve: bool) -> list[Text]:
     """All lines of the answer for one file, in order; every line at most `layout.width` columns
     wide but the sentence and the command, which are not broken.
 
     Args:
-        report: the file's evidence and verdict.
+        judgement: the file's evidence and verdict.
         layout: columns and characters.
         table: with the blocks.
         curve: with the offset curve.
     """
     lines: list[Text] = []
     if table:
-        lines += [*block_table(report.evidence.blocks, layout), Text("")]
+        lines += [*block_table(judgement.evidence.blocks, layout), Text("")]
     if curve:
-        offset = report.verdict.offset_ms
+        offset = judgement.verdict.offset_ms
         plot = curve_plot(
-            report.evidence.offsets_ms,
-            report.verdict.curve_score,
+            judgement.evidence.offsets_ms,
+            judgement.verdict.curve_score,
             offset,
             layout.width,
             unicode=layout.unicode,
         )
         lines += [*(Text(line) for line in plot), Text("")] if plot else []
-    answer = [sentence(report), *details(report)]
+    answer = [sentence(judgement), *details(judgement)]
     return lines + ([_ascii(line) for line in answer] if not layout.unicode else answer)
 
 

@@ -18,6 +18,8 @@ NO_SOURCE = "too little in the picture moves with the sound"
 
 MAYBE_DUB = "too little in the picture moves with the sound to rule out a dub"
 
+NEAR_LIMIT = "the offset is close to the limit of the tolerance"
+
 SCATTERED = "different parts of the file point to different lags"
 
 _EDGE_CONFIDENCE = 0.3
@@ -58,7 +60,7 @@ def all_reasons(
     if status != "undecided" and main.drift is not None:
         reasons += _drift_reasons(main, segments, reach_s)
     if status != "undecided" and straddles(main, tolerance):
-        reasons.append("the offset is close to the limit of the tolerance")
+        reasons.append(NEAR_LIMIT)
     return reasons + [r for r in evidence.reasons if r not in reasons]
 
 

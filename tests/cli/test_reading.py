@@ -52,11 +52,26 @@ def _late(path: str) -> Judgement:
     return replace(judgement, fix_words=("avsync", "fix", "--tolerance", "ebu"))
 
 
+def _at_border(path: str) -> Judgement:
+    judgement = _film(path, offset_ms=-46.0, ci_ms=(-66.0, -26.0))
+    media = replace(judgement.evidence.media, audio_track=1, audio_tracks=3)
+    verdict = replace(judgement.verdict, at_border=True, p_sync=0.47)
+    return replace(judgement, verdict=verdict, evidence=replace(judgement.evidence, media=media))
+
+
+def _cut_short(path: str, **verdict: object) -> Judgement:
+    judgement = _film(path, **verdict)
+    media = replace(judgement.evidence.media, declared_s=16.0, decoded_s=7.2)
+    return replace(judgement, evidence=replace(judgement.evidence, media=media))
+
+
 def _sentences() -> list[str]:
     reports = [
         _film("interview.mov", status="in_sync", offset_ms=-10.0, ci_ms=(-25.0, 5.0)),
+        _film("lecture.mp4", status="in_sync", offset_ms=80.0, ci_ms=(65.0, 95.0)),
+        _at_border("rushes.mxf"),
         _late("holiday.mp4"),
-        _film(
+        _cut_short(
             "concert.mkv",
             status="undecided",
             offset_ms=None,

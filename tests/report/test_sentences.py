@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avsync_cli.config import TOLERANCES
 from avsync_cli.report import sentences
-from avsync_cli.verdict.answer import Tolerance
+from avsync_cli.verdict.answer import Judgement, Tolerance
+from avsync_cli.wording import percent
+from tests.conftest import build_report
+
+Make = Callable[..., Judgement]
+
+LIMITS = "45 ms early to 125 ms late"
+ITU = Tolerance("itu", 45.0, 125.0)
 
 
 def test_tolerance_names_its_standard() -> None:
@@ -12,3 +28,107 @@ def test_tolerance_names_its_standard() -> None:
     )
     assert "BT.1359" in sentences.tolerance_name(Tolerance("itu", 45, 125))
     assert sentences.tolerance_name(Tolerance("7:9", 7, 9)) == "7 ms early to 9 ms late"
+
+
+def _judged(offset_ms: float, half_ms: float, tolerance: Tolerance, p_sync: float) -> Judgement:
+    """A judgement as the verdict room makes it: status by the offset, border by the interval."""
+    low, high = offset_ms - half_ms, offset_ms + half_ms
+    inside = -tolerance.early_ms <= offset_ms <= tolerance.late_ms
+    judgement = build_report(
+        status="in_sync" if inside else "out_of_sync",
+        offset_ms=offset_ms,
+        ci_ms=(low, high),
+        tolerance=tolerance,
+    )
+    limits = -tolerance.early_ms, tolerance.late_ms
+    border = any(low < limit < high for limit in limits)
+    return replace(judgement, verdict=replace(judgement.verdict, at_border=border, p_sync=p_sync))
+
+
+@given(
+    st.floats(-400.0, 400.0),
+    st.floats(1.0, 60.0),
+    st.sampled_from([ITU, Tolerance("ebu", 40.0, 60.0), Tolerance("7:9", 7.0, 9.0)]),
+    st.floats(0.0, 1.0),
+)
+def test_the_sentence_names_the_limits_once_and_never_contradicts_itself(
+    offset_ms: float, half_ms: float, tolerance: Tolerance, p_sync: float
+) -> None:
+    words = sentences.verdict_words(_judged(offset_ms, half_ms, tolerance, p_sync))
+    limits = f"{tolerance.early_ms:g} ms early to {tolerance.late_ms:g} ms late"
+    assert words.count(limits) == 1
+    ways = [
+        words.startswith("at the border of "),
+        "; outside " in words,
+        "; within " in words,
+        " tolerates; " in words,
+    ]
+    assert sum(ways) == 1
+    low, high = offset_ms - half_ms, offset_ms + half_ms
+    straddles = any(low < limit < high for limit in (-tolerance.early_ms, tolerance.late_ms))
+    assert ways[0] == straddles
+    if ways[0]:
+        assert "in sync" not in words
+        assert f"{percent(p_sync)} likely within it" in words
+    if ways[3]:
+        assert not low <= 0.0 <= high
+
+
+@pytest.mark.parametrize("name", TOLERANCES)
+def test_every_standard_is_named_with_its_numbers(name: str) -> None:
+    profile = TOLERANCES[name]
+    early, late = profile.early_ms or 40.0, profile.late_ms or 40.0
+    words = sentences.verdict_words(_judged(0.0, 5.0, Tolerance(name, early, late), 0.99))
+    assert words.endswith(f"({early:g} ms early to {late:g} ms late)")
+
+
+def test_at_the_border_the_sentence_says_so() -> None:
+    assert sentences.verdict_words(_judged(-46.0, 20.0, ITU, 0.47)) == (
+        f"at the border of ITU-R BT.1359 ({LIMITS}): audio is 46 ms early (±20 ms, 98 % sure), "
+        "from 0:00 to 4:10; 47 % likely within it"
+    )
+
+
+def test_a_stretch_at_the_border_is_not_the_file(make_report: Make) -> None:
+    """What is said of the file is about the offset that is named."""
+    judgement = make_report(offset_ms=300.0, ci_ms=(290.0, 310.0), tolerance=ITU)
+    judgement = replace(judgement, verdict=replace(judgement.verdict, at_border=True))
+    assert "border" not in sentences.verdict_words(judgement)
+    assert "; outside ITU-R BT.1359" in sentences.verdict_words(judgement)
+
+
+def test_late_sound_that_is_tolerated_is_told_with_what_to_do() -> None:
+    assert sentences.verdict_words(_judged(80.0, 10.0, ITU, 0.999)) == (
+        "in sync, audio is 80 ms late (±10 ms, 98 % sure), from 0:00 to 4:10, which ITU-R BT.1359 "
+        f"({LIMITS}) tolerates; --tolerance frame or fix --force if you want it at zero"
+    )
+
+
+@pytest.mark.parametrize("status", ["in_sync", "out_of_sync", "undecided"])
+@pytest.mark.parametrize("decoded_s", [0.0, 7.2, 14.8, 15.2, 16.0, 20.0, None])
+@pytest.mark.parametrize("declared_s", [16.0, None])
+def test_a_file_that_ends_early_is_told_whatever_the_answer(
+    make_report: Make, status: str, decoded_s: float | None, declared_s: float | None
+) -> None:
+    offset_ms = None if status == "undecided" else 0.0
+    judgement = make_report(status=status, offset_ms=offset_ms, ci_ms=None)
+    media = replace(judgement.evidence.media, decoded_s=decoded_s, declared_s=declared_s)
+    judgement = replace(judgement, evidence=replace(judgement.evidence, media=media))
+    missing = decoded_s is not None and declared_s is not None and decoded_s < 15.0
+    told = re.findall(r"; the file ends at (\S+) of 0:16$", sentences.verdict_words(judgement))
+    assert len(told) == missing
+    assert media.complete == (not missing)
+
+
+@pytest.mark.parametrize("status", ["in_sync", "out_of_sync", "undecided"])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_the_track_is_named_where_there_are_several(
+    make_report: Make, status: str, count: int
+) -> None:
+    offset_ms = None if status == "undecided" else 0.0
+    judgement = make_report(status=status, offset_ms=offset_ms, ci_ms=None)
+    media = replace(judgement.evidence.media, audio_track=count - 1, audio_tracks=count)
+    judgement = replace(judgement, evidence=replace(judgement.evidence, media=media))
+    words = sentences.verdict_words(judgement)
+    named = f"audio track {count} of {count} (--audio-track {count - 1})"
+    assert words.endswith(named) if count > 1 else "track" not in words

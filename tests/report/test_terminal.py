@@ -21,7 +21,8 @@ def _plain(lines: list[terminal.Text]) -> str:
 
 def test_sentence_out_of_sync(make_report: Make) -> None:
     assert terminal.sentence(make_report()).plain == (
-        "holiday.mp4: audio is 120 ms late (±10 ms, 98 % sure), from 0:00 to 4:10; outside EBU R37"
+        "holiday.mp4: audio is 120 ms late (±10 ms, 98 % sure), from 0:00 to 4:10; "
+        "outside EBU R37 (40 ms early to 60 ms late)"
     )
 
 
