@@ -143,13 +143,13 @@ class MediaSummary:
 
 
 @dataclass(frozen=True)
-class BlockCurves:
-    """What single blocks say: less than windows do, but to the second.
+class SecondCurves:
+    """What single seconds say: less than windows do, but they tell when a lag changes.
 
     Attributes:
-        start_s: (N,) float64, start of each block, not falling.
-        offsets_ms: (K,) rising, a frame apart.
-        logits: (N, K) float16 log-odds of "in sync" of the block by itself.
+        start_s: (N,) float64, start of each second that was judged, rising.
+        offsets_ms: (K,) rising in equal steps, within the scan's.
+        logits: (N, K) float16 log-odds of "in sync" of the second by itself, as in `WindowResult`.
     """
 
     start_s: np.ndarray
@@ -170,7 +170,7 @@ class Evidence:
         reasons: words of the kind "no face found", "silence", said when they limit the answer.
         judged_s: seconds of the file covered by at least one used block.
         calibration: constants of the model that turn logits into probabilities (see `verdict`).
-        block_curves: single blocks' own log-odds, to tell when a lag changes; None if not kept.
+        seconds: what single seconds say, to tell when a lag changes; None if not kept.
     """
 
     offsets_ms: np.ndarray
@@ -181,4 +181,4 @@ class Evidence:
     reasons: list[str] = field(default_factory=list)
     judged_s: float = 0.0
     calibration: dict[str, float] = field(default_factory=dict)
-    block_curves: BlockCurves | None = None
+    seconds: SecondCurves | None = None

@@ -124,7 +124,7 @@ class Analysis:
             reasons=self._reasons(),
             judged_s=judged_s,
             calibration=dict(self._engine.calibration),
-            block_curves=scanner.block_curves,
+            seconds=scanner.seconds,
         )
 
     def _reasons(self) -> list[str]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from avsync_cli.inference.blocks import SILENCE, Block
-from avsync_cli.inference.evidence import BlockCurves, BlockTrace, WindowResult
+from avsync_cli.inference.evidence import BlockTrace, SecondCurves, WindowResult
 from avsync_cli.inference.sound import SoundStream
 from avsync_cli.inference.traces import KEPT_OFFSETS, left_out, within_block
 from avsync_cli.model.engine import ABSENT, Engine
@@ -41,6 +41,10 @@ PROMISING = 3
 _PAIR_BLOCKS, _PAIR_OFFSETS = 2, 8
 """Blocks and offsets given to the joint layers at a time: their largest layer then is 3 MB and
 stays near the processor, which is a quarter faster than a large batch."""
+
+KEPT_BY_SECOND = 401
+"""Offsets at most at which every second's curve is kept, in steps as small as that allows: 10 ms
+for a scan of +-2 s, and 9 MB for three hours of film."""
 
 _OFFSETS_AT_ONCE = 64
 """Offsets whose outcome is held at a time; a quarter of a megabyte for a block."""
@@ -91,8 +95,9 @@ class WindowScanner:
         self._zero = zero
         self._thorough = thorough or every == 1
         self._votes = np.zeros(len(self._coarse))
-        self._single_curves: list[np.ndarray] = []
-        self._single_starts: list[float] = []
+        self._kept = np.arange(0, len(offsets_ms), -(-len(offsets_ms) // KEPT_BY_SECOND))
+        self._second_curves: list[np.ndarray] = []
+        self._second_starts: list[float] = []
         self._pending: list[Block] = []
         self._next_window = 0
         self._judged_to = 0
@@ -155,7 +160,7 @@ class WindowScanner:
             window.evaluate(self._promising(window.logits), self._zero)
             window.interpolate()
         self._record(blocks, window.logits, window.heard)
-        self._record_singles(blocks, window.singles)
+        self._record_seconds(window)
         assert window.alone is not None
         keep = self._worth_keeping(window.logits)
         kept_ms = self.offsets_ms[self._coarse[keep]]
@@ -211,27 +216,25 @@ class WindowScanner:
         at = self._shifts - self._shifts[0]
         return slid, (known[at + _BLOCK_HOPS] - known[at]) / _BLOCK_HOPS
 
-    def _record_singles(self, blocks: list[Block], singles: np.ndarray) -> None:
-        """Keep single blocks' curves; what was not heard gets the curve's own middle."""
-        known = np.isfinite(singles)
-        some = known.any(axis=1)
-        if some.any():
-            kept = singles[some]
-            middle = np.nanmedian(kept, axis=1, keepdims=True)
-            self._single_curves.append(np.where(known[some], kept, middle).astype(np.float16))
-            self._single_starts += [
-                b.first_frame / FPS for b, s in zip(blocks, some, strict=True) if s
-            ]
+    def _record_seconds(self, window: _Window) -> None:
+        """Keep what single seconds say; what was not heard gets the curve's own middle."""
+        for start, curve in zip(window.second_starts, window.seconds, strict=True):
+            known = np.isfinite(curve)
+            if known.any():
+                filled = np.where(known, curve, np.median(curve[known]))
+                self._second_curves.append(filled[self._kept].astype(np.float16))
+                self._second_starts.append(start / FPS)
 
     @property
-    def block_curves(self) -> BlockCurves | None:
-        """What single blocks said, in order of time."""
-        if not self._single_curves:
+    def seconds(self) -> SecondCurves | None:
+        """What single seconds said, in order of time."""
+        if not self._second_curves:
             return None
-        starts = np.array(self._single_starts)
-        order = np.argsort(starts, kind="stable")
-        curves = np.concatenate(self._single_curves)[order]
-        return BlockCurves(starts[order], self.offsets_ms[self._coarse], curves)
+        return SecondCurves(
+            start_s=np.array(self._second_starts),
+            offsets_ms=self.offsets_ms[self._kept],
+            logits=np.stack(self._second_curves),
+        )
 
     def _record(self, blocks: list[Block], logits: np.ndarray, heard: np.ndarray) -> None:
         known = np.isfinite(logits)
@@ -268,7 +271,9 @@ class _Window:
         heard: (N, O) bool, whether enough of a block's sound exists.
         levels, shares: attention at the coarse offsets, as in `BlockTrace`.
         alone: (N,) log-odds of every block by itself at offset 0.
-        singles: (N, K) the same at the coarse offsets; not a number where it is not heard.
+        second_starts: (S,) first frames of the seconds that the blocks lie in, rising.
+        seconds: (S, O) log-odds of each of these seconds by itself, all its regions competing; not
+            a number where `logits` is none.
     """
 
     def __init__(
@@ -289,47 +294,57 @@ class _Window:
         self.levels = np.zeros((len(blocks), len(coarse)), np.float16)
         self.shares = np.zeros((len(blocks), len(coarse), self._cells), np.uint8)
         self.alone: np.ndarray | None = None
-        self.singles = np.full((len(blocks), len(coarse)), np.nan, np.float32)
+        first = np.array([b.first_frame for b in blocks])
+        self._rows = [
+            np.flatnonzero(first // BLOCK_FRAMES == second)
+            for second in np.unique(first // BLOCK_FRAMES)
+        ]
+        self.second_starts = [int(first[rows].min()) for rows in self._rows]
+        self.seconds = np.full((len(self._rows), len(self._judged)), np.nan, np.float32)
 
     def evaluate(self, offsets: np.ndarray, zero: int) -> None:
         """Judge at the given indices of offsets, a bounded number at a time."""
-        count = len(self._v)
         for low in range(0, len(offsets), _OFFSETS_AT_ONCE):
             part = offsets[low : low + _OFFSETS_AT_ONCE]
-            values = self._joint(part)
-            z, confidence, similarity = values
+            z, confidence, similarity = self._joint(part)
             for at in np.flatnonzero(part == zero):
                 self.alone = self._decide(z[:, at], confidence[:, at], similarity[:, at])
             _, columns, rows = np.intersect1d(self._coarse, part, return_indices=True)
             levels, shares = within_block(confidence[:, rows])
             self.levels[:, columns], self.shares[:, columns] = levels, shares
-            if len(rows):
-                self.singles[:, columns] = np.where(
-                    self.heard[:, self._coarse[columns]],
-                    self._decide(
-                        *(x[:, rows].reshape(count * len(rows), *x.shape[2:]) for x in values)
-                    ).reshape(count, len(rows)),
-                    np.nan,
-                )
             heard = self.heard[:, part]
             confidence = np.where(heard[..., None], confidence, np.float32(ABSENT))
-            some = np.flatnonzero(heard.any(axis=0))
-            if len(some):
-                units = (len(some), count * self._cells)
-                self.logits[part[some]] = self._decide(
-                    z[:, some].swapaxes(0, 1).reshape(*units, -1),
-                    confidence[:, some].swapaxes(0, 1).reshape(units),
-                    similarity[:, some].swapaxes(0, 1).reshape(units),
-                )
+            every = np.arange(len(heard))
+            self._together(self.logits, every, part, (z, confidence, similarity))
+            for curve, own in zip(self.seconds, self._rows, strict=True):
+                self._together(curve, own, part, (z, confidence, similarity))
         self._judged[offsets] = True
+
+    def _together(
+        self,
+        curve: np.ndarray,
+        rows: np.ndarray,
+        part: np.ndarray,
+        joint: tuple[np.ndarray, np.ndarray, np.ndarray],
+    ) -> None:
+        """Put into a curve what some blocks say when all their units compete in one softmax."""
+        some = np.flatnonzero(self.heard[rows][:, part].any(axis=0))
+        if not len(some):
+            return
+        z, confidence, similarity = (x[rows][:, some].swapaxes(0, 1) for x in joint)
+        units = (len(some), len(rows) * self._cells)
+        curve[part[some]] = self._decide(
+            z.reshape(*units, -1), confidence.reshape(units), similarity.reshape(units)
+        )
 
     def interpolate(self) -> None:
         """Fill in the offsets between those judged."""
-        known = np.flatnonzero(self._judged & np.isfinite(self.logits))
-        if len(known) == 0:
-            return
-        between = np.flatnonzero(~self._judged & self.heard.any(axis=0))
-        self.logits[between] = np.interp(between, known, self.logits[known])
+        rows = [np.arange(len(self.heard)), *self._rows]
+        for own, curve in zip(rows, (self.logits, *self.seconds), strict=True):
+            known = np.flatnonzero(self._judged & np.isfinite(curve))
+            if len(known):
+                between = np.flatnonzero(~self._judged & self.heard[own].any(axis=0))
+                curve[between] = np.interp(between, known, curve[known])
 
     def _joint(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """z (N, O', M, D), confidence and similarity (N, O', M) of all blocks at some offsets."""

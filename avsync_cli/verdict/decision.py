@@ -50,7 +50,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     parts = find_stretches(evidence, windows, offsets, constants, tolerance)
     statuses = [_status(p, constants, tolerance) for p in parts]
     if all(status == "undecided" for status in statuses):
-        wrong_speed = find_wrong_speed(evidence.block_curves, evidence.offsets_ms, constants)
+        wrong_speed = find_wrong_speed(evidence.seconds, evidence.offsets_ms, constants)
         if wrong_speed is not None:
             drift, windows = wrong_speed
             parts = find_stretches(evidence, windows, offsets, constants, tolerance, drift)

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from avsync_cli.inference.evidence import BlockCurves, WindowResult
+from avsync_cli.inference.evidence import SecondCurves, WindowResult
 from avsync_cli.timebase import BLOCK_FRAMES, FPS
 from avsync_cli.verdict.posterior import Constants, window_votes
 from avsync_cli.verdict.structure import CAUSES, STEEPEST_MS_PER_MIN, Drift
@@ -30,7 +30,7 @@ RATES_MS_PER_MIN = tuple(
 """Slopes of the known mistakes that are too steep for windows."""
 
 
-def block_windows(curves: BlockCurves, offsets_ms: np.ndarray) -> list[WindowResult]:
+def block_windows(curves: SecondCurves, offsets_ms: np.ndarray) -> list[WindowResult]:
     """Every block as a window of its own, its log-odds read between the offsets that were kept."""
     grid = curves.offsets_ms.astype(np.float64)
     wanted = np.asarray(offsets_ms, np.float64)
@@ -46,7 +46,7 @@ def block_windows(curves: BlockCurves, offsets_ms: np.ndarray) -> list[WindowRes
 
 
 def find_wrong_speed(
-    curves: BlockCurves | None, offsets_ms: np.ndarray, constants: Constants
+    curves: SecondCurves | None, offsets_ms: np.ndarray, constants: Constants
 ) -> tuple[Drift, list[WindowResult]] | None:
     """The known wrong speed along which single blocks agree, and those blocks as windows.
 
@@ -89,5 +89,5 @@ def find_wrong_speed(
     _, rate, zero_s, rows = best
     # A rate that is one of a few is known better than it could be measured here.
     drift = Drift(rate, (rate - 0.002 * abs(rate), rate + 0.002 * abs(rate)), zero_s)
-    found = BlockCurves(curves.start_s[rows], curves.offsets_ms, curves.logits[rows])
+    found = SecondCurves(curves.start_s[rows], curves.offsets_ms, curves.logits[rows])
     return drift, block_windows(found, offsets_ms)

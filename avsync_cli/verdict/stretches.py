@@ -146,7 +146,7 @@ def _timed(
         if parts:
             last = parts[-1]
             cut_s = place_cut(
-                evidence.block_curves,
+                evidence.seconds,
                 last.windows[-1].start_s,
                 mine[0].end_s,
                 (last.answer.offset_ms, drift),

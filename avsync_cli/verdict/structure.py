@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from avsync_cli.inference.evidence import BlockCurves
+from avsync_cli.inference.evidence import SecondCurves
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.posterior import Constants, refined
 
@@ -248,7 +248,7 @@ def _regressed(
 
 
 def place_cut(
-    curves: BlockCurves | None,
+    curves: SecondCurves | None,
     low_s: float,
     high_s: float,
     before_ms: tuple[float, Drift | None],

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avsync_cli.inference.evidence import BlockCurves, Evidence, MediaSummary, WindowResult
+from avsync_cli.inference.evidence import Evidence, MediaSummary, SecondCurves, WindowResult
 from avsync_cli.verdict.answer import Tolerance, Verdict
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.structure import Drift, best_course, find_drift, likely_cause
@@ -66,7 +66,7 @@ def film(
         ),
         judged_s=8.0 * len(windows),
         calibration={"scale": 0.8, "match_scale": 2.0, "match_bias": 1.0},
-        block_curves=BlockCurves(np.array(starts), COARSE, np.array(singles, np.float16)),
+        seconds=SecondCurves(np.array(starts), COARSE, np.array(singles, np.float16)),
     )
 
 
@@ -207,7 +207,7 @@ def test_sharp_peaks_all_over_the_place_are_no_lag() -> None:
         scattered.append(
             WindowResult(start_s=window.start_s, end_s=window.end_s, logits=curve, blocks=8.0)
         )
-    evidence.windows, evidence.block_curves = scattered, None
+    evidence.windows, evidence.seconds = scattered, None
     verdict = judge(evidence)
     assert verdict.status == "undecided"
     # ... but a third of the windows in agreement is a lag.
