@@ -1,8 +1,7 @@
 """From evidence to an answer: a pure function.
 
-The windows' votes (see `posterior`) are read along the likeliest course of the lag (see
-`structure`); every stretch of it (see `stretches`) gets an answer of its own, and one of them
-speaks for the file.
+The windows' votes (see `posterior`) are read along the course of the lag (see `structure`); every
+stretch of it gets an answer of its own, and one of them speaks for the file.
 """
 
 from __future__ import annotations
@@ -14,32 +13,34 @@ from avsync_cli.names import Direction, Status
 from avsync_cli.timebase import FRAME_MS, HOP_MS
 from avsync_cli.verdict.answer import Tolerance, Verdict
 from avsync_cli.verdict.posterior import Constants, fair_logits, mass, window_votes
-from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons
+from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons, cut_words
 from avsync_cli.verdict.speeds import find_wrong_speed
-from avsync_cli.verdict.stretches import (
-    Part,
-    as_segment,
-    find_stretches,
-    straddles,
-    with_gaps,
-    with_rest,
-)
+from avsync_cli.verdict.stretches import Part, as_segment, p_sync, straddles, with_gaps, with_rest
+from avsync_cli.verdict.structure import Structure, find_structure
 
 LEAST_SHARE = 1 / 3
 """Share of the windows with a clear peak that must lie in decided stretches: among many windows
 that point all over the place, neighbours that agree by chance are always found."""
+
+STEP_MORE_LIKELY = 1.0
+"""One lag is told only where the evidence makes a step less likely than it was beforehand: where a
+part of the file points elsewhere, and be it weakly, it makes one more likely."""
+
+NEGLIGIBLE = 1 / 30
+"""Share of a file that may point to an unknown lag while the rest is told as one."""
 
 
 def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     """The answer for one file.
 
     Args:
-        evidence: windows, offsets and calibration; of the blocks only the curves are looked at.
+        evidence: windows, seconds, offsets and calibration; the blocks are not looked at.
         tolerance: what still counts as in sync.
 
     Returns:
-        "undecided", with reasons, when nothing was judged, when no offset is sure enough, or when
-        the best one lies at the edge of the scan.
+        "undecided", with reasons, when nothing was judged, when no offset is sure enough, when the
+        best one lies at the edge of the scan, or when a part of the file points elsewhere and it
+        is not clear where to.
     """
     constants = Constants.of(evidence.calibration)
     offsets = np.asarray(evidence.offsets_ms, np.float64)
@@ -47,67 +48,93 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     if not windows:
         return _nothing(evidence, tolerance, offsets)
     looked_at = windows
-    parts = find_stretches(evidence, windows, offsets, constants, tolerance)
-    statuses = [_status(p, constants, tolerance) for p in parts]
+    structure = find_structure(windows, evidence.seconds, offsets, constants)
+    statuses = [_status(p, constants, tolerance) for p in structure.parts]
     if all(status == "undecided" for status in statuses):
         wrong_speed = find_wrong_speed(evidence.seconds, evidence.offsets_ms, constants)
         if wrong_speed is not None:
             drift, windows = wrong_speed
-            parts = find_stretches(evidence, windows, offsets, constants, tolerance, drift)
-            statuses = [_status(p, constants, tolerance) for p in parts]
-    scattered = _scattered(parts, statuses, windows, constants)
-    if scattered:
+            structure = find_structure(windows, None, offsets, constants, drift)
+            statuses = [_status(p, constants, tolerance) for p in structure.parts]
+    parts = structure.parts
+    limits: list[str] = []
+    if _scattered(parts, statuses, constants):
+        limits = [SCATTERED]
+    elif _cut_somewhere(structure, statuses, constants):
+        limits = [cut_words(structure.step_s)]
+    if limits:
         statuses = ["undecided"] * len(parts)
     weights = np.array([p.blocks for p in parts])
     chosen, status = _speaks(statuses, weights)
     main = parts[chosen]
     segments = [as_segment(p, state) for p, state in zip(parts, statuses, strict=True)]
     segments = with_rest(segments, looked_at)  # a wrong speed leaves the scan for good
-    curve = np.tensordot(weights / weights.sum(), np.stack([p.answer.curve for p in parts]), axes=1)
-    blocks = np.array([w.blocks for w in windows])
-    score = (np.stack([fair_logits(w, constants) for w in windows]) * blocks[:, None]).sum(axis=0)
     decided = status != "undecided"
     found = main.drift if decided else None
     duration_s = evidence.media.duration_s
+    curve, score = _pooled_curves(parts, windows, constants)
     return Verdict(
         status=status,
         offset_ms=main.offset_ms if decided else None,
         offset_ci_ms=main.ci_ms if decided else None,
         direction=_direction(main.offset_ms) if decided else "none",
         confidence=main.answer.confidence,
-        p_sync=min(_p_sync(p, offsets, tolerance) for p in parts),
+        p_sync=min(p_sync(p, offsets, tolerance) for p in parts),
         drift_ms_per_min=None if found is None else found.ms_per_min,
-        reasons=([SCATTERED] if scattered else [])
-        + all_reasons(evidence, main, status, segments, offsets, tolerance),
+        reasons=limits + all_reasons(evidence, main, status, segments, offsets, tolerance),
         segments=with_gaps(segments, windows),
-        curve=curve / curve.sum(),
-        curve_score=score / blocks.sum(),
+        curve=curve,
+        curve_score=score,
         drift_ci_ms_per_min=None if found is None else found.ci_ms_per_min,
         at_border=any(
-            straddles(p, tolerance)
-            for p, s in zip(parts, statuses, strict=True)
-            if s != "undecided"
+            state != "undecided" and straddles(p, tolerance)
+            for p, state in zip(parts, statuses, strict=True)
         ),
         usable=min(1.0, evidence.judged_s / duration_s) if duration_s > 0 else 0.0,
     )
 
 
-def _scattered(
-    parts: list[Part], statuses: list[Status], windows: list[WindowResult], constants: Constants
-) -> bool:
+def _pooled_curves(
+    parts: list[Part], windows: list[WindowResult], constants: Constants
+) -> tuple[np.ndarray, np.ndarray]:
+    """The parts' posteriors and the windows' log-odds, (O,) each, for the file as a whole."""
+    weights = np.array([p.blocks for p in parts])
+    curve = np.tensordot(weights / weights.sum(), np.stack([p.answer.curve for p in parts]), axes=1)
+    blocks = np.array([w.blocks for w in windows])
+    score = (np.stack([fair_logits(w, constants) for w in windows]) * blocks[:, None]).sum(axis=0)
+    return curve / curve.sum(), score / blocks.sum()
+
+
+def _scattered(parts: list[Part], statuses: list[Status], constants: Constants) -> bool:
     """Whether the decided stretches are islands in a sea of windows that disagree.
 
     Along a drift this is no question: it has been paid for, and may leave the scanned range.
     """
     if len(parts) < 2 or any(p.drift is not None for p in parts):
         return False
-    votes, _ = window_votes(windows, constants)
+    votes, _ = window_votes([w for p in parts for w in p.windows], constants)
     clear = votes.max(axis=1) > np.log(5.0 / votes.shape[1])
-    decided = {
-        id(w) for p, s in zip(parts, statuses, strict=True) if s != "undecided" for w in p.windows
-    }
-    inside = sum(id(w) in decided for w, c in zip(windows, clear, strict=True) if c)
-    return len(decided) > 0 and inside < LEAST_SHARE * clear.sum()
+    inside = np.concatenate(
+        [np.full(len(p.windows), s != "undecided") for p, s in zip(parts, statuses, strict=True)]
+    )
+    return bool(inside.any()) and (clear & inside).sum() < LEAST_SHARE * clear.sum()
+
+
+def _cut_somewhere(structure: Structure, statuses: list[Status], constants: Constants) -> bool:
+    """Whether a part of the file speaks against every answer that could be given.
+
+    One lag is told only if the evidence did not make a step likelier than it was beforehand.
+    Several are told if the step between them is sure, and all that matters is decided.
+    """
+    parts = structure.parts
+    if len(parts) == 1:
+        return structure.step_odds > STEP_MORE_LIKELY and statuses[0] != "undecided"
+    if any(p.beyond for p in parts) or all(s == "undecided" for s in statuses):
+        return False
+    weights = np.array([p.blocks for p in parts])
+    unknown = np.array([s == "undecided" for s in statuses])
+    doubtful = (~unknown).sum() < 2 and weights[unknown].sum() > NEGLIGIBLE * weights.sum()
+    return bool(doubtful) or structure.step_probability < constants.undecided_below
 
 
 def _nothing(evidence: Evidence, tolerance: Tolerance, offsets: np.ndarray) -> Verdict:
@@ -129,25 +156,6 @@ def _nothing(evidence: Evidence, tolerance: Tolerance, offsets: np.ndarray) -> V
         curve=flat,
         curve_score=none,
     )
-
-
-def _p_sync(part: Part, offsets: np.ndarray, tolerance: Tolerance) -> float:
-    """Probability that the stretch is within the tolerance from start to end."""
-    if part.drift is None:
-        return part.answer.p_sync
-    if part.beyond:
-        return 0.0
-    at_ends = (
-        mass(
-            offsets,
-            part.answer.curve,
-            part.answer.offset_ms - end_ms,
-            tolerance.early_ms,
-            tolerance.late_ms,
-        )
-        for end_ms in part.ends_ms
-    )
-    return min(at_ends)
 
 
 def _status(part: Part, constants: Constants, tolerance: Tolerance) -> Status:

@@ -84,22 +84,22 @@ class Answer:
     Attributes:
         curve: (O,) probability of each offset, summing to 1.
         peak_ms: the likeliest offset of the grid.
-        offset_ms: the same, read between the steps.
+        centre_ms: mean of the curve within a frame of it.
+        offset_ms: the peak, read between the steps.
         ci_ms: 95 % interval of it.
         confidence: probability that it is within one frame of the truth.
         p_match: probability that sound and picture belong together at all, for a doubter (see
             `Constants.match_doubt`).
-        p_sync: probability that the lag is within the tolerance.
         at_edge: whether the peak lies at the end of what was scanned.
     """
 
     curve: np.ndarray
     peak_ms: float
+    centre_ms: float
     offset_ms: float
     ci_ms: tuple[float, float]
     confidence: float
     p_match: float
-    p_sync: float
     at_edge: bool
 
     def sure(self, least: float) -> bool:
@@ -118,6 +118,29 @@ def fair_logits(window: WindowResult, constants: Constants) -> np.ndarray:
     middle = float(np.median(logits[support > 0]))
     shrunk: np.ndarray = middle + support**constants.support_power * (logits - middle)
     return shrunk
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Windows as arrays, a row each.
+
+    Attributes:
+        votes, scores: (W, O) as of `window_votes`.
+        logits: (W, O) as of `fair_logits`.
+        blocks: (W,) blocks behind each.
+    """
+
+    votes: np.ndarray
+    scores: np.ndarray
+    logits: np.ndarray
+    blocks: np.ndarray
+
+
+def read_windows(windows: list[WindowResult], constants: Constants) -> Reading:
+    """What `group_answer` looks at."""
+    votes, scores = window_votes(windows, constants)
+    logits = np.stack([fair_logits(w, constants) for w in windows])
+    return Reading(votes, scores, logits, np.array([w.blocks for w in windows]))
 
 
 def window_votes(
@@ -226,30 +249,30 @@ def common_evidence(votes: np.ndarray, constants: Constants) -> float:
     found = []
     for wrong, often in ((constants.outlier, usual), *WRONG_SHARES):
         along = np.log(wrong + (1.0 - wrong) * sharp + 1e-12).sum(axis=0)
-        found.append(math.log(often / offsets) + _log_sum(along))
-    return _log_sum(np.array(found))
+        found.append(math.log(often / offsets) + log_sum(along))
+    return log_sum(np.array(found))
 
 
-def _log_sum(logs: np.ndarray) -> float:
+def log_sum(logs: np.ndarray) -> float:
+    """Log of the sum of exponentials."""
     top = float(logs.max())
     return top + math.log(float(np.exp(logs - top).sum()))
 
 
-def group_answer(
-    votes: np.ndarray,
-    scores: np.ndarray,
-    logits: np.ndarray,
-    blocks: np.ndarray,
-    offsets: np.ndarray,
-    constants: Constants,
-    tolerance: Tolerance,
-) -> Answer:
-    """What windows with one offset in common say of it."""
+def group_answer(reading: Reading, offsets: np.ndarray, constants: Constants) -> Answer:
+    """What windows with one offset in common say of it.
+
+    Args:
+        reading: the windows.
+        offsets: (O,) ms, the scan's.
+        constants: of the model.
+    """
+    votes = reading.votes
     total = votes.sum(axis=0)
     posterior = np.exp(total - total.max())
     posterior /= posterior.sum()
     curve = blurred(posterior, offsets, constants.jitter_ms)
-    found = find_peak(votes, logits, blocks)
+    found = find_peak(votes, reading.logits, reading.blocks)
     peak, match = found.at, found.odds(constants)
     belongs = _logistic(match + constants.match_bias)
     common = constants.common_odds * math.exp(min(30.0, common_evidence(votes, constants)))
@@ -257,23 +280,34 @@ def group_answer(
     curve = (1.0 - wrong) * curve + wrong / len(offsets)
     # Where the peak lies between two steps is read from the unbounded scores of those windows
     # that vote for it: the votes themselves are cut off a step or two away.
-    offset = refined(offsets, (found.agreeing[:, None] * scores).sum(axis=0), peak)
+    offset = refined(offsets, (found.agreeing[:, None] * reading.scores).sum(axis=0), peak)
     edge_ms = float(offsets[-1]) - min(float(FRAME_MS), float(offsets[-1]) / 4)
     # The interval says how exact the offset is, `confidence` whether it is the right one: so the
     # even floor, which stands for a wrong curve, is taken away first.
     risen = curve - curve.min()
     risen = risen / risen.sum() if risen.any() else curve
     low, high = quantile(offsets, risen, 0.025), quantile(offsets, risen, 0.975)
+    near = np.abs(offsets - offsets[peak]) <= FRAME_MS
     return Answer(
         curve=curve,
         peak_ms=float(offsets[peak]),
+        centre_ms=float((offsets * risen)[near].sum() / risen[near].sum()),
         offset_ms=offset,
         ci_ms=(min(low, offset), max(high, offset)),
         confidence=_confidence(mass(offsets, curve, offset, FRAME_MS, FRAME_MS), constants),
         p_match=_logistic(match + constants.match_doubt),
-        p_sync=mass(offsets, curve, 0.0, tolerance.early_ms, tolerance.late_ms),
         at_edge=abs(float(offsets[peak])) > edge_ms or peak in (0, len(offsets) - 1),
     )
+
+
+def p_within(answer: Answer, offsets: np.ndarray, tolerance: Tolerance, lag_ms: float) -> float:
+    """Probability that the true lag is within the tolerance, where the estimate is `lag_ms`.
+
+    The posterior is laid around the estimate that is told, which is read between the scan's steps:
+    so an estimate on a limit of the tolerance is as likely within as beyond.
+    """
+    moved = answer.centre_ms - lag_ms
+    return mass(offsets, answer.curve, moved, tolerance.early_ms, tolerance.late_ms)
 
 
 def refined(offsets: np.ndarray, score: np.ndarray, peak: int) -> float:

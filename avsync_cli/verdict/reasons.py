@@ -8,9 +8,9 @@ from avsync_cli.inference.evidence import Evidence
 from avsync_cli.names import Status
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.answer import Segment, Tolerance
+from avsync_cli.verdict.drift import STEEPEST_MS_PER_MIN, likely_cause
 from avsync_cli.verdict.posterior import Answer, mass
 from avsync_cli.verdict.stretches import Part, straddles
-from avsync_cli.verdict.structure import STEEPEST_MS_PER_MIN, likely_cause
 
 NO_EVIDENCE = "nothing could be judged"
 
@@ -62,6 +62,14 @@ def all_reasons(
     if status != "undecided" and straddles(main, tolerance):
         reasons.append(NEAR_LIMIT)
     return reasons + [r for r in evidence.reasons if r not in reasons]
+
+
+def cut_words(step_s: float) -> str:
+    """That a part of the file points elsewhere than the rest, and from when on."""
+    minutes, seconds = divmod(round(step_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+    return f"the sound seems to be cut at about {clock}"
 
 
 def _drift_reasons(main: Part, segments: list[Segment], reach_s: float) -> list[str]:

@@ -13,13 +13,18 @@ import numpy as np
 
 from avsync_cli.inference.evidence import SecondCurves, WindowResult
 from avsync_cli.timebase import BLOCK_FRAMES, FPS
+from avsync_cli.verdict.drift import CAUSES, STEEPEST_MS_PER_MIN, Drift, step_price
 from avsync_cli.verdict.posterior import Constants, window_votes
-from avsync_cli.verdict.structure import CAUSES, STEEPEST_MS_PER_MIN, Drift
+from avsync_cli.verdict.steps import best_course
+from avsync_cli.verdict.structure import second_windows
 
 BLOCK_S = BLOCK_FRAMES / FPS
 
-LEAST_BLOCKS = 8
-"""Blocks that must lie on a line before it is believed."""
+LEAST_SECONDS = 10
+"""Seconds that must lie on a line before it is believed, ..."""
+
+LEAST_SPAN_S = 60.0
+"""... in a file of a minute at the least: in less, a few wrong peaks lie on some line."""
 
 RATES_MS_PER_MIN = tuple(
     rate
@@ -30,44 +35,31 @@ RATES_MS_PER_MIN = tuple(
 """Slopes of the known mistakes that are too steep for windows."""
 
 
-def block_windows(curves: SecondCurves, offsets_ms: np.ndarray) -> list[WindowResult]:
-    """Every block as a window of its own, its log-odds read between the offsets that were kept."""
-    grid = curves.offsets_ms.astype(np.float64)
-    wanted = np.asarray(offsets_ms, np.float64)
-    return [
-        WindowResult(
-            start_s=float(start),
-            end_s=float(start) + BLOCK_S,
-            logits=np.interp(wanted, grid, row.astype(np.float64)).astype(np.float32),
-            blocks=1.0,
-        )
-        for start, row in zip(curves.start_s, curves.logits, strict=True)
-    ]
-
-
 def find_wrong_speed(
     curves: SecondCurves | None, offsets_ms: np.ndarray, constants: Constants
 ) -> tuple[Drift, list[WindowResult]] | None:
-    """The known wrong speed along which single blocks agree, and those blocks as windows.
+    """The known wrong speed along which single seconds agree, and those seconds as windows.
 
     Args:
-        curves: what single blocks say.
+        curves: what single seconds say.
         offsets_ms: (O,) the scan's offsets.
         constants: turn log-odds into votes.
 
     Returns:
-        the drift, its `about_s` where the lag is 0, and the blocks within the scanned range; None
-        if no line earns its price: there are as many lines as seconds and rates.
+        the drift, its `about_s` where the lag is 0, and the seconds within the scanned range; None
+        if no line earns its price, beyond what constant lags and steps explain: there are as many
+        lines as seconds and rates.
     """
-    if curves is None or len(curves.start_s) < LEAST_BLOCKS:
+    if curves is None or len(curves.start_s) < LEAST_SECONDS:
         return None
-    # Votes at the offsets that were kept: a quarter of the scan's, which for hours of film counts.
-    votes, _ = window_votes(block_windows(curves, curves.offsets_ms), constants)
+    if curves.start_s[-1] + BLOCK_S - curves.start_s[0] < LEAST_SPAN_S:
+        return None
+    votes, _ = window_votes(second_windows(curves, curves.offsets_ms), constants)
     flat = -math.log(votes.shape[1])
     times_s = curves.start_s + BLOCK_S / 2
     offsets = curves.offsets_ms.astype(np.float64)
     step, reach = float(offsets[1] - offsets[0]), float(offsets[-1])
-    best: tuple[float, float, float, np.ndarray] | None = None
+    best: tuple[float, float, float, float, np.ndarray] | None = None
     lines = 0
     for rate in RATES_MS_PER_MIN:
         half_s = 60.0 * reach / abs(rate)
@@ -75,7 +67,7 @@ def find_wrong_speed(
         for zero_s in np.arange(times_s[0] - half_s, times_s[-1] + half_s, fineness_s):
             low, high = np.searchsorted(times_s, (zero_s - half_s, zero_s + half_s))
             lines += 1
-            if high - low < LEAST_BLOCKS:
+            if high - low < LEAST_SECONDS:
                 continue
             rows = np.arange(low, high)
             lag = rate * (times_s[rows] - zero_s) / 60.0
@@ -83,11 +75,14 @@ def find_wrong_speed(
             along = float((votes[rows, columns] - flat).sum())
             still = float((votes[rows].sum(axis=0) - flat * len(rows)).max())
             if best is None or along - max(still, 0.0) > best[0]:
-                best = along - max(still, 0.0), rate, float(zero_s), rows
-    if best is None or best[0] < constants.split_odds + math.log(lines):
+                best = along - max(still, 0.0), along, float(zero_s), rate, rows
+    if best is None:
         return None
-    _, rate, zero_s, rows = best
+    _, along, zero_s, rate, rows = best
+    _, stepping = best_course(votes[rows] - flat, step_price(len(offsets), constants))
+    if along - max(stepping, 0.0) < constants.split_odds + math.log(lines):
+        return None
     # A rate that is one of a few is known better than it could be measured here.
     drift = Drift(rate, (rate - 0.002 * abs(rate), rate + 0.002 * abs(rate)), zero_s)
     found = SecondCurves(curves.start_s[rows], curves.offsets_ms, curves.logits[rows])
-    return drift, block_windows(found, offsets_ms)
+    return drift, second_windows(found, offsets_ms)

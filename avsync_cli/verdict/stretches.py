@@ -6,25 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from avsync_cli.inference.evidence import Evidence, WindowResult
+from avsync_cli.inference.evidence import WindowResult
 from avsync_cli.names import Status
-from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS
+from avsync_cli.timebase import BLOCK_FRAMES, FPS
 from avsync_cli.verdict.answer import Segment, Tolerance
-from avsync_cli.verdict.posterior import (
-    Answer,
-    Constants,
-    fair_logits,
-    group_answer,
-    window_votes,
-)
-from avsync_cli.verdict.structure import (
-    Drift,
-    best_course,
-    find_drift,
-    place_cut,
-    step_price,
-    without_drift,
-)
+from avsync_cli.verdict.drift import Drift
+from avsync_cli.verdict.posterior import Answer, p_within
 
 BLOCK_S = BLOCK_FRAMES / FPS
 
@@ -79,116 +66,11 @@ class Part:
         return sum(w.blocks for w in self.windows)
 
 
-def find_stretches(
-    evidence: Evidence,
-    windows: list[WindowResult],
-    offsets: np.ndarray,
-    constants: Constants,
-    tolerance: Tolerance,
-    drift: Drift | None = None,
-) -> list[Part]:
-    """Neighbouring windows with one course each: usually all of them with one offset.
-
-    Args:
-        evidence: of the file; here its blocks' curves tell when the lag changes.
-        windows: those to read, in order of time.
-        offsets: (O,) ms, the scan's.
-        constants, tolerance: as `decide_verdict` has them.
-        drift: looked for unless it is given.
-    """
-    votes, scores = window_votes(windows, constants)
-    logits = np.stack([fair_logits(w, constants) for w in windows])
-    blocks = np.array([w.blocks for w in windows])
-    times_s = np.array([(w.start_s + w.end_s) / 2 for w in windows])
-    if drift is None:
-        drift = find_drift(votes, scores, times_s, offsets, constants)
-    if drift is not None:
-        beyond = np.full(len(windows), -np.log(len(offsets)))
-        votes = without_drift(votes, offsets, times_s, drift, beyond)
-        scores, logits = (
-            without_drift(x, offsets, times_s, drift, np.median(x, axis=1))
-            for x in (scores, logits)
-        )
-    runs, _ = best_course(votes, step_price(len(offsets), constants))
-
-    def answer_of(rows: slice) -> Answer:
-        return group_answer(
-            votes[rows], scores[rows], logits[rows], blocks[rows], offsets, constants, tolerance
-        )
-
-    found: list[tuple[slice, Answer]] = []
-    for rows in runs:
-        answer = answer_of(rows)
-        # A step of less than a frame is nothing one could see, and may be a change of speaker.
-        if found and abs(found[-1][1].offset_ms - answer.offset_ms) < FRAME_MS:
-            rows = slice(found.pop()[0].start, rows.stop)
-            answer = answer_of(rows)
-        found.append((rows, answer))
-    parts = _timed(evidence, windows, found, drift, constants)
-    if drift is None:
-        return parts
-    reach = float(offsets[-1])
-    return [piece for part in parts for piece in _within_range(part, reach)]
-
-
-def _timed(
-    evidence: Evidence,
-    windows: list[WindowResult],
-    found: list[tuple[slice, Answer]],
-    drift: Drift | None,
-    constants: Constants,
-) -> list[Part]:
-    """The parts with their times; where two meet, single blocks tell when."""
-    parts: list[Part] = []
-    for rows, answer in found:
-        mine = windows[rows]
-        start_s, end_s = mine[0].start_s, max(w.end_s for w in mine)
-        if parts:
-            last = parts[-1]
-            cut_s = place_cut(
-                evidence.seconds,
-                last.windows[-1].start_s,
-                mine[0].end_s,
-                (last.answer.offset_ms, drift),
-                (answer.offset_ms, drift),
-                constants,
-            )
-            if cut_s is not None and last.start_s < cut_s < end_s:
-                end_before = min(cut_s, max(last.end_s, mine[0].end_s))
-                parts[-1] = Part(
-                    windows=last.windows,
-                    answer=last.answer,
-                    drift=drift,
-                    start_s=last.start_s,
-                    end_s=end_before,
-                )
-                start_s = cut_s
-        parts.append(Part(windows=mine, answer=answer, drift=drift, start_s=start_s, end_s=end_s))
-    return parts
-
-
-def _within_range(part: Part, reach_ms: float) -> list[Part]:
-    """A drifting part, cut where its lag leaves the scanned range."""
-    inside = [w for w in part.windows if abs(part.offset_at((w.start_s + w.end_s) / 2)) <= reach_ms]
-    if not inside or len(inside) == len(part.windows):
-        return [part]
-    pieces: list[Part] = []
-    before = [w for w in part.windows if w.end_s <= inside[0].start_s]
-    after = [w for w in part.windows if w.start_s >= inside[-1].end_s]
-    for group, beyond in ((before, True), (inside, False), (after, True)):
-        if group:
-            start_s, end_s = group[0].start_s, max(w.end_s for w in group)
-            pieces.append(
-                Part(
-                    windows=group,
-                    answer=part.answer,
-                    drift=part.drift,
-                    start_s=start_s,
-                    end_s=end_s,
-                    beyond=beyond,
-                )
-            )
-    return pieces
+def p_sync(part: Part, offsets: np.ndarray, tolerance: Tolerance) -> float:
+    """Probability that the stretch is within the tolerance from start to end."""
+    if part.beyond:
+        return 0.0
+    return min(p_within(part.answer, offsets, tolerance, end_ms) for end_ms in part.ends_ms)
 
 
 def straddles(part: Part, tolerance: Tolerance) -> bool:

@@ -1,300 +1,204 @@
-"""How a file's lag runs over time: steps (splices) and a steady drift.
+"""The course of a file's lag, constant, drifting or stepping, and the stretches that come of it.
 
-Windows vote for offsets (see `posterior`). The likeliest course of the lag is sought among lines of
-one common slope with steps between them, where a step costs more than one window alone can pay:
-what a single window can say against an offset is bounded. A slope must pay as well, so that what
-can be explained by one constant lag is.
+Windows of eight seconds say most surely what a lag is; seconds say when it changes. So a drift is
+looked for in windows (see `drift`), steps are looked for in seconds (see `steps`), and each stretch
+between two steps is answered by its own windows: those that lie in it, and of those that a step
+cuts in two, the seconds that lie in it.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from avsync_cli.inference.evidence import SecondCurves
-from avsync_cli.timebase import FRAME_MS
-from avsync_cli.verdict.posterior import Constants, refined
+from avsync_cli.inference.evidence import SecondCurves, WindowResult
+from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS
+from avsync_cli.verdict.drift import Drift, find_drift, read_along
+from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows
+from avsync_cli.verdict.steps import Steps, find_steps
+from avsync_cli.verdict.stretches import UNJUDGED_S, Part
 
-STEEPEST_MS_PER_MIN = 300.0
-"""Within a window of eight seconds such a lag moves by a frame; what is steeper blurs its peak."""
+BLOCK_S = BLOCK_FRAMES / FPS
 
-LEAST_SPAN_S = 60.0
-LEAST_WINDOWS = 6
-"""A slope is looked for over a minute and half a dozen windows, not less."""
+POOLED_GAIN = 1.05
+"""How much further from its middle a window's curve reaches than the mean of its seconds' curves,
+measured on windows of held-out clips (correlation 0.995)."""
 
-SEEDS = 160
-"""Windows at most whose pairs suggest slopes."""
-
-TRIED = 5
-"""Slopes that are tried with steps, after ranking all by the line alone."""
-
-COINCIDENCES = 2
-"""Windows whose whole vote a slope must be worth beyond what a level lag explains."""
-
-CAUSES = (
-    (1001 / 1000, "23.976 and 24, or 29.97 and 30, frames a second"),
-    (25 / 24, "24 and 25 frames a second"),
-    (25025 / 24000, "23.976 and 25 frames a second"),
-    (48000 / 44100, "44.1 and 48 kHz"),
-)
-"""Ratios by which speeds are mistaken for one another, with the two speeds in words."""
+_ROUNDING_S = 0.5 / FPS
 
 
 @dataclass(frozen=True)
-class Drift:
-    """A lag that changes steadily.
+class Structure:
+    """A file's stretches, and how sure it is that these are all.
 
     Attributes:
-        ms_per_min: slope; > 0 when the sound comes later and later.
-        ci_ms_per_min: 95 % interval of it.
-        about_s: time at which an offset "without the drift" is meant.
+        parts: in order of time; one where the lag is constant or only drifts.
+        step_odds: by how much the evidence makes a step likelier (> 1) or less likely (< 1) than it
+            was beforehand; 0 where all that was found is too small to be seen.
+        step_probability: that there is a step at all, 0..1.
+        step_s: where one is likeliest.
     """
 
-    ms_per_min: float
-    ci_ms_per_min: tuple[float, float]
-    about_s: float
-
-    def at(self, offset_ms: float, time_s: float) -> float:
-        """The lag at a time, of a course that reads `offset_ms` at `about_s`."""
-        return offset_ms + self.ms_per_min * (time_s - self.about_s) / 60.0
+    parts: list[Part]
+    step_odds: float
+    step_probability: float
+    step_s: float
 
 
-def without_drift(
-    values: np.ndarray, offsets: np.ndarray, times_s: np.ndarray, drift: Drift, beyond: np.ndarray
-) -> np.ndarray:
-    """Curves (W, O) read along the drift: column o is the lag that reads o at `about_s`.
-
-    Args:
-        values: (W, O).
-        offsets: (O,) ms, in equal steps.
-        times_s: (W,) middle of each window.
-        drift: what to take out.
-        beyond: (W,) value where the lag leaves the scanned range.
-    """
-    moved = np.empty_like(values)
-    for w, time_s in enumerate(times_s):
-        at = drift.at(0.0, float(time_s)) + offsets
-        moved[w] = np.interp(at, offsets, values[w], left=beyond[w], right=beyond[w])
-    return moved
-
-
-def step_price(offsets: int, constants: Constants) -> float:
-    """Log-odds that a step must earn: more than one window can give."""
-    return math.log(offsets / max(constants.outlier, 1e-9)) + constants.split_odds
-
-
-def best_course(votes: np.ndarray, price: float) -> tuple[list[slice], float]:
-    """The likeliest offset for every window, as runs of windows that share one (Viterbi).
-
-    Args:
-        votes: (W, O) log-probabilities.
-        price: cost of every change.
-
-    Returns:
-        the runs in order, and the log-probability of the course less its price.
-    """
-    best = votes[0].copy()
-    came_from = np.zeros(votes.shape, np.int32)
-    stay = np.arange(votes.shape[1], dtype=np.int32)
-    for i in range(1, len(votes)):
-        top = int(np.argmax(best))
-        jump = best[top] - price
-        came_from[i] = np.where(best >= jump, stay, top)
-        best = np.maximum(best, jump) + votes[i]
-    state = int(np.argmax(best))
-    score = float(best[state])
-    cuts = [len(votes)]
-    for i in range(len(votes) - 1, 0, -1):
-        before = int(came_from[i, state])
-        if before != state:
-            cuts.append(i)
-        state = before
-    cuts.append(0)
-    return [slice(low, high) for low, high in pairwise(reversed(cuts))], score
-
-
-def find_drift(
-    votes: np.ndarray,
-    scores: np.ndarray,
-    times_s: np.ndarray,
+def find_structure(
+    windows: list[WindowResult],
+    seconds: SecondCurves | None,
     offsets: np.ndarray,
     constants: Constants,
-) -> Drift | None:
-    """The steady drift that explains the windows better than steps alone do, if one does.
+    drift: Drift | None = None,
+) -> Structure:
+    """Cut a file where its lag steps: usually nowhere.
 
     Args:
-        votes, scores: (W, O) as of `posterior.window_votes`.
-        times_s: (W,) middle of each window, rising.
-        offsets: (O,) ms.
-        constants: prices.
+        windows: those to read, in order of time.
+        seconds: what tells when a lag changes; None to tell it by the windows.
+        offsets: (O,) ms, the scan's.
+        constants: of the model.
+        drift: looked for unless it is given.
     """
-    span_s = float(times_s[-1] - times_s[0])
-    if len(votes) < LEAST_WINDOWS or span_s < LEAST_SPAN_S:
-        return None
-    # A line that leaves the scanned range explains nothing there: its windows count as wrong ones,
-    # or a steep line would win by running away from those that disagree.
-    beyond = np.full(len(votes), math.log(max(constants.outlier, 1e-9) / len(offsets)))
-    price = step_price(len(offsets), constants)
-    fineness = FRAME_MS / (span_s / 60.0)  # slopes closer than this differ by a frame at the ends
-    suggested = _suggested(votes, times_s, offsets, fineness)
-    if not suggested:
-        return None
+    if drift is None:
+        read = read_windows(windows, constants)
+        drift = find_drift(read.votes, read.scores, _middles(windows), offsets, constants)
+    units = windows if seconds is None else second_windows(seconds, seconds.offsets_ms)
+    grid = offsets if seconds is None else seconds.offsets_ms.astype(np.float64)
+    read = read_windows(units, constants)
+    if drift is not None:
+        read = read_along(read, grid, _middles(units), drift)
+    row_s = float(np.median([u.end_s - u.start_s for u in units]))
+    steps = find_steps(read.votes, float(grid[1] - grid[0]), row_s)
 
-    def course(slope: float, about_s: float) -> tuple[list[slice], float]:
-        along = Drift(slope, (slope, slope), about_s)
-        return best_course(without_drift(votes, offsets, times_s, along, beyond), price)
+    def answered(rows: slice) -> tuple[list[WindowResult], Answer]:
+        mine = windows
+        if rows != slice(0, len(units)):
+            fine = units[rows] if seconds is None else second_windows(seconds, offsets, rows)
+            mine = _windows_of(windows, fine)
+        own = read_windows(mine, constants)
+        if drift is not None:
+            own = read_along(own, offsets, _middles(mine), drift)
+        return mine, group_answer(own, offsets, constants)
 
-    tried = [(course(*line)[1], *line) for line in suggested]
-    for step in (fineness / 2, fineness / 4, fineness / 8):
-        _, slope, about_s = max(tried)
-        for beside in (slope - step, slope + step):
-            tried.append((course(beside, about_s)[1], beside, about_s))
-    gain, slope, about_s = max(tried)
-    choices = 2 * STEEPEST_MS_PER_MIN / fineness
-    # Among so many lines some pass through two or three wrong peaks more than any level one does.
-    chance = COINCIDENCES * (price - constants.split_odds) + math.log(max(choices, 2.0))
-    if gain - best_course(votes, price)[1] < constants.split_odds + chance:
-        return None
-    runs, _ = course(slope, about_s)
-    slope, error = _regressed(scores, times_s, offsets, constants, slope, runs, about_s)
-    if abs(slope) * span_s / 60.0 < FRAME_MS or abs(slope) < 2 * error:
-        return None
-    return Drift(slope, (slope - 1.96 * error, slope + 1.96 * error), about_s)
-
-
-def _suggested(
-    votes: np.ndarray, times_s: np.ndarray, offsets: np.ndarray, fineness: float
-) -> list[tuple[float, float]]:
-    """Lines through the peaks of two windows that most other windows vote for.
-
-    Returns:
-        slopes in ms per minute, each with a time at which its line is within the scanned range.
-    """
-    clear = np.flatnonzero(votes.max(axis=1) > math.log(5.0 / len(offsets)))
-    if len(clear) < 2:
-        return []
-    seeds = clear[np.unique(np.linspace(0, len(clear) - 1, min(SEEDS, len(clear))).astype(int))]
-    peaks = offsets[np.argmax(votes[seeds], axis=1)]
-    first, second = np.triu_indices(len(seeds), 1)
-    minutes = (times_s[seeds[second]] - times_s[seeds[first]]) / 60.0
-    slopes = (peaks[second] - peaks[first]) / np.maximum(minutes, 1e-9)
-    apart = (minutes >= 0.5) & (np.abs(slopes) <= STEEPEST_MS_PER_MIN)
-    slopes, first = slopes[apart], first[apart]
-    if not len(slopes):
-        return []
-    flat = float(votes.min())
-    step = float(offsets[1] - offsets[0])
-    rows = np.arange(len(votes))
-    support = np.empty(len(slopes))
-    for n, (slope, seed) in enumerate(zip(slopes, first, strict=True)):
-        line = peaks[seed] + slope * (times_s - times_s[seeds[seed]]) / 60.0
-        column = np.rint((line - offsets[0]) / step).astype(int)
-        inside = (column >= 0) & (column < len(offsets))
-        support[n] = np.where(inside, votes[rows, np.clip(column, 0, len(offsets) - 1)], flat).sum()
-    chosen: list[tuple[float, float]] = []
-    for n in np.argsort(-support, kind="stable"):
-        if all(abs(slopes[n] - other) > fineness for other, _ in chosen):
-            chosen.append((float(slopes[n]), float(times_s[seeds[first[n]]])))
-        if len(chosen) == TRIED:
-            break
-    return chosen
+    found: list[tuple[slice, list[WindowResult], Answer]] = []
+    for rows in steps.runs:
+        mine, answer = answered(rows)
+        # A step of less than a frame is nothing one could see, and may be a change of speaker.
+        if found and abs(found[-1][2].offset_ms - answer.offset_ms) < FRAME_MS:
+            rows = slice(found.pop()[0].start, rows.stop)
+            mine, answer = answered(rows)
+        found.append((rows, mine, answer))
+    merged = len(found) == 1 and len(steps.runs) > 1
+    parts = _timed(found, units, drift)
+    if drift is not None:
+        reach = float(offsets[-1])
+        parts = [piece for part in parts for piece in _within_range(part, reach)]
+    return Structure(
+        parts,
+        0.0 if merged else steps.odds,
+        0.0 if merged else steps.probability,
+        _step_s(steps, found, units),
+    )
 
 
-def _regressed(
-    scores: np.ndarray,
-    times_s: np.ndarray,
-    offsets: np.ndarray,
-    constants: Constants,
-    slope: float,
-    runs: list[slice],
-    about_s: float,
-) -> tuple[float, float]:
-    """Slope and its standard error from the windows' own peaks near the course.
-
-    Weighted least squares with an intercept for every run; windows whose peak lies more than a
-    frame and a half from the course are about something else.
-    """
-    minutes = (times_s - about_s) / 60.0
-    along = Drift(slope, (slope, slope), about_s)
-    level = without_drift(scores, offsets, times_s, along, np.median(scores, axis=1))
-    x: list[np.ndarray] = []
-    y: list[np.ndarray] = []
-    for run in runs:
-        peak = int(np.argmax(level[run].sum(axis=0)))
-        reach = max(1, round(1.5 * FRAME_MS / float(offsets[1] - offsets[0])))
-        low, high = max(0, peak - reach), min(len(offsets), peak + reach + 1)
-        near = level[run, low:high]
-        tops = low + np.argmax(near, axis=1)
-        inner = (tops > low) & (tops < high - 1)
-        own = np.array(
-            [refined(offsets, row, int(top)) for row, top in zip(level[run], tops, strict=True)]
+def second_windows(
+    seconds: SecondCurves, offsets_ms: np.ndarray, rows: slice = slice(None)
+) -> list[WindowResult]:
+    """Every second as a window of its own, its log-odds read between the offsets that were kept."""
+    kept = seconds.offsets_ms.astype(np.float64)
+    wanted = np.asarray(offsets_ms, np.float64)
+    return [
+        WindowResult(
+            start_s=float(start),
+            end_s=float(start) + BLOCK_S,
+            logits=np.interp(wanted, kept, row.astype(np.float64)).astype(np.float32),
+            blocks=1.0,
         )
-        if inner.sum() >= 3:
-            x.append(minutes[run][inner] - minutes[run][inner].mean())
-            y.append(own[inner] - np.median(own[inner]))
-    if not x:
-        return slope, math.inf
-    px, py = np.concatenate(x), np.concatenate(y)
-    spread = float((px * px).sum())
-    if spread <= 0:
-        return slope, math.inf
-    change = float((px * py).sum()) / spread
-    residual = py - change * px
-    sigma = max(1.4826 * float(np.median(np.abs(residual))), constants.jitter_ms / 2)
-    return slope + change, sigma / math.sqrt(spread)
+        for start, row in zip(seconds.start_s[rows], seconds.logits[rows], strict=True)
+    ]
 
 
-def place_cut(
-    curves: SecondCurves | None,
-    low_s: float,
-    high_s: float,
-    before_ms: tuple[float, Drift | None],
-    after_ms: tuple[float, Drift | None],
-    constants: Constants,
-) -> float | None:
-    """Where between two times the lag steps from one course to another, to a block.
-
-    Args:
-        curves: log-odds of single blocks.
-        low_s, high_s: the step lies between them.
-        before_ms, after_ms: offset (and drift) of the course on either side.
-        constants: turn log-odds into votes.
-
-    Returns:
-        the time that splits the blocks best, or None without blocks to tell.
-    """
-    if curves is None:
-        return None
-    within = np.flatnonzero((curves.start_s >= low_s) & (curves.start_s < high_s))
-    if not len(within):
-        return None
-    offsets = curves.offsets_ms.astype(np.float64)
-    gain = np.zeros(len(within))
-    for n, block in enumerate(within):
-        row = constants.scale * curves.logits[block].astype(np.float64)
-        time_s = float(curves.start_s[block]) + 0.5
-        sides = [
-            offset if drift is None else drift.at(offset, time_s)
-            for offset, drift in (before_ms, after_ms)
-        ]
-        before, after = np.interp(sides, offsets, row)
-        gain[n] = np.clip(before - after, -5.0, 5.0)
-    order = np.argsort(curves.start_s[within], kind="stable")
-    total = np.concatenate([[0.0], np.cumsum(gain[order])])
-    best = int(np.argmax(total))
-    starts = curves.start_s[within][order]
-    return float(starts[best] if best < len(starts) else starts[-1] + 1.0)
+def _middles(windows: list[WindowResult]) -> np.ndarray:
+    return np.array([(w.start_s + w.end_s) / 2 for w in windows])
 
 
-def likely_cause(drift: Drift) -> str:
-    """The usual mistake that makes a drift of this size, in words, or ""."""
-    low, high = drift.ci_ms_per_min
-    margin = max(1.0, 0.01 * abs(drift.ms_per_min))
-    for ratio, speeds in CAUSES:
-        for rate in (60_000.0 * (ratio - 1.0), 60_000.0 * (1.0 / ratio - 1.0)):
-            if low - margin <= rate <= high + margin:
-                return speeds
-    return ""
+def _windows_of(windows: list[WindowResult], units: list[WindowResult]) -> list[WindowResult]:
+    """Windows that the units of one stretch make up: whole ones, and what is left of others."""
+    begin_s, end_s = units[0].start_s - _ROUNDING_S, max(u.end_s for u in units) + _ROUNDING_S
+    found = []
+    for window in windows:
+        if window.start_s >= begin_s and window.end_s <= end_s:
+            found.append(window)
+            continue
+        inside = [u for u in units if window.start_s <= (u.start_s + u.end_s) / 2 < window.end_s]
+        if inside:
+            found.append(_pooled(inside))
+    return found or [_pooled(units)]
+
+
+def _pooled(units: list[WindowResult]) -> WindowResult:
+    """One window for several seconds: nearly what the model says of them together."""
+    mean = np.mean([u.logits for u in units], axis=0)
+    middle = np.median(mean)
+    return WindowResult(
+        start_s=units[0].start_s,
+        end_s=max(u.end_s for u in units),
+        logits=(middle + POOLED_GAIN * (mean - middle)).astype(np.float32),
+        blocks=float(len(units)),
+    )
+
+
+def _timed(
+    found: list[tuple[slice, list[WindowResult], Answer]],
+    units: list[WindowResult],
+    drift: Drift | None,
+) -> list[Part]:
+    """The stretches with their times: each lasts until the next, unless nothing was judged long
+    before that."""
+    parts: list[Part] = []
+    for number, (rows, mine, answer) in enumerate(found):
+        start_s = units[rows.start].start_s if number else mine[0].start_s
+        end_s = max(w.end_s for w in mine)
+        if number + 1 < len(found):
+            next_s = units[rows.stop].start_s
+            end_s = next_s if next_s - end_s < UNJUDGED_S else end_s
+        parts.append(Part(windows=mine, answer=answer, drift=drift, start_s=start_s, end_s=end_s))
+    return parts
+
+
+def _step_s(
+    steps: Steps,
+    found: list[tuple[slice, list[WindowResult], Answer]],
+    units: list[WindowResult],
+) -> float:
+    """When the likeliest step is, among those that part the stretches if there are several."""
+    row = steps.at
+    if len(found) > 1:
+        row = min((rows.start for rows, _, _ in found[1:]), key=lambda start: abs(start - row))
+    return units[row].start_s
+
+
+def _within_range(part: Part, reach_ms: float) -> list[Part]:
+    """A drifting part, cut where its lag leaves the scanned range."""
+    inside = [w for w in part.windows if abs(part.offset_at((w.start_s + w.end_s) / 2)) <= reach_ms]
+    if not inside or len(inside) == len(part.windows):
+        return [part]
+    pieces: list[Part] = []
+    before = [w for w in part.windows if w.end_s <= inside[0].start_s]
+    after = [w for w in part.windows if w.start_s >= inside[-1].end_s]
+    for group, beyond in ((before, True), (inside, False), (after, True)):
+        if group:
+            pieces.append(
+                Part(
+                    windows=group,
+                    answer=part.answer,
+                    drift=part.drift,
+                    start_s=group[0].start_s,
+                    end_s=max(w.end_s for w in group),
+                    beyond=beyond,
+                )
+            )
+    return pieces

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from avsync_cli.inference.evidence import Evidence, MediaSummary, SecondCurves, WindowResult
 from avsync_cli.verdict.answer import Tolerance, Verdict
 from avsync_cli.verdict.decision import decide_verdict
-from avsync_cli.verdict.structure import Drift, best_course, find_drift, likely_cause
+from avsync_cli.verdict.drift import Drift, find_drift, likely_cause
+from avsync_cli.verdict.steps import best_course
 
 OFFSETS = np.arange(-1000, 1001, 10, dtype=np.int64)
 COARSE = np.arange(-1000, 1001, 40, dtype=np.int64)
