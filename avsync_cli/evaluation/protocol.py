@@ -19,22 +19,19 @@ bootstrapped over sources, and is the same for the same seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from avsync_cli.corpus.cache import CachedClip, build_cache
 from avsync_cli.corpus.manifest import Clip, load_manifest
+from avsync_cli.corpus.progress import Progress, stage
 from avsync_cli.errors import DataError, UsageError
 from avsync_cli.evaluation import certainty, shifts, sweep, tables
 from avsync_cli.evaluation.records import (
-    NEAR_FRAMES,
-    REACH_FRAMES,
     EvalReport,
-    PlacementRow,
     Rule,
-    ShiftRow,
     WindowRecord,
 )
 from avsync_cli.evaluation.scorers import load_scorer
@@ -42,21 +39,6 @@ from avsync_cli.evaluation.scoring import Scorer
 from avsync_cli.evaluation.showcase import showcase
 from avsync_cli.model.engine import load_engine
 from avsync_cli.timebase import BLOCK_FRAMES
-
-__all__ = [
-    "CONTEXTS",
-    "NEAR_FRAMES",
-    "PARTS",
-    "REACH_FRAMES",
-    "EvalOptions",
-    "EvalReport",
-    "PlacementRow",
-    "ShiftRow",
-    "evaluate",
-    "evaluate_scorers",
-]
-
-Progress = Callable[[str, int, int, dict[str, float]], None]
 
 CONTEXTS = (5, 7, 9, 11, 13, 15, 25, 50, 125)
 """Window lengths in frames: those of published tables, and one, two and five seconds."""
@@ -66,7 +48,7 @@ PARTS = ("windows", "shifts", "certainty", "showcase")
 cache, certainty for reliability and risk, showcase for pictures of the attention."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvalOptions:
     """What to measure.
 
@@ -146,8 +128,7 @@ def evaluate(options: EvalOptions, progress: Progress | None = None) -> EvalRepo
     scorers = [load_scorer(name) for name in (options.model, *options.compare)]
     if options.shifts_ms:
         load_engine(options.model)  # files are judged as users judge them
-    stage = _stages(progress)
-    cached, failed = build_cache(clips, options.cache, options.workers, stage("cache"))
+    cached, failed = build_cache(clips, options.cache, options.workers, stage(progress, "cache"))
     report, *others = evaluate_scorers(scorers, cached, options, progress)
     report.others = others
     report.failed += [(c.key, why) for c, why in failed]
@@ -163,7 +144,10 @@ def evaluate_scorers(
     progress: Progress | None = None,
 ) -> list[EvalReport]:
     """Measure scorers on cached clips; which parts is up to `options`."""
-    reports = [EvalReport(s.name, s.attention, s.note, s.family) for s in scorers]
+    reports = [
+        EvalReport(model=s.name, attention=s.attention, note=s.note, family=s.family)
+        for s in scorers
+    ]
     if "windows" in options.parts:
         found = sweep.sweep(
             scorers,
@@ -172,7 +156,7 @@ def evaluate_scorers(
             options.windows_a_clip,
             options.rule_of,
             options.seed,
-            _stages(progress)("windows"),
+            stage(progress, "windows"),
         )
         for report, records in zip(reports, found, strict=True):
             _add_windows(report, records, options)
@@ -189,16 +173,16 @@ def _add_whole_clips(
     progress: Progress | None,
 ) -> None:
     """What is measured of whole clips and verdicts, one scorer after another."""
-    stage = _stages(progress)
     if "shifts" in options.parts:
-        report.shifts = shifts.cached_shifts(scorer, clips, progress=stage("shifts"))
+        report.shifts = shifts.cached_shifts(scorer, clips, progress=stage(progress, "shifts"))
         report.shift_summary = shifts.summaries(report.shifts, options.seed)
     if "certainty" in options.parts and scorer.engine is not None:
-        found = certainty.stretches(
-            scorer.engine, clips, options.rule_of, options.seed, progress=stage("certainty")
-        )
-        strangers = certainty.stretches(
-            scorer.engine, clips, options.rule_of, options.seed, True, stage("strangers")
+        asked = scorer.engine, clips, options.rule_of
+        found, strangers = (
+            certainty.stretches(
+                *asked, seed=options.seed, swapped=swapped, progress=stage(progress, name)
+            )
+            for name, swapped in (("certainty", False), ("strangers", True))
         )
         calibration = scorer.engine.calibration
         report.certainty = certainty.summarise(found, strangers, calibration, options.seed)
@@ -233,19 +217,6 @@ def _add_file_shifts(
         options.range_ms,
         options.workers,
         report.failed,
-        _stages(progress)("files"),
+        stage(progress, "files"),
     )
     report.shift_summary = shifts.summaries(report.shifts, options.seed)
-
-
-def _stages(progress: Progress | None) -> Callable[[str], Callable[[int, int], None]]:
-    """Progress of one stage as (done, total), from progress of all."""
-
-    def stage(name: str) -> Callable[[int, int], None]:
-        def report(done: int, total: int) -> None:
-            if progress is not None:
-                progress(name, done, total, {})
-
-        return report
-
-    return stage

@@ -24,6 +24,21 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
+class Group:
+    """What a row of a table is about; see above.
+
+    Attributes:
+        source, speaker, kind: which clips; "" (for `source`: "all") means all of them.
+        rule: what they are measured against.
+    """
+
+    source: str
+    speaker: str
+    kind: str
+    rule: Rule
+
+
+@dataclass(frozen=True)
 class Origin:
     """Where a judgement comes from.
 
@@ -40,7 +55,7 @@ class Origin:
     rule: Rule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WindowRecord:
     """One window, judged at -R..R frames and with sound from elsewhere in its clip.
 
@@ -79,14 +94,13 @@ class WindowRecord:
         return 0 if self.origin.rule == "0" else self.own
 
 
-@dataclass(frozen=True)
-class PlacementRow:
+@dataclass(frozen=True, kw_only=True)
+class PlacementRow(Group):
     """Placement of the windows of one group at one length.
 
+    "all" under rule "0" leaves out sources that carry an offset of their own.
+
     Attributes:
-        source, speaker, kind: the group.
-        rule: which rule's figure counts for the group; "all" under rule "0" leaves out sources
-            that carry an offset of their own.
         frames: window length.
         by: the score that was used.
         windows: how many count under rule "0".
@@ -102,10 +116,6 @@ class PlacementRow:
         heard_ci: 95 % interval of it.
     """
 
-    source: str
-    speaker: str
-    kind: str
-    rule: Rule
     frames: int
     by: str
     windows: int
@@ -120,12 +130,12 @@ class PlacementRow:
     heard_ci: Interval = (float("nan"), float("nan"))
 
 
-@dataclass(frozen=True)
-class ClassRow:
+@dataclass(frozen=True, kw_only=True)
+class ClassRow(Group):
     """The paper's question, in sync or not, for one group at one window length.
 
     Attributes:
-        source, speaker, kind, rule, frames, by: as in `PlacementRow`.
+        frames, by: as in `PlacementRow`.
         windows: windows with a negative of either sort.
         hard: balanced accuracy against the same sound shifted by 2..15 frames, at the scorer's own
             threshold; NaN where it has none.
@@ -135,10 +145,6 @@ class ClassRow:
             more than 15 frames away.
     """
 
-    source: str
-    speaker: str
-    kind: str
-    rule: Rule
     frames: int
     by: str
     windows: int
@@ -150,12 +156,13 @@ class ClassRow:
     easy_auc: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ShiftRow:
     """One clip judged with its sound moved by a known amount.
 
     Attributes:
-        path, source, speaker: of the clip.
+        path: the clip's key.
+        source, speaker: of the clip.
         way: "file" (written anew and judged from the file) or "cache" (moved in its cached sound).
         shift_ms: by how much the sound was moved (> 0: later).
         moved_ms: by how much the estimate moved.
@@ -175,7 +182,7 @@ class ShiftRow:
     decided: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ShiftSummary:
     """Known shifts of one group.
 
@@ -204,7 +211,7 @@ class ShiftSummary:
     decided: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stretch:
     """One stretch of a clip, judged as `score` would judge a file of it.
 
@@ -232,12 +239,11 @@ class Stretch:
         return abs(self.guess_ms - self.truth_ms) <= 40.0
 
 
-@dataclass(frozen=True)
-class ConfidenceRow:
+@dataclass(frozen=True, kw_only=True)
+class ConfidenceRow(Group):
     """How confidence and truth agree in one group of stretches.
 
     Attributes:
-        source, speaker, kind, rule: the group.
         stretches: how many.
         right: share whose likeliest lag is within one frame.
         ece: expected calibration error of the confidence, 10 bins; with its interval.
@@ -247,10 +253,6 @@ class ConfidenceRow:
         covered: share of the answers whose interval holds the truth.
     """
 
-    source: str
-    speaker: str
-    kind: str
-    rule: Rule
     stretches: int
     right: float
     ece: float
@@ -262,7 +264,7 @@ class ConfidenceRow:
     covered: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Certainty:
     """Reliability and risk of a model's confidence.
 
@@ -299,7 +301,7 @@ class Histogram:
     easy: list[float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AttentionTrace:
     """Attention and sound of one clip over time.
 
@@ -342,7 +344,7 @@ class Showcase:
     maps: list[CellMaps] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class EvalReport:
     """Everything measured of one scorer.
 

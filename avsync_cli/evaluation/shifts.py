@@ -13,28 +13,27 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.manifest import Clip
+from avsync_cli.corpus.progress import Stage
 from avsync_cli.corpus.shards import media_file
 from avsync_cli.errors import AvsyncError
-from avsync_cli.evaluation.calibrate import clip_pieces, move_sound
 from avsync_cli.evaluation.metrics import bootstrap_interval
 from avsync_cli.evaluation.records import ShiftRow, ShiftSummary
 from avsync_cli.evaluation.remembering import RememberingEngine
 from avsync_cli.evaluation.scoring import Scorer
-from avsync_cli.evaluation.sweep import open_tracks
+from avsync_cli.evaluation.sweep import clip_sound, open_tracks
 from avsync_cli.evaluation.tables import ALL, mean
+from avsync_cli.evaluation.trials import Answer, answer, clip_pieces, move_sound
 from avsync_cli.files import scratch_folder
-from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
 from avsync_cli.model.engine import Engine, load_engine
 from avsync_cli.timebase import FPS, FRAME_MS, HOPS_PER_FRAME
-from avsync_cli.verdict.answer import ITU
-from avsync_cli.verdict.decision import decide_verdict
 
 MIN_CLIP_S = 4.0
 """Shorter clips hold too little speech for a shift of 600 ms to be a fair question."""
@@ -48,14 +47,12 @@ CLIP_RIGHT = 0.95
 _MARGIN_MS = 400
 """A scan reaches this much beyond the largest shift, for offsets of the clip's own."""
 
-Progress = Callable[[int, int], None]
-
 
 def cached_shifts(
     scorer: Scorer,
     clips: Sequence[CachedClip],
     shifts: Sequence[int] = FRAME_SHIFTS,
-    progress: Progress | None = None,
+    progress: Stage | None = None,
 ) -> list[ShiftRow]:
     """Give every clip of `MIN_CLIP_S` and more every shift, in its cached sound.
 
@@ -73,7 +70,7 @@ def cached_shifts(
         if clip.frames >= MIN_CLIP_S * FPS:
             engine = scorer.engine
             if engine is None:
-                found = [(x, 0.0, True) for x in _by_score(scorer, clip, (0, *shifts))]
+                found = _by_score(scorer, clip, (0, *shifts))
             else:
                 found = _by_verdict(engine, clip, (0, *shifts))
             rows += _rows(clip.clip, "cache", [s * FRAME_MS for s in shifts], found)
@@ -83,63 +80,52 @@ def cached_shifts(
 
 
 def _rows(
-    clip: Clip, way: str, shifts_ms: Sequence[int], found: Sequence[tuple[float, float, bool]]
+    clip: Clip, way: str, shifts_ms: Sequence[int], found: Sequence[Answer]
 ) -> list[ShiftRow]:
     """Rows of one clip; `found` begins with the clip as it is."""
-    (own, _, own_decided), rows = found[0], []
-    for shift, (offset, confidence, decided) in zip(shifts_ms, found[1:], strict=True):
-        moved = offset - own
+    own, *others = found
+    rows = []
+    for shift, said in zip(shifts_ms, others, strict=True):
+        moved = said.guess_ms - own.guess_ms
         rows.append(
             ShiftRow(
-                clip.key,
-                clip.source,
-                clip.speaker,
-                way,
-                shift,
-                moved,
-                abs(moved - shift) <= FRAME_MS,
-                confidence,
-                decided and own_decided,
+                path=clip.key,
+                source=clip.source,
+                speaker=clip.speaker,
+                way=way,
+                shift_ms=shift,
+                moved_ms=moved,
+                right=abs(moved - shift) <= FRAME_MS,
+                confidence=said.confidence,
+                decided=said.decided and own.decided,
             )
         )
     return rows
 
 
-def likeliest(evidence: Evidence) -> tuple[float, float, bool]:
-    """Likeliest offset in ms, its confidence, and whether it counts as an answer."""
-    verdict = decide_verdict(evidence, ITU)
-    if verdict.offset_ms is not None:
-        return verdict.offset_ms, verdict.confidence, True
-    offset = float(evidence.offsets_ms[int(np.argmax(verdict.curve))])
-    return offset, verdict.confidence, False
-
-
-def _by_verdict(
-    engine: Engine, clip: CachedClip, shifts: Sequence[int]
-) -> list[tuple[float, float, bool]]:
+def _by_verdict(engine: Engine, clip: CachedClip, shifts: Sequence[int]) -> list[Answer]:
     remembering = RememberingEngine(engine)
-    sound = np.asarray(clip.sound(), np.float32) / 32768.0
+    sound = clip_sound(clip)
     range_ms = max(1000, max(map(abs, shifts)) * FRAME_MS + _MARGIN_MS)
     options = AnalyseOptions(range_ms=range_ms)
     pieces = clip_pieces(clip, clip.crops(), 0, clip.frames)
     found = []
     for shift in shifts:
         moved = move_sound(sound, shift * HOPS_PER_FRAME)
-        found.append(likeliest(analyse_tracks(pieces, moved, options, remembering)))
+        found.append(answer(analyse_tracks(pieces, moved, options, remembering)))
     return found
 
 
-def _by_score(scorer: Scorer, clip: CachedClip, shifts: Sequence[int]) -> list[float]:
+def _by_score(scorer: Scorer, clip: CachedClip, shifts: Sequence[int]) -> list[Answer]:
     reach = max(map(abs, shifts)) + _MARGIN_MS // FRAME_MS
     offsets = np.arange(-reach, reach + 1)
-    (track, *_) = sorted(open_tracks(clip), key=lambda t: -len(t.crops))
+    track = max(open_tracks(clip), key=lambda t: len(t.crops))
     found = []
     for shift in shifts:
-        moved = type(track)(
-            track.crops, track.first_frame, move_sound(track.sound, shift * HOPS_PER_FRAME)
-        )
+        moved = replace(track, sound=move_sound(track.sound, shift * HOPS_PER_FRAME))
         score = scorer.open(moved, reach).scores(0, len(track.crops), offsets).score
-        found.append(refined_peak(score, reach) * FRAME_MS)
+        peak_ms = refined_peak(score, reach) * FRAME_MS
+        found.append(Answer(guess_ms=peak_ms, confidence=0.0, decided=True, interval_ms=None))
     return found
 
 
@@ -161,7 +147,7 @@ def file_shifts(
     range_ms: int,
     workers: int,
     failed: list[tuple[str, str]],
-    progress: Progress | None = None,
+    progress: Stage | None = None,
 ) -> list[ShiftRow]:
     """Write every long enough clip anew at each shift, judge all, and compare with the original.
 
@@ -198,11 +184,11 @@ def _shift_file(
     with media_file(clip.path, clip.member, clip.at, clip.size) as path, scratch_folder() as folder:
         if probe(path).duration_s < MIN_CLIP_S:
             return []
-        found = [likeliest(analyse(path, settings, engine))]
+        found = [answer(analyse(path, settings, engine))]
         for shift in shifts_ms:
             moved_file = folder / f"moved{path.suffix}"
             shift_sound(path, moved_file, shift)
-            found.append(likeliest(analyse(moved_file, settings, engine)))
+            found.append(answer(analyse(moved_file, settings, engine)))
     return _rows(clip, "file", shifts_ms, found)
 
 
@@ -210,18 +196,18 @@ def summaries(rows: Sequence[ShiftRow], seed: int = 0) -> list[ShiftSummary]:
     """Known shifts by way: all, by source, by speaker."""
     out: list[ShiftSummary] = []
     for way in sorted({r.way for r in rows}):
-        of_way = [r for r in rows if r.way == way]
-        groups: dict[tuple[str, str], list[ShiftRow]] = {(ALL, ""): of_way}
-        for row in sorted(of_way, key=lambda r: (r.source, r.speaker)):
+        ordered = sorted((r for r in rows if r.way == way), key=lambda r: (r.source, r.speaker))
+        groups: dict[tuple[str, str], list[ShiftRow]] = {(ALL, ""): ordered}
+        for row in ordered:
             groups.setdefault((row.source, ""), []).append(row)
-        for row in sorted(of_way, key=lambda r: (r.source, r.speaker)):
+        for row in ordered:
             if row.speaker:
                 groups.setdefault((row.source, row.speaker), []).append(row)
-        out += [_summary(*group, way, members, seed) for group, members in groups.items()]
+        out += [_summary(*group, members, seed) for group, members in groups.items()]
     return out
 
 
-def _summary(source: str, speaker: str, way: str, rows: list[ShiftRow], seed: int) -> ShiftSummary:
+def _summary(source: str, speaker: str, rows: list[ShiftRow], seed: int) -> ShiftSummary:
     errors = np.array([abs(r.moved_ms - r.shift_ms) for r in rows])
     by_clip: dict[str, list[float]] = {}
     by_group: dict[str, list[float]] = {}
@@ -230,17 +216,17 @@ def _summary(source: str, speaker: str, way: str, rows: list[ShiftRow], seed: in
         by_clip.setdefault(row.path, []).append(float(row.right))
         by_group.setdefault(row.source if several else row.path, []).append(float(row.right))
     return ShiftSummary(
-        source,
-        speaker,
-        way,
-        len(by_clip),
-        len(rows),
-        float(np.median(errors)),
-        float(np.percentile(errors, 95)),
-        float(np.mean(errors <= 10.0)),
-        float(np.mean(errors <= 20.0)),
-        mean([float(r.right) for r in rows]),
-        bootstrap_interval(list(by_group.values()), seed),
-        mean([float(np.mean(right) >= CLIP_RIGHT) for right in by_clip.values()]),
-        mean([float(r.decided) for r in rows]),
+        source=source,
+        speaker=speaker,
+        way=rows[0].way,
+        clips=len(by_clip),
+        shifts=len(rows),
+        median_ms=float(np.median(errors)),
+        p95_ms=float(np.percentile(errors, 95)),
+        within_10=float(np.mean(errors <= 10.0)),
+        within_20=float(np.mean(errors <= 20.0)),
+        within_40=mean([r.right for r in rows]),
+        within_40_ci=bootstrap_interval(list(by_group.values()), seed),
+        clips_right=mean([float(np.mean(right)) >= CLIP_RIGHT for right in by_clip.values()]),
+        decided=mean([r.decided for r in rows]),
     )

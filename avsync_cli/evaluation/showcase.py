@@ -71,11 +71,11 @@ def attention_trace(engine: Engine, track: Track, name: str) -> AttentionTrace:
     first, end = track.first_frame, track.first_frame + len(track.crops)
     loud = _DECIBELS * log_energy(track.sound)[first:end]
     return AttentionTrace(
-        name,
-        [float(first + s + BLOCK_FRAMES / 2) / FPS for s in starts],
-        [float(w) for w in weight],
-        [(first + k + 0.5) / FPS for k in range(len(loud))],
-        [float(x) for x in loud],
+        name=name,
+        at_s=[float(first + s + BLOCK_FRAMES / 2) / FPS for s in starts],
+        weight=[float(w) for w in weight],
+        sound_s=[(first + k + 0.5) / FPS for k in range(len(loud))],
+        sound_db=[float(x) for x in loud],
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip, CachedTrack
+from avsync_cli.corpus.progress import Stage
 from avsync_cli.evaluation.records import REACH_FRAMES, Origin, Rule, WindowRecord
 from avsync_cli.evaluation.scoring import OpenTrack, Scorer, Track
 from avsync_cli.evaluation.windows import placed_starts
@@ -53,10 +54,14 @@ def main_tracks(clip: CachedClip) -> list[CachedTrack]:
     return sorted(kept, key=lambda t: t.first_frame)
 
 
+def clip_sound(clip: CachedClip) -> np.ndarray:
+    """(frames * 640,) float32 sound of a clip in -1..1."""
+    return np.asarray(clip.sound(), np.float32) / 32768.0
+
+
 def open_tracks(clip: CachedClip) -> list[Track]:
     """The main tracks of a clip with their crops and the clip's sound."""
-    sound = np.asarray(clip.sound(), np.float32) / 32768.0
-    crops = clip.crops()
+    sound, crops = clip_sound(clip), clip.crops()
     return [
         Track(np.asarray(crops[t.start : t.start + t.count]), t.first_frame, sound)
         for t in main_tracks(clip)
@@ -75,7 +80,7 @@ def sweep(
     windows_a_clip: int,
     rule_of: RuleOf,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Stage | None = None,
 ) -> list[list[WindowRecord]]:
     """Judge up to `windows_a_clip` windows of every length of every main track.
 
@@ -131,16 +136,16 @@ def _judge(
         count = len(near)
         records.append(
             WindowRecord(
-                origin,
-                frames,
-                found.by,
-                found.threshold,
-                np.asarray(found.score[:count], np.float32),
-                own_zero(tiles, start, frames),
-                np.asarray(found.score[count:], np.float32),
-                np.asarray(found.confidence[:count], np.float32),
-                np.asarray(found.confidence[count:], np.float32),
-                heard(level_db, track.first_frame + start, frames),
+                origin=origin,
+                frames=frames,
+                by=found.by,
+                threshold=found.threshold,
+                score=np.asarray(found.score[:count], np.float32),
+                own=own_zero(tiles, start, frames),
+                elsewhere=np.asarray(found.score[count:], np.float32),
+                confidence=np.asarray(found.confidence[:count], np.float32),
+                elsewhere_confidence=np.asarray(found.confidence[count:], np.float32),
+                heard=heard(level_db, track.first_frame + start, frames),
             )
         )
     return records

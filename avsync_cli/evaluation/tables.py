@@ -16,10 +16,11 @@ from avsync_cli.evaluation.metrics import area_under_roc, bootstrap_interval
 from avsync_cli.evaluation.records import (
     NEAR_FRAMES,
     ClassRow,
+    Group,
     Histogram,
+    Interval,
     Origin,
     PlacementRow,
-    Rule,
     WindowRecord,
 )
 
@@ -35,68 +36,58 @@ class _Judged(Protocol):
 
 
 Item = TypeVar("Item", bound=_Judged)
-Group = tuple[str, str, str]
-"""Source, speaker and kind; see `records`."""
-
-Groups = Callable[[Sequence[Item]], list[tuple[Group, Rule, list[Item]]]]
+Groups = Callable[[Sequence[Item]], list[tuple[Group, list[Item]]]]
+"""A way of dividing judgements."""
 
 
-def overall(items: Sequence[Item]) -> list[tuple[Group, Rule, list[Item]]]:
+def overall(items: Sequence[Item]) -> list[tuple[Group, list[Item]]]:
     """Everything: under rule "0" those sources that are taken to be in sync, else all."""
-    exact = [i for i in items if i.origin.rule == "0"]
-    if exact or not items:
-        return [((ALL, "", ""), "0", list(items))] if items else []
-    return [((ALL, "", ""), "own", list(items))]
+    return _grouped(items, lambda _: (ALL, "", ""))
 
 
-def by_source(items: Sequence[Item]) -> list[tuple[Group, Rule, list[Item]]]:
+def by_source(items: Sequence[Item]) -> list[tuple[Group, list[Item]]]:
     """One group a source."""
     return _grouped(items, lambda o: (o.source, "", ""))
 
 
-def by_speaker(items: Sequence[Item]) -> list[tuple[Group, Rule, list[Item]]]:
+def by_speaker(items: Sequence[Item]) -> list[tuple[Group, list[Item]]]:
     """One group a speaker of a source; those whose speaker is unknown are left out."""
     return _grouped([i for i in items if i.origin.speaker], lambda o: (o.source, o.speaker, ""))
 
 
-def by_kind(items: Sequence[Item]) -> list[tuple[Group, Rule, list[Item]]]:
+def by_kind(items: Sequence[Item]) -> list[tuple[Group, list[Item]]]:
     """One group a kind ("talking", "impact", ...), over all sources."""
     return _grouped([i for i in items if i.origin.kind], lambda o: (ALL, "", o.kind))
 
 
 def _grouped(
-    items: Sequence[Item], key: Callable[[Origin], Group]
-) -> list[tuple[Group, Rule, list[Item]]]:
-    groups: dict[Group, list[Item]] = defaultdict(list)
+    items: Sequence[Item], key: Callable[[Origin], tuple[str, str, str]]
+) -> list[tuple[Group, list[Item]]]:
+    groups: dict[tuple[str, str, str], list[Item]] = defaultdict(list)
     for item in items:
         groups[key(item.origin)].append(item)
     return [
-        (group, "0" if any(i.origin.rule == "0" for i in members) else "own", members)
-        for group, members in sorted(groups.items(), key=lambda pair: pair[0])
+        (Group(*name, "0" if any(i.origin.rule == "0" for i in members) else "own"), members)
+        for name, members in sorted(groups.items())
     ]
 
 
-def clusters(
-    items: Iterable[Item], value: Callable[[Item], float] | None = None
-) -> list[list[float]]:
-    """Values of the items, together by source, or by clip where there is one source only."""
+def clusters(items: Iterable[Item]) -> list[list[Item]]:
+    """The items, together by source, or by clip where there is one source only."""
     kept = list(items)
-    sources = {i.origin.source for i in kept}
-    parts: dict[str, list[float]] = defaultdict(list)
-    for item in kept:
-        key = item.origin.source if len(sources) > 1 else item.origin.clip
-        parts[key].append(0.0 if value is None else value(item))
-    return list(parts.values())
-
-
-def cluster_items(items: Iterable[Item]) -> list[list[Item]]:
-    """The items themselves, together as in `clusters`."""
-    kept = list(items)
-    sources = {i.origin.source for i in kept}
+    several = len({i.origin.source for i in kept}) > 1
     parts: dict[str, list[Item]] = defaultdict(list)
     for item in kept:
-        parts[item.origin.source if len(sources) > 1 else item.origin.clip].append(item)
+        parts[item.origin.source if several else item.origin.clip].append(item)
     return list(parts.values())
+
+
+def rate(
+    items: Iterable[Item], value: Callable[[Item], float], seed: int
+) -> tuple[float, Interval]:
+    """Mean of a value, NaN of nothing, and its 95 % interval."""
+    values = [[value(item) for item in group] for group in clusters(items)]
+    return mean([v for group in values for v in group]), bootstrap_interval(values, seed)
 
 
 def mean(values: Sequence[float]) -> float:
@@ -109,31 +100,33 @@ def placement_rows(
 ) -> list[PlacementRow]:
     """Placement by group and window length."""
     rows = []
-    for group, rule, members in groups(records):
+    for group, members in groups(records):
         for frames in sorted({r.frames for r in members}):
             of_length = [r for r in members if r.frames == frames]
             exact = of_length
-            if group[0] == ALL and rule == "0":
+            if group.source == ALL and group.rule == "0":
                 exact = [r for r in of_length if r.origin.rule == "0"]
             related = [r for r in of_length if r.own is not None]
-            counts, right = (exact, _within) if rule == "0" else (related, _own_within)
+            counts, right = (exact, _within) if group.rule == "0" else (related, _own_within)
             heard = [r for r in counts if r.heard]
+            within, within_ci = rate(exact, _within, seed)
+            own_within, own_ci = rate(related, _own_within, seed)
+            heard_within, heard_ci = rate(heard, right, seed)
             rows.append(
                 PlacementRow(
-                    *group,
-                    rule,
-                    frames,
-                    of_length[0].by,
-                    len(exact),
-                    mean([_within(r) for r in exact]),
-                    bootstrap_interval(clusters(exact, _within), seed),
-                    float(np.median([r.best for r in exact])) if exact else float("nan"),
-                    len(related),
-                    mean([_own_within(r) for r in related]),
-                    bootstrap_interval(clusters(related, _own_within), seed),
-                    len(heard),
-                    mean([right(r) for r in heard]),
-                    bootstrap_interval(clusters(heard, right), seed),
+                    **vars(group),
+                    frames=frames,
+                    by=of_length[0].by,
+                    windows=len(exact),
+                    within=within,
+                    within_ci=within_ci,
+                    median_frames=float(np.median([float(r.best) for r in exact] or [np.nan])),
+                    own_windows=len(related),
+                    own_within=own_within,
+                    own_ci=own_ci,
+                    heard_windows=len(heard),
+                    heard_within=heard_within,
+                    heard_ci=heard_ci,
                 )
             )
     return rows
@@ -174,38 +167,41 @@ def class_rows(
     it is not known are left out.
     """
     rows = []
-    for group, rule, members in groups(records):
+    for group, members in groups(records):
         for frames in sorted({r.frames for r in members}):
             known = [r for r in members if r.frames == frames and r.zero is not None]
             if not known:
                 continue
             moved = [r for r in known if len(r.elsewhere)]
-            hard = _share(known, lambda r: _balanced(r, _pair(r)[1]), seed)
-            easy = _share(moved, lambda r: _balanced(r, r.elsewhere), seed)
+            hard, hard_ci = _share(known, lambda r: _pair(r)[1], seed)
+            easy, easy_ci = _share(moved, lambda r: r.elsewhere, seed)
             rows.append(
                 ClassRow(
-                    *group,
-                    rule,
-                    frames,
-                    known[0].by,
-                    len(known),
-                    *hard,
-                    _auc(known, lambda r: _pair(r)[1]),
-                    *easy,
-                    _auc(moved, lambda r: r.elsewhere),
+                    **vars(group),
+                    frames=frames,
+                    by=known[0].by,
+                    windows=len(known),
+                    hard=hard,
+                    hard_ci=hard_ci,
+                    hard_auc=_auc(known, lambda r: _pair(r)[1]),
+                    easy=easy,
+                    easy_ci=easy_ci,
+                    easy_auc=_auc(moved, lambda r: r.elsewhere),
                 )
             )
     return rows
 
 
-def _share(
-    records: list[WindowRecord], value: Callable[[WindowRecord], float], seed: int
-) -> tuple[float, tuple[float, float]]:
+Negatives = Callable[[WindowRecord], np.ndarray]
+"""Scores of a window with sound that is not its own."""
+
+
+def _share(records: list[WindowRecord], negatives: Negatives, seed: int) -> tuple[float, Interval]:
     judged = [r for r in records if r.threshold is not None]
-    return mean([value(r) for r in judged]), bootstrap_interval(clusters(judged, value), seed)
+    return rate(judged, lambda r: _balanced(r, negatives(r)), seed)
 
 
-def _auc(records: list[WindowRecord], negatives: Callable[[WindowRecord], np.ndarray]) -> float:
+def _auc(records: list[WindowRecord], negatives: Negatives) -> float:
     if not records:
         return float("nan")
     positive = np.array([_pair(r)[0] for r in records])

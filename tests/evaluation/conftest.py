@@ -61,4 +61,7 @@ def record(
     score[15 + best] = height
     origin = Origin(f"{source}/{clip}", source, f"{source} 1", "talking", rule)
     far = np.array(elsewhere, np.float32)
-    return WindowRecord(origin, frames, "decision", threshold, score, own, far, score, far)
+    return WindowRecord(
+        origin=origin, frames=frames, by="decision", threshold=threshold, score=score, own=own,
+        elsewhere=far, confidence=score, elsewhere_confidence=far,
+    )  # fmt: skip

@@ -13,20 +13,13 @@ import pytest
 from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.errors import DataError
-from avsync_cli.evaluation.calibrate import (
-    clip_pieces,
-    collect,
-    fit,
-    fit_blocks,
-    likelihood,
-    move_sound,
-    outcome,
-)
+from avsync_cli.evaluation.calibrate import fit, fit_blocks, likelihood, outcome
 from avsync_cli.evaluation.logistic import logistic_fit
 from avsync_cli.evaluation.match import fit_match, peaks
 from avsync_cli.evaluation.metrics import bootstrap_interval, calibration_error
 from avsync_cli.evaluation.protocol import EvalOptions, evaluate_scorers
 from avsync_cli.evaluation.scorers import ModelScorer
+from avsync_cli.evaluation.trials import clip_pieces, likely_zero, move_sound, trials
 from avsync_cli.evaluation.windows import clip_curves, encode_clip_sound, window_starts
 from avsync_cli.inference.evidence import Evidence, MediaSummary, WindowResult
 from avsync_cli.model.engine import OnnxEngine
@@ -140,11 +133,11 @@ def test_pieces_of_a_stretch(clips: list[CachedClip]) -> None:
 def test_fitted_constants_explain_better_and_are_honest(
     engine: OnnxEngine, clips: list[CachedClip]
 ) -> None:
-    samples = collect(engine, clips, seed=0)
+    samples = trials(engine, clips, likely_zero(engine), seed=0)
     assert len(samples) >= 9
     fitted = fit(samples)
     assert likelihood(samples, fitted) >= likelihood(samples, {"scale": 0.1})
-    measured = outcome(collect(engine, clips, seed=1), fitted)
+    measured = outcome(trials(engine, clips, likely_zero(engine), seed=1), fitted)
     assert measured["right"] > 0.8
     assert measured["ece"] < 0.25
     blocks = fit_blocks(engine, clips)
@@ -219,7 +212,7 @@ def test_a_clips_own_offset_cancels_out_against_its_rest(
     clip = cached(tmp_path / "off", 300, seed=9)
     crops, sound = flash_clip(300, offset_ms=200, seed=9)
     np.save(clip.folder / "sound.npy", np.rint(sound * 32767).astype(np.int16))
-    options = EvalOptions(tmp_path, tmp_path, contexts=(25, 50), windows_a_clip=4)
+    options = EvalOptions(data=tmp_path, cache=tmp_path, contexts=(25, 50), windows_a_clip=4)
     placement = evaluate_scorers([ModelScorer(engine)], [clip], options)[0].placement
     rows = {r.frames: r for r in placement if r.source == "all"}
     for row in rows.values():

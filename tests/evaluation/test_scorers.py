@@ -154,6 +154,6 @@ def test_scorers_by_name(tmp_path: Path) -> None:
 
 def test_options_that_cannot_be_meant(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'wind'"):
-        EvalOptions(tmp_path, tmp_path, parts=("wind",)).checked()
-    options = EvalOptions(tmp_path, tmp_path, own_zero=("lab/*", "x"))
+        EvalOptions(data=tmp_path, cache=tmp_path, parts=("wind",)).checked()
+    options = EvalOptions(data=tmp_path, cache=tmp_path, own_zero=("lab/*", "x"))
     assert [options.rule_of(s) for s in ("lab/one", "x", "y")] == ["own", "own", "0"]

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from avsync_cli.evaluation.calibrate import clip_pieces, move_sound
 from avsync_cli.evaluation.certainty import stretches, summarise
 from avsync_cli.evaluation.motion import MotionScorer
 from avsync_cli.evaluation.records import Origin, ShiftRow, Stretch
@@ -15,6 +14,7 @@ from avsync_cli.evaluation.remembering import RememberingEngine
 from avsync_cli.evaluation.scorers import ModelScorer
 from avsync_cli.evaluation.shifts import cached_shifts, refined_peak, summaries
 from avsync_cli.evaluation.showcase import showcase
+from avsync_cli.evaluation.trials import clip_pieces, move_sound
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.engine import OnnxEngine
@@ -88,7 +88,10 @@ def test_baselines_are_asked_for_their_best_offset(make_clip: MakeClip) -> None:
 def test_summaries_count_clips_by_all_their_shifts() -> None:
     def row(path: str, error: float) -> ShiftRow:
         right = error <= 40
-        return ShiftRow(path, path[0], "", "cache", 40, 40 + error, right, 0.9, right)
+        return ShiftRow(
+            path=path, source=path[0], speaker="", way="cache", shift_ms=40, moved_ms=40 + error,
+            right=right, confidence=0.9, decided=right,
+        )  # fmt: skip
 
     (every, a, _) = summaries([row("a1", 0), row("a1", 100), row("a2", 15), row("b1", 30)])
     assert (every.clips, every.shifts) == (3, 4)
@@ -131,7 +134,12 @@ def test_a_calibrated_set_reads_so() -> None:
         sure = float(rng.random())
         guess = 0.0 if rng.random() < sure else 200.0
         origin = Origin(str(i), f"s{i % 4}", "", "", "0")
-        found.append(Stretch(origin, 1.5, 0.0, guess, sure, sure >= 0.8, guess == 0.0))
+        found.append(
+            Stretch(
+                origin=origin, seconds=1.5, truth_ms=0.0, guess_ms=guess, confidence=sure,
+                decided=sure >= 0.8, covered=guess == 0.0,
+            )
+        )  # fmt: skip
     said = summarise(found, [], {})
     every = said.rows[0]
     assert every.ece < 0.06

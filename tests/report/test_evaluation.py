@@ -42,15 +42,33 @@ def placed(
     by = "decision" if frames >= 25 else "similarity"
     ends = (max(0.0, within - 0.1), min(1.0, within + 0.1))
     return PlacementRow(
-        source, "", "", rule, frames, by, windows, within, ends, median, windows, 0.875, ends
-    )
+        source=source, speaker="", kind="", rule=rule, frames=frames, by=by, windows=windows,
+        within=within, within_ci=ends, median_frames=median, own_windows=windows,
+        own_within=0.875, own_ci=ends,
+    )  # fmt: skip
+
+
+def classed(frames: int, by: str, hard: float, easy: float, hard_auc: float) -> ClassRow:
+    ends = (0.8, 1.0)
+    return ClassRow(
+        source="all", speaker="", kind="", rule="0", frames=frames, by=by, windows=9, hard=hard,
+        hard_ci=(NAN, NAN) if hard != hard else ends, hard_auc=hard_auc, easy=easy, easy_ci=ends,
+        easy_auc=0.8 if easy != easy else 0.95,
+    )  # fmt: skip
+
+
+def shifted(path: str, shift_ms: int, moved_ms: float, right: bool) -> ShiftRow:
+    return ShiftRow(
+        path=path, source="grid", speaker="", way="file", shift_ms=shift_ms, moved_ms=moved_ms,
+        right=right, confidence=0.9 if right else 0.4, decided=right,
+    )  # fmt: skip
 
 
 def a_report(model: str = "toy 1") -> EvalReport:
     ends = (0.8, 1.0)
     report = EvalReport(
-        model,
-        "temporal",
+        model=model,
+        attention="temporal",
         placement=[
             placed("grid", 15, 40, 0.95),
             placed(LONG, 15, 10, 0.5, rule="own", median=2.0),
@@ -60,30 +78,63 @@ def a_report(model: str = "toy 1") -> EvalReport:
         ],
         by_speaker=[placed("grid", 15, 4, 0.75)],
         classes=[
-            ClassRow("all", "", "", "0", 15, "similarity", 9, NAN, (NAN, NAN), 0.9, NAN, ends, 0.8),
-            ClassRow("all", "", "", "0", 50, "decision", 9, 0.97, ends, 0.9, 0.99, ends, 0.95),
+            classed(15, "similarity", NAN, NAN, 0.9),
+            classed(50, "decision", 0.97, 0.99, 0.9),
         ],
         shifts=[
-            ShiftRow("a.mp4", "grid", "", "file", -120, -118.0, True, 0.9, True),
-            ShiftRow("b\x1b.mp4", "grid", "", "file", 80, 10.0, False, 0.4, False),
+            shifted("a.mp4", -120, -118.0, True),
+            shifted("b\x1b.mp4", 80, 10.0, False),
         ],
         shift_summary=[
-            ShiftSummary("all", "", "file", 2, 2, 36.0, 68.0, 0.5, 0.5, 0.5, (0.0, 1.0), 0.5, 0.5)
+            ShiftSummary(
+                source="all",
+                speaker="",
+                way="file",
+                clips=2,
+                shifts=2,
+                median_ms=36.0,
+                p95_ms=68.0,
+                within_10=0.5,
+                within_20=0.5,
+                within_40=0.5,
+                within_40_ci=(0.0, 1.0),
+                clips_right=0.5,
+                decided=0.5,
+            )
         ],
         certainty=Certainty(
-            [ConfidenceRow("all", "", "", "0", 50, 0.9, 0.04, ends, 0.8, 0.2, 0.01, ends, 0.95)],
-            [(0.8, 0.9, 20, 0.85, 0.8), (0.9, 1.0, 30, 0.97, 0.99)],
-            [(0.97, 0.6, 0.01), (0.85, 1.0, 0.1)],
-            0.8,
-            50,
-            0.06,
+            rows=[
+                ConfidenceRow(
+                    source="all",
+                    speaker="",
+                    kind="",
+                    rule="0",
+                    stretches=50,
+                    right=0.9,
+                    ece=0.04,
+                    ece_ci=ends,
+                    decided=0.8,
+                    undecided=0.2,
+                    wrong=0.01,
+                    wrong_ci=ends,
+                    covered=0.95,
+                )
+            ],
+            bins=[(0.8, 0.9, 20, 0.85, 0.8), (0.9, 1.0, 30, 0.97, 0.99)],
+            risk=[(0.97, 0.6, 0.01), (0.85, 1.0, 0.1)],
+            bar=0.8,
+            strangers=50,
+            strangers_decided=0.06,
         ),
         histograms={"confidence": Histogram([0.0, 1.0, 2.0], [0.1, 0.9], [0.8, 0.2], [1.0, 0.0])},
         failed=[("c.mp4", "c.mp4: no sound")],
     )
     pictures = np.full((2, 96, 96), 90, np.uint8)
     cells = np.full((2, 4, 4), 1 / 16)
-    trace = AttentionTrace("grid & co", [0.5, 0.7], [0.8, 1.2], [0.02, 0.06], [-60.0, -20.0])
+    trace = AttentionTrace(
+        name="grid & co", at_s=[0.5, 0.7], weight=[0.8, 1.2], sound_s=[0.02, 0.06],
+        sound_db=[-60.0, -20.0],
+    )  # fmt: skip
     report.showcase = Showcase([trace], [CellMaps("rendered talker", pictures, cells, 64)])
     return report
 
@@ -178,7 +229,7 @@ def test_windows_without_pauses_have_a_line_of_their_own() -> None:
     row = dataclasses.replace(
         placed("grid", 15, 40, 0.5), heard_windows=30, heard_within=0.6, heard_ci=(0.4, 0.8)
     )
-    report = EvalReport("toy 1", placement=[row, placed("late", 15, 10, 0.5, rule="own")])
+    report = EvalReport(model="toy 1", placement=[row, placed("late", 15, 10, 0.5, rule="own")])
     (table,) = (t for t in reading_tables(report) if "placement" in t.title)
     lines = {(r[0], r[1]): r[2:] for r in table.rows}
     assert lines["grid", "0, heard"] == ["30", "60.0 [40, 80]", "–"]
