@@ -104,21 +104,17 @@ class WindowResult:
     support: np.ndarray | None = None
 
 
-MISSING_S = 1.0
-"""What may be missing at a file's end: tracks seldom end together, and lengths are rounded."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class MediaSummary:
     """The facts about the file that the answer repeats.
 
     Attributes:
-        duration_s: of the whole file, as it says itself.
+        duration_s: as declared, or else as decoded.
         audio_track: number of the judged one among the file's sound tracks, from 0.
         audio_tracks: how many there are.
-        declared_s: where the file, or the part of it that was asked for, says that it ends; None
-            where it does not say.
-        decoded_s: where what could be read of it ends; None if that is not known.
+        declared_s: the length the file itself declares, None if it declares none.
+        decoded_s: where the last picture or sound ended, None unless all of it was read.
+        complete: whether that reaches what is declared; None unless all of it was read.
     """
 
     duration_s: float
@@ -133,13 +129,7 @@ class MediaSummary:
     audio_tracks: int = 1
     declared_s: float | None = None
     decoded_s: float | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether the file is as long as it says, to about a second."""
-        if self.declared_s is None or self.decoded_s is None:
-            return True
-        return self.decoded_s >= self.declared_s - MISSING_S
+    complete: bool | None = None
 
 
 @dataclass(frozen=True)

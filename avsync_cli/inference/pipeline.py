@@ -293,6 +293,7 @@ def _summary(timeline: Timeline, decoded_to_s: float) -> MediaSummary:
         height=video.height,
         audio_hz=audio.rate_hz,
         audio_track=audio.position,
+        audio_tracks=len(info.audio),
         audio_channels=audio.channels,
         container=info.container,
     )

@@ -36,8 +36,10 @@ def verdict_words(judgement: Judgement) -> str:
     """The answer in one sentence: verdict, offset in words, how sure, where, by which standard and
     its limits; then the sound track where there are several, and where an incomplete file ends."""
     verdict, limits = judgement.verdict, limits_words(judgement.tolerance)
+    remarks = media_remarks(judgement)
     if verdict.status == "undecided" or verdict.offset_ms is None:
-        why = ", ".join(safe_text(reason) for reason in verdict.reasons) or "too little evidence"
+        reasons = [safe_text(reason) for reason in verdict.reasons if reason not in remarks]
+        why = ", ".join(reasons) or "too little evidence"
         parts = [f"undecided: {why}{_guess_words(judgement)}"]
     elif is_at_border(judgement):
         parts = [f"at the border of {limits}: {_found_words(judgement)}"]
@@ -48,7 +50,7 @@ def verdict_words(judgement: Judgement) -> str:
         parts = [f"in sync, {_found_words(judgement)}, which {limits} tolerates", _AT_ZERO]
     else:
         parts = [f"in sync, {_found_words(judgement)}", f"within {limits}"]
-    return "; ".join([*parts, *media_remarks(judgement)])
+    return "; ".join([*parts, *remarks])
 
 
 def _found_words(judgement: Judgement) -> str:
@@ -88,9 +90,7 @@ def media_remarks(judgement: Judgement) -> list[str]:
     if media.audio_tracks > 1:
         number = f"{media.audio_track + 1} of {media.audio_tracks}"
         remarks.append(f"audio track {number} (--audio-track {media.audio_track})")
-    if not media.complete:
-        assert media.decoded_s is not None
-        assert media.declared_s is not None
+    if media.complete is False and media.decoded_s is not None and media.declared_s is not None:
         remarks.append(f"the file ends at {clock(media.decoded_s)} of {clock(media.declared_s)}")
     return remarks
 

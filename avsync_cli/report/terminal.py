@@ -16,7 +16,7 @@ from rich.text import Text
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.names import STATUS_WORDS
 from avsync_cli.report.remedy import remedy
-from avsync_cli.report.sentences import is_at_border, verdict_words
+from avsync_cli.report.sentences import is_at_border, media_remarks, verdict_words
 from avsync_cli.report.text_curve import curve_plot
 from avsync_cli.verdict.answer import Judgement, Segment
 from avsync_cli.verdict.reasons import NEAR_LIMIT
@@ -72,7 +72,8 @@ def details(judgement: Judgement) -> list[Text]:
         left = len(verdict.segments) - MAX_SEGMENTS
         if left > 0:
             lines.append(Text(f"  … and {left} more stretches; --json lists them", style="dim"))
-    notes = [safe_text(reason) for reason in verdict.reasons if reason != NEAR_LIMIT]
+    said = {NEAR_LIMIT, *media_remarks(judgement)}
+    notes = [safe_text(reason) for reason in verdict.reasons if reason not in said]
     if verdict.status != "undecided" and notes:
         lines.append(Text(f"  note: {', '.join(notes)}", style="dim"))
     found = remedy(judgement)

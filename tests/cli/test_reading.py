@@ -61,7 +61,7 @@ def _at_border(path: str) -> Judgement:
 
 def _cut_short(path: str, **verdict: object) -> Judgement:
     judgement = _film(path, **verdict)
-    media = replace(judgement.evidence.media, declared_s=16.0, decoded_s=7.2)
+    media = replace(judgement.evidence.media, declared_s=16.0, decoded_s=7.2, complete=False)
     return replace(judgement, evidence=replace(judgement.evidence, media=media))
 
 

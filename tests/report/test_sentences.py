@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from avsync_cli.config import TOLERANCES
 from avsync_cli.report import sentences
+from avsync_cli.report.terminal import details, sentence
 from avsync_cli.verdict.answer import Judgement, Tolerance
 from avsync_cli.wording import percent
 from tests.conftest import build_report
@@ -105,19 +105,22 @@ def test_late_sound_that_is_tolerated_is_told_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("status", ["in_sync", "out_of_sync", "undecided"])
-@pytest.mark.parametrize("decoded_s", [0.0, 7.2, 14.8, 15.2, 16.0, 20.0, None])
-@pytest.mark.parametrize("declared_s", [16.0, None])
-def test_a_file_that_ends_early_is_told_whatever_the_answer(
-    make_report: Make, status: str, decoded_s: float | None, declared_s: float | None
+@pytest.mark.parametrize("complete", [True, False, None])
+@pytest.mark.parametrize("remarked", [True, False])
+def test_a_file_that_ends_early_is_told_once_whatever_the_answer(
+    make_report: Make, status: str, complete: bool | None, remarked: bool
 ) -> None:
+    """Also where the evidence has a remark of the same words."""
+    said = "the file ends at 0:07 of 0:16"
     offset_ms = None if status == "undecided" else 0.0
-    judgement = make_report(status=status, offset_ms=offset_ms, ci_ms=None)
-    media = replace(judgement.evidence.media, decoded_s=decoded_s, declared_s=declared_s)
+    reasons = [said] if remarked and complete is False else []
+    judgement = make_report(status=status, offset_ms=offset_ms, ci_ms=None, reasons=reasons)
+    media = replace(judgement.evidence.media, decoded_s=7.2, declared_s=16.0, complete=complete)
     judgement = replace(judgement, evidence=replace(judgement.evidence, media=media))
-    missing = decoded_s is not None and declared_s is not None and decoded_s < 15.0
-    told = re.findall(r"; the file ends at (\S+) of 0:16$", sentences.verdict_words(judgement))
-    assert len(told) == missing
-    assert media.complete == (not missing)
+    words = sentences.verdict_words(judgement)
+    assert words.endswith(f"; {said}") == (complete is False)
+    lines = [line.plain for line in [sentence(judgement), *details(judgement)]]
+    assert "\n".join(lines).count("the file ends") == (complete is False)
 
 
 @pytest.mark.parametrize("status", ["in_sync", "out_of_sync", "undecided"])
