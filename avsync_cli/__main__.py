@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from avsync_cli.cli.streams import OutputClosed, make_safe
 from avsync_cli.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, AvsyncError
 from avsync_cli.interrupt import Terminated, guarded, raise_again
 
@@ -24,6 +25,8 @@ SIGNALLED = (129, EXIT_INTERRUPTED, EXIT_TERMINATED)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run avsync with `argv` (without the program's name) and return its exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        make_safe()
     try:
         with guarded():
             code = _ended(args)
@@ -54,8 +57,8 @@ def _ended(args: list[str]) -> int:
         _say("terminated")
         _flush()
         return signalled.exit_code
-    except BrokenPipeError:
-        return _reader_gone()
+    except OutputClosed:
+        return EXIT_PIPE
     except AvsyncError as error:
         from avsync_cli.cli.output import say_error
 
@@ -83,19 +86,6 @@ def _flush() -> None:
     as he could when Python itself flushes on its way out."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-
-
-def _reader_gone() -> int:
-    """End quietly when `avsync ... | head` closes the pipe."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    try:
-        # Python flushes stdout once more at exit; that must not fail a second time.
-        os.dup2(devnull, sys.stdout.fileno())
-    except (OSError, ValueError):  # stdout is no file, as under a test's capture
-        pass
-    finally:
-        os.close(devnull)
-    return EXIT_PIPE
 
 
 def _say(text: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from avsync_cli import config
 from avsync_cli.cli.layers import load_settings, setting_keys
@@ -108,6 +110,76 @@ def test_mistakes_in_a_file(tmp_path: Path, content: str, words: str, hint: str)
     assert words in caught.value.message
     assert "avsync.toml" in caught.value.message
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "tolerance = inf", "range = inf", "range = -inf", "step = nan", "threads = inf",
+        "range = 1e999", "threads = " + "9" * 400, "range = " + "9" * 400, "step = '1e3'",
+        "tolerance = '" + "9" * 400 + ":1'", "tolerance = '1:" + "9" * 400 + "'",
+        "tolerance = '0:30001'", "tolerance = 40", "tolerance = ['ebu']", "model = ''",
+        "attention = {}", "range = '" + "9" * 400 + "h'", "range = '1:" + "0" * 400 + ":00'",
+        "range = 1979-05-27", "step = true", "'" + "x" * 5000 + "' = 1", "threads = '1_0'",
+    ],
+)  # fmt: skip
+def test_a_value_out_of_bounds_is_named_in_one_short_line(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _load(tmp_path, local=content)
+    key = content.partition(" = ")[0].strip("'")
+    assert (
+        f"avsync.toml: {key[:3]}" in caught.value.message or "unknown key" in caught.value.message
+    )
+    assert len(caught.value.message) < 160
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["a = " + "[" * 20_000 + "]" * 20_000, "threads = " + "9" * 5_000, "# " + "x" * 70_000,
+     "tolerance = 'ebu\n", "\x00", "[score]\n[score]\n"],
+)  # fmt: skip
+def test_what_is_no_settings_file_is_said(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ConfigError, match=r"avsync\.toml is"):
+        _load(tmp_path, local=content)
+
+
+@given(st.text(max_size=40) | st.integers().map(str) | st.floats().map(str))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@pytest.mark.parametrize("key", ["RANGE", "STEP", "MODEL", "ATTENTION", "TOLERANCE", "THREADS"])
+def test_whatever_a_variable_holds_is_a_setting_or_an_error(key: str, value: str) -> None:
+    value = value.replace("\0", "").encode("utf-8", "replace").decode()
+    with mock.patch.dict(os.environ, {f"AVSYNC_{key}": value}), contextlib.suppress(ConfigError):
+        found = load_settings("score", {})
+        assert 10 <= found.range_ms <= 30_000
+        assert 10 <= found.step_ms <= 1_000
+        profile = config.tolerance_profile(found.tolerance)
+        assert profile.early_ms is None or 0 <= profile.early_ms <= 30_000
+
+
+def _notes(folder: Path, content: str, flags: dict[str, object] | None = None) -> list[str]:
+    """What is said of an avsync.toml in the current folder."""
+    (folder / "avsync.toml").write_text(content)
+    notes: list[str] = []
+    environ = {"XDG_CONFIG_HOME": str(folder / "home")}
+    with mock.patch.dict(os.environ, environ, clear=True), contextlib.chdir(folder):
+        load_settings("score", flags or {}, None, notes.append)
+    return notes
+
+
+def test_what_a_file_in_the_folder_decides_is_said_once(tmp_path: Path) -> None:
+    (note,) = _notes(tmp_path, "tolerance = '300:300'\nmodel = 'a b'\nthreads = 2\n")
+    assert note.startswith("avsync.toml in this folder decides as ")
+    assert "--tolerance 300:300" in note and "--model 'a b'" in note and "threads" not in note
+    # What changes no answer is not worth a word: a default, threads, what a flag overrules.
+    assert not _notes(tmp_path, "tolerance = 'itu'\nthreads = 2\n[offset-scan]\nrange = '9s'\n")
+    assert not _notes(tmp_path, "tolerance = 'ebu'", {"tolerance": "film"})
+    # Another file is one that somebody named, or wrote for himself.
+    (tmp_path / "home" / "avsync").mkdir(parents=True)
+    (tmp_path / "home" / "avsync" / "config.toml").write_text("tolerance = 'ebu'")
+    assert not _notes(tmp_path, "")
+    assert not _notes(tmp_path, "tolerance = 'ebu'")
+    assert _notes(tmp_path, "tolerance = 'itu'")
 
 
 def test_a_variable_nobody_knows(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from avsync_cli.cli.flags import FixFlags, JudgeFlags
 from avsync_cli.cli.layers import load_settings
+from avsync_cli.cli.output import say
 from avsync_cli.cli.takes import typed_values
 from avsync_cli.config import Command, Settings
 from avsync_cli.errors import UsageError
@@ -21,7 +22,7 @@ def checked_settings(command: Command, flags: JudgeFlags | FixFlags) -> Settings
         UsageError, ConfigError: something cannot be used or does not go together.
     """
     typed = typed_values(flags, Settings)
-    return load_settings(command, typed, flags.machine.config).checked()
+    return load_settings(command, typed, flags.machine.config, say).checked()
 
 
 def checked_excerpt(flags: JudgeFlags | FixFlags) -> Excerpt:

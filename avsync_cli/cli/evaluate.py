@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from avsync_cli.cli.flags_workshop import EvalFlags
 from avsync_cli.cli.takes import takes
+from avsync_cli.cli.values import shifts_ms, window_frames
 from avsync_cli.config import check_range_ms, parse_duration_ms, user_cache
-from avsync_cli.errors import UsageError
-from avsync_cli.timebase import FPS
 
 if TYPE_CHECKING:
     from avsync_cli.evaluation.protocol import EvalOptions
@@ -31,7 +30,7 @@ def evaluate(flags: EvalFlags) -> None:
     when the sound is moved in the file.
     """
     from avsync_cli.cli.extras import train_extra
-    from avsync_cli.cli.output import OutputClosed, Sink
+    from avsync_cli.cli.output import Sink
     from avsync_cli.cli.progress import StageProgress
     from avsync_cli.evaluation.protocol import evaluate as measure
     from avsync_cli.report.evaluation import evaluation_json, evaluation_lines
@@ -46,13 +45,10 @@ def evaluate(flags: EvalFlags) -> None:
             found = measure(options, progress)
         if flags.report is not None:
             write_folder(found, flags.report)
-        try:
-            if flags.json:
-                sink.write(evaluation_json(found))
-            else:
-                sink.write_lines(evaluation_lines(found))
-        except OutputClosed:
-            raise BrokenPipeError from None
+        if flags.json:
+            sink.write(evaluation_json(found))
+        else:
+            sink.write_lines(evaluation_lines(found))
 
 
 def _options(flags: EvalFlags) -> EvalOptions:
@@ -67,34 +63,11 @@ def _options(flags: EvalFlags) -> EvalOptions:
         split=flags.split,
         kinds=tuple(flags.kind or ()),
         own_zero=tuple(flags.own_zero or ()),
-        contexts=_window_frames(flags.windows),
+        contexts=window_frames(flags.windows),
         windows_a_clip=flags.windows_a_clip,
         parts=wanted or (PARTS if flags.report is not None else ("windows",)),
-        shifts_ms=_shifts_ms(flags.shifts),
+        shifts_ms=shifts_ms(flags.shifts),
         range_ms=check_range_ms(parse_duration_ms(flags.range)),
         seed=flags.seed,
         workers=flags.workers,
     )
-
-
-def _window_frames(text: str) -> tuple[int, ...]:
-    """Frames of every window length in `text`: "15f", or a time that is whole frames."""
-    frames = []
-    for word in map(str.strip, text.split(",")):
-        number = word.removesuffix("f")
-        if number != word and number.isdecimal():
-            count = float(number)
-        else:
-            count = parse_duration_ms(word) * FPS / 1000.0
-        if count < 5 or not count.is_integer():
-            hint = "a window is whole frames, five or more: 5f,15f,1s,2s,5s"
-            raise UsageError(f"no window can be {word} long", hint)
-        frames.append(int(count))
-    return tuple(sorted(set(frames)))
-
-
-def _shifts_ms(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(word.strip().removesuffix("ms")) for word in text.split(",") if word)
-    except ValueError:
-        raise UsageError(f"{text!r} is no list of ms", "write -400,-120,80,240") from None

@@ -13,9 +13,6 @@ from avsync_cli.config import user_cache
 from avsync_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from avsync_cli.cli.progress import StageProgress
     from avsync_cli.model.export import Sample
 
 
@@ -40,25 +37,19 @@ def export(flags: ExportFlags) -> None:
     if flags.int8 and data is None:
         raise UsageError("--int8 needs clips to measure the layers by", "add --calibrate DATA")
     with train_extra("export"), StageProgress() as progress:
+        from avsync_cli.evaluation.calibrate import calibrate_bundle
         from avsync_cli.model.export import export as export_model
 
         made = export_model(
             flags.checkpoint,
             flags.out,
             name=flags.name,
-            calibrate=None if data is None else _measurer(data, cache, progress),
+            calibrate=None
+            if data is None
+            else lambda bundle: calibrate_bundle(bundle, data, cache, progress),
             samples=_samples(data, cache) if flags.int8 and data is not None else None,
         )
         typer.echo(made)
-
-
-def _measurer(
-    data: Path, cache: Path, progress: StageProgress
-) -> Callable[[Path], tuple[dict[str, float], dict[str, float]]]:
-    """What export calls with the finished bundle to have it calibrated."""
-    from avsync_cli.evaluation.calibrate import calibrate_bundle
-
-    return lambda bundle: calibrate_bundle(bundle, data, cache, progress)
 
 
 _SAMPLE_CLIPS = 12

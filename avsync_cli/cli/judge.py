@@ -8,7 +8,7 @@ from __future__ import annotations
 from avsync_cli.cli.checks import log_to_stderr
 from avsync_cli.cli.flags import JudgeFlags
 from avsync_cli.cli.job import checked_job
-from avsync_cli.cli.output import OutputClosed, Sink
+from avsync_cli.cli.output import Sink
 from avsync_cli.cli.run import Run
 from avsync_cli.config import Command
 from avsync_cli.judging import load_model
@@ -28,7 +28,4 @@ def judge(command: Command, flags: JudgeFlags) -> int:
     settings = job.settings
     engine = load_model(settings.model, settings.attention, settings.threads if alone else 1)
     with Sink(flags.output.output, machine=job.form != "text", color=job.color) as sink:
-        try:
-            return Run(job, engine, sink).all()
-        except OutputClosed:
-            raise BrokenPipeError from None
+        return Run(job, engine, sink).all()

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from avsync_cli.cli.flags import JudgeFlags
-from avsync_cli.cli.takes import Flag, settings_of
+from avsync_cli.cli.takes import Flag, settings_of, words_for
 from avsync_cli.config import (
     COMMANDS,
     DEFAULTS,
@@ -32,6 +32,7 @@ from avsync_cli.config import (
     user_config_file,
 )
 from avsync_cli.errors import ConfigError, UsageError
+from avsync_cli.wording import shell_quote
 
 LOCAL_FILE = "avsync.toml"
 
@@ -44,7 +45,10 @@ _FILE_LIMIT = 1 << 16
 
 
 def load_settings(
-    command: Command, flags: Mapping[str, Any], config_file: Path | None = None
+    command: Command,
+    flags: Mapping[str, Any],
+    config_file: Path | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Settings:
     """The settings of one run, all layers applied.
 
@@ -52,31 +56,36 @@ def load_settings(
         command: whose defaults and table count.
         flags: the values of `Settings` fields given on the command line.
         config_file: what `--config` named.
+        note: is told, in a line, what a file that merely lies in the current folder changes of the
+            answer.
 
     Raises:
         ConfigError: for a file that cannot be read, an unknown key or an unusable value.
     """
     by_variable = os.environ.get("AVSYNC_CONFIG")
     named = config_file or (Path(by_variable) if by_variable else None)
-    layers: list[dict[str, Any]] = []
-    for path, must_exist in (
-        (user_config_file(), False),
-        (Path(LOCAL_FILE), False),
-        (named, True),
-    ):
-        if path is not None and (must_exist or path.is_file()):
-            layers.append(_read_file(path, command))
-    layers.append(_read_environment())
-    layers.append({**flags})
-    settings = DEFAULTS[command]
-    for layer in layers:
-        settings = replace(settings, **layer)
+    below = _found(user_config_file(), command)
+    local = _found(Path(LOCAL_FILE), command)
+    above = {
+        **({} if named is None else _read_file(named, command)),
+        **_read_environment(),
+        **flags,
+    }
+    settings = replace(DEFAULTS[command], **{**below, **local, **above})
+    without = replace(DEFAULTS[command], **{**below, **above})
+    changed = words_for(JudgeFlags, settings, without)
+    if changed:
+        note(f"{LOCAL_FILE} in this folder decides as {' '.join(map(shell_quote, changed))} would")
     return settings
 
 
 def setting_keys() -> dict[str, Flag]:
     """The keys that a configuration file may hold, and the flags they stand for."""
     return settings_of(JudgeFlags, Settings)
+
+
+def _found(path: Path, command: Command) -> dict[str, Any]:
+    return _read_file(path, command) if path.is_file() else {}
 
 
 def _read_file(path: Path, command: Command) -> dict[str, Any]:

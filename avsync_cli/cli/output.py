@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
 import sys
 import traceback
@@ -13,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from avsync_cli.errors import UsageError
 from avsync_cli.files import open_whole
 
 if TYPE_CHECKING:
@@ -21,10 +19,6 @@ if TYPE_CHECKING:
 
 _PLAIN_WIDTH = 80
 """Columns of a table that goes to a file or a pipe."""
-
-
-class OutputClosed(Exception):
-    """The reader of stdout went away. No OSError, so that nobody takes it for a file's fault."""
 
 
 class Sink:
@@ -73,19 +67,10 @@ class Sink:
 
         Raises:
             OutputClosed: nobody reads stdout any more.
-            UsageError: it cannot be written, as on a full disk.
+            WriteError: it cannot be written, as on a full disk.
         """
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except BrokenPipeError:
-            raise OutputClosed from None
-        except OSError as error:
-            abandon_stdout()
-            raise UsageError(
-                f"cannot write the standard output: {error.strerror or error}",
-                "make room there, or write somewhere else with --output",
-            ) from None
+        self._stream.write(text)
+        self._stream.flush()
 
     def write_lines(self, lines: Iterable[Text]) -> None:
         """Write styled lines, each on a line of its own however long.
@@ -109,18 +94,6 @@ class Sink:
         for line in lines:
             console.print(line, soft_wrap=True)
         self.write(buffer.getvalue())
-
-
-def abandon_stdout() -> None:
-    """Let what stdout could not take go nowhere: Python flushes it once more at exit, which must
-    not fail a second time."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(devnull, sys.stdout.fileno())
-    except (OSError, ValueError):  # stdout is no file, as under a test's capture
-        pass
-    finally:
-        os.close(devnull)
 
 
 def _prepare(stream: io.TextIOWrapper, machine: bool) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from avsync_cli.config import brief, parse_duration_ms, tolerance_profile
 from avsync_cli.errors import UsageError
+from avsync_cli.timebase import FPS
 
 
 def duration_ms(unit: str, check: Callable[[float], int]) -> Callable[[object], int]:
@@ -65,3 +66,27 @@ def tolerance_text(value: object) -> str:
     """The text that describes a tolerance."""
     tolerance_profile(text(value))
     return str(value)
+
+
+def window_frames(words: str) -> tuple[int, ...]:
+    """Frames of every window length in `words`: "15f", or a time that is whole frames."""
+    frames = []
+    for word in map(str.strip, words.split(",")):
+        number = word.removesuffix("f")
+        if number != word and number.isdecimal():
+            count = float(number)
+        else:
+            count = parse_duration_ms(word) * FPS / 1000.0
+        if count < 5 or not count.is_integer():
+            hint = "a window is whole frames, five or more: 5f,15f,1s,2s,5s"
+            raise UsageError(f"no window can be {word} long", hint)
+        frames.append(int(count))
+    return tuple(sorted(set(frames)))
+
+
+def shifts_ms(words: str) -> tuple[int, ...]:
+    """The whole ms of a list: "-400,-120,80ms"."""
+    try:
+        return tuple(int(word.strip().removesuffix("ms")) for word in words.split(",") if word)
+    except ValueError:
+        raise UsageError(f"{words!r} is no list of ms", "write -400,-120,80,240") from None

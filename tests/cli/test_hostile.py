@@ -37,6 +37,25 @@ def test_a_full_disk_under_the_output(
     assert [path.name for path in tmp_path.iterdir()] == ["answer"]
 
 
+def test_a_full_disk_under_a_journal_keeps_what_is_done(
+    avsync: Run, clips: Path, toy: Path, tmp_path: Path
+) -> None:
+    journal = tmp_path / "qc.jsonl"
+    args = ["score", "-q", "--resume", journal, "--model", toy]
+    assert avsync(*args, clips / "sync.mp4").returncode == 0
+    before = journal.read_bytes()
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, len(before) + 20))
+
+    done = avsync(*args, clips / "sync.mp4", clips / "late.mp4", preexec_fn=limit)
+    assert done.returncode == 2, done.stderr
+    assert b"cannot write" in done.stderr and b"Traceback" not in done.stderr
+    assert journal.read_bytes() == before
+    assert avsync(*args, clips / "sync.mp4", clips / "late.mp4").returncode == 1
+    assert journal.read_bytes().startswith(before)
+
+
 @needs_full
 @pytest.mark.parametrize("form", ["--json", "-v"])
 def test_a_full_disk_under_stdout(
