@@ -28,6 +28,8 @@ from avsync_cli.interrupt import held_back, on_exit
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+_LEAST_ROOM_BYTES = 1 << 18
+
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EACCES})
 """What file systems answer that know no fsync, or none of folders; all else is a failure."""
 
@@ -215,6 +217,19 @@ def is_special(path: Path) -> bool:
     if stat.S_ISDIR(mode):
         return False
     return not stat.S_ISREG(mode) or not Path(os.path.realpath(path)).exists()
+
+
+def has_no_room(folder: Path) -> bool:
+    """Whether a disk is as good as full: what a program wrote last may not be on it."""
+    try:
+        return shutil.disk_usage(folder).free < _LEAST_ROOM_BYTES
+    except OSError:
+        return False
+
+
+def no_room(path: Path) -> WriteError:
+    """The error for a full disk, where a program met it that cannot say so."""
+    return _cannot(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
 # --- Errors ---------------------------------------------------------------------------------------

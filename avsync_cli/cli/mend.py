@@ -1,45 +1,26 @@
-"""What was typed after `avsync fix`, checked before any work; `mending` does the work."""
+"""What was typed after `avsync fix`, checked, carried out by `fix.repair` and told."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from avsync_cli.cli.checks import check_place, checked_excerpt, checked_settings, log_to_stderr
 from avsync_cli.cli.flags import CopyFlags, FixFlags
-from avsync_cli.cli.mending import Mending
+from avsync_cli.cli.mend_words import Teller
 from avsync_cli.cli.output import Sink
-from avsync_cli.config import Settings, parse_duration_ms
-from avsync_cli.errors import UsageError
-from avsync_cli.judging import Excerpt, load_model
+from avsync_cli.cli.progress import FileProgress
+from avsync_cli.config import parse_duration_ms
+from avsync_cli.errors import EXIT_IN_SYNC, EXIT_OUT_OF_SYNC, UsageError
+from avsync_cli.judging import load_model
+from avsync_cli.media.source import Source
+
+if TYPE_CHECKING:
+    from avsync_cli.fix.repair import Order, Pitch, Repair
 
 PITCHES = ("auto", "keep", "shift")
-
-
-@dataclass(frozen=True)
-class FixJob:
-    """A run whose flags have been found usable.
-
-    Attributes:
-        source: the file as it was named.
-        target: where the copy goes; the source itself, links followed, for `in_place`.
-        offset_ms: the lag given by hand, or None.
-    """
-
-    source: str
-    target: Path
-    in_place: bool
-    offset_ms: float | None
-    pitch: str
-    force: bool
-    dry_run: bool
-    keep_unverified: bool
-    settings: Settings
-    excerpt: Excerpt
-    quiet: bool
-    color: bool
 
 
 def mend(flags: FixFlags) -> int:
@@ -49,22 +30,40 @@ def mend(flags: FixFlags) -> int:
         UsageError, ConfigError, ModelError: before any work.
         MediaError: the file cannot be read, judged or written; nothing is left behind.
     """
-    job = check(flags)
-    log_to_stderr(flags.console.verbose)
+    from avsync_cli.fix.repair import repair
+
+    order = checked_order(flags)
+    console = flags.console
+    log_to_stderr(console.verbose)
     engine = None
-    if job.offset_ms is None or not job.dry_run:
-        settings = job.settings
+    if order.offset_ms is None or not order.plan_only:
+        settings = order.settings
         engine = load_model(settings.model, settings.attention, settings.threads)
-    with Sink(None, machine=False, color=job.color) as sink:
-        return Mending(job, engine, sink).run()
+    with Sink(None, machine=False, color=not console.no_color) as sink:
+        done = repair(
+            order,
+            engine,
+            lambda doing: FileProgress(doing, shown=not console.quiet, color=not console.no_color),
+        )
+        Teller(order, sink, quiet=console.quiet).tell(done)
+    return _exit_code(order, done)
 
 
-def check(flags: FixFlags) -> FixJob:
-    """The job that `flags` describe.
+def _exit_code(order: Order, done: Repair) -> int:
+    if done.outcome == "refused":
+        return EXIT_OUT_OF_SYNC
+    by_hand = order.offset_ms is not None
+    undecided = done.after is not None and done.after.verdict.status == "undecided"
+    return EXIT_OUT_OF_SYNC if done.doubt and not (by_hand and undecided) else EXIT_IN_SYNC
+
+
+def checked_order(flags: FixFlags) -> Order:
+    """What `flags` ask for.
 
     Raises:
         UsageError, ConfigError, MediaError: something cannot be used or does not go together.
     """
+    from avsync_cli.fix.repair import Order
     from avsync_cli.media.probe import check_file
 
     copy = flags.copy
@@ -74,19 +73,17 @@ def check(flags: FixFlags) -> FixJob:
     excerpt = checked_excerpt(flags)
     offset_ms = None if copy.offset is None else parse_offset_ms(copy.offset)
     check_file(copy.file)
-    return FixJob(
-        source=copy.file,
+    return Order(
+        source=Source.of(copy.file),
         target=_target(copy),
         in_place=copy.in_place,
         offset_ms=offset_ms,
-        pitch=copy.pitch,
+        pitch=cast("Pitch", copy.pitch),
         force=copy.force,
-        dry_run=copy.dry_run,
+        plan_only=copy.dry_run,
         keep_unverified=copy.keep_unverified,
         settings=settings,
         excerpt=excerpt,
-        quiet=flags.console.quiet,
-        color=not flags.console.no_color,
     )
 
 

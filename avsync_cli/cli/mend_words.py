@@ -5,34 +5,44 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from avsync_cli.cli.output import Sink, say, say_error
+from avsync_cli.wording import safe_text, shell_quote
 
 if TYPE_CHECKING:
-    from avsync_cli.cli.mend import FixJob
-    from avsync_cli.fix.copy import Recipe
     from avsync_cli.fix.plan import FixPlan
+    from avsync_cli.fix.repair import Order, Repair
     from avsync_cli.verdict.answer import Judgement
 
 
 class Teller:
     """Tells of one run of `fix`.
 
-    Attributes:
-        source, target: the two files, safe to print.
+    Args:
+        order: what was asked for.
+        sink: where the answer goes.
+        quiet: whether one line is enough.
     """
 
-    def __init__(self, job: FixJob, sink: Sink) -> None:
-        from avsync_cli.wording import safe_text
+    def __init__(self, order: Order, sink: Sink, *, quiet: bool) -> None:
+        self.order, self.sink, self.quiet = order, sink, quiet
+        self.source = order.source.shown
+        self.target = order.source.shown if order.in_place else safe_text(str(order.target))
 
-        self.job, self.sink = job, sink
-        self.source = safe_text(job.source)
-        self.target = safe_text(job.source if job.in_place else str(job.target))
+    def tell(self, done: Repair) -> None:
+        """Say what was done."""
+        tellers = {
+            "nothing": self._nothing_to_do,
+            "planned": self._command,
+            "written": self._written,
+            "refused": self._refused,
+        }
+        tellers[done.outcome](done)
 
-    def nothing_to_do(self, before: Judgement | None) -> None:
-        """The file is left as it is."""
+    def _nothing_to_do(self, done: Repair) -> None:
         from avsync_cli.fix.plan import GOOD_ENOUGH_MS
         from avsync_cli.report.sentences import sure_words, tolerance_name
         from avsync_cli.wording import offset_words
 
+        before = done.before
         assert before is not None and before.verdict.offset_ms is not None
         verdict, offset = before.verdict, before.verdict.offset_ms
         sure = sure_words(verdict)
@@ -45,68 +55,58 @@ class Teller:
             "(--force moves it all the same)"
         )
 
-    def command(self, plan: FixPlan, recipe: Recipe, *, judged: bool) -> None:
-        """What would be run."""
-        from avsync_cli.wording import shell_quote
+    def _command(self, done: Repair) -> None:
+        assert done.recipe is not None
+        self._line(f"# {self.source}: {_was(done.plan, done.before)}")
+        target = self.order.target
+        for words in done.recipe.shown(self.order.source.path, target):
+            self._line(" ".join(shell_quote(word) for word in words))
 
-        self._line(f"# {self.source}: {_was(plan, judged)}")
-        words = recipe.shown(self.job.source, self.job.target)
-        self._line(" ".join(shell_quote(word) for word in words))
-
-    def done(
-        self,
-        plan: FixPlan,
-        recipe: Recipe,
-        after: Judgement | None,
-        doubt: str,
-        *,
-        judged: bool,
-    ) -> None:
-        """The copy has its name."""
-        from avsync_cli.wording import interval_words
-
-        offset = None if after is None else after.verdict.offset_ms
-        if offset is None or after is None:
-            self._line(f"{self.target}: written, but not confirmed: {doubt}; {_was(plan, judged)}")
+    def _written(self, done: Repair) -> None:
+        assert done.recipe is not None
+        measured = _measured(done.after)
+        was = _was(done.plan, done.before)
+        if done.doubt:
+            self._line(f"{self.target}: written, but not confirmed: {done.doubt}{measured}; {was}")
         else:
-            around = interval_words(offset, after.verdict.offset_ci_ms)
-            measured = f"({round(offset):+d} ms {around})".replace(" )", ")")
-            if doubt:
-                self._line(
-                    f"{self.target}: written, but not confirmed: {doubt} {measured}; "
-                    f"{_was(plan, judged)}"
-                )
-            else:
-                self._line(f"{self.target}: audio is in sync now {measured}, {_was(plan, judged)}")
-        if self.job.quiet:
+            self._line(f"{self.target}: audio is in sync now{measured}, {was}")
+        if self.quiet:
             return
+        recipe = done.recipe
         way = "copied" if recipe.way == "drop" else f"encoded again as {recipe.codec}"
         self._line(f"  picture and all other tracks copied; the sound that moved was {way}")
-        for track in recipe.left_out:
-            say(f"note: {track} does not fit this kind of file and was left out")
+        for what in done.lost:
+            say(f"note: {what} does not fit this kind of file and was left out")
 
-    def given_up(self, doubt: str) -> None:
-        """The copy was not confirmed and is gone."""
-        if self.job.in_place:
-            say_error(
-                f"{self.source}: not confirmed, so left as it was: {doubt}",
-                "write a copy with -o and --keep-unverified to look at it",
-            )
-        else:
-            say_error(
-                f"{self.target}: not confirmed, so removed: {doubt}",
-                "--keep-unverified keeps it, to look at",
-            )
+    def _refused(self, done: Repair) -> None:
+        fate = "left as it was" if self.order.in_place else "removed"
+        hint = "the file may be damaged: repair it first"
+        if done.after is not None:  # the copy is what was planned; it is the plan that is in doubt
+            hint = "--keep-unverified keeps it, to look at"
+            if self.order.in_place:
+                hint = "write a copy with -o and --keep-unverified to look at it"
+        say_error(f"{self.target}: not confirmed, so {fate}: {done.doubt}", hint)
 
     def _line(self, text: str) -> None:
         self.sink.write(f"{text}\n")
 
 
-def _was(plan: FixPlan, judged: bool) -> str:
+def _measured(after: Judgement | None) -> str:
+    """The copy's offset as it was measured, or ""."""
+    from avsync_cli.wording import interval_words
+
+    if after is None or after.verdict.offset_ms is None:
+        return ""
+    offset = after.verdict.offset_ms
+    around = interval_words(offset, after.verdict.offset_ci_ms)
+    return f" ({round(offset):+d} ms {around})".replace(" )", ")")
+
+
+def _was(plan: FixPlan, before: Judgement | None) -> str:
     """What was wrong: "was 120 ms late"."""
     from avsync_cli.wording import drift_words, offset_words
 
-    said = "was" if judged else "by hand:"
+    said = "by hand:" if before is None else "was"
     first = plan.pieces[0]
     if plan.kind == "constant":
         words = offset_words(first.offset_ms).removeprefix("audio is ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import ffmpeg as ffmpeg_python
 
 from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.files import file_beside
-from avsync_cli.media.facts import MediaInfo, VideoTrack, pick_audio, pick_video
+from avsync_cli.media.facts import MediaInfo, pick_audio, pick_video
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
-from avsync_cli.media.packets import PacketReader, copied
+from avsync_cli.media.packets import end_s
 from avsync_cli.media.probe import probe
 from avsync_cli.media.process import FfmpegStream
 from avsync_cli.media.source import Source
@@ -61,11 +60,11 @@ def shift_sound(src: str | os.PathLike[str], dst: str | os.PathLike[str], offset
     video, audio = pick_video(info, 0), pick_audio(info, 0)
     if target.exists() and target.samefile(os.fsdecode(src)):
         raise UsageError(f"source and target are the same file: {Source.of(dst).shown}")
-    end_s = picture_end_s(info, video)
-    if abs(offset_ms) / 1000 >= end_s:
+    ends_s = end_s(info, video)
+    if abs(offset_ms) / 1000 >= ends_s:
         raise UsageError(
             f"an offset of {offset_ms:g} ms is longer than the file: {info.file.shown}",
-            f"stay below {end_s * 1000:.0f} ms",
+            f"stay below {ends_s * 1000:.0f} ms",
         )
     source = ffmpeg_python.input(INPUT, **input_args())
     # Both streams come from one process, so ffmpeg puts both on the file's own zero; the filter
@@ -77,7 +76,7 @@ def shift_sound(src: str | os.PathLike[str], dst: str | os.PathLike[str], offset
         sound = sound.filter("adelay", f"{moved}S", all=1)
     elif moved:
         sound = sound.filter("atrim", start_sample=moved).filter("asetpts", "N/SR/TB")
-    sound = sound.filter("apad").filter("atrim", end=f"{end_s:.6f}")
+    sound = sound.filter("apad").filter("atrim", end=f"{ends_s:.6f}")
     _write(info, source[video.spec], sound, target, codec)
 
 
@@ -103,15 +102,3 @@ def _write(
                 "the picture's codec may not fit this container: try .mkv",
                 os.fspath(target),
             )
-
-
-def picture_end_s(info: MediaInfo, video: VideoTrack) -> float:
-    """When the last frame ends, seconds from the file's zero; reads the track, decodes nothing."""
-    end = Fraction(0)
-    with PacketReader(info.file, copied(video.spec)) as packets:
-        for packet in packets:
-            tick_s = packets.heads[0].tick_s
-            if packet.pts is not None:
-                span = max(packet.duration * tick_s, 1 / video.fps)
-                end = max(end, packet.pts * tick_s + span)
-    return float(end - info.start_s)

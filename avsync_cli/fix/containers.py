@@ -7,8 +7,10 @@ takes it, else gets the container's usual one; rate and channels stay.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from avsync_cli.errors import UsageError
 from avsync_cli.media.source import Source
@@ -25,56 +27,81 @@ _PCM = frozenset({"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_u8"})
 _PCM_MOV = _PCM | {"pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "pcm_alaw", "pcm_mulaw"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Carrier:
     """One kind of container.
 
     Attributes:
+        family: "mov", "matroska", "ts", "mxf" or "" for a container of its own: how what is not
+            sound is kept.
         codecs: sound codecs it takes, as ffmpeg names them.
         lossy: codec for sound that was lossy and cannot keep its codec.
         lossless: the same for sound without loss.
         drops: codecs whose packets may be dropped at the beginning, with what is left of the
             move, less than half a packet, in the time stamps: measured to be moved for readers of
             time stamps and for those that ignore them (docs/fix.md).
+        attaches: whether it takes attachments.
+        fills: whether sound must last as long as the picture, or pictures are lost.
+        rates_hz: rates that it takes; any if empty.
+        renumbers: whether the writer numbers streams in a way of its own.
     """
 
+    family: str = ""
     codecs: frozenset[str]
     lossy: str
     lossless: str
     drops: frozenset[str] = frozenset()
+    attaches: bool = False
+    fills: bool = False
+    rates_hz: tuple[int, ...] = ()
+    renumbers: bool = False
 
 
-_MP4 = Carrier(_FREE, "aac", "alac", _CUTTABLE | {"opus"})
-_MOV = Carrier(
-    frozenset({"aac", "mp3", "ac3", "eac3", "alac"}) | _PCM_MOV, "aac", "alac", _CUTTABLE
+def _carrier(
+    codecs: Iterable[str], lossy: str, lossless: str, family: str = "", **more: Any
+) -> Carrier:
+    return Carrier(family=family, codecs=frozenset(codecs), lossy=lossy, lossless=lossless, **more)
+
+
+_MP4 = _carrier(_FREE, "aac", "alac", "mov", drops=_CUTTABLE | {"opus"})
+_3GP = _carrier({"aac"}, "aac", "aac", "mov", drops=_CUTTABLE)
+_MOV = _carrier(
+    {"aac", "mp3", "ac3", "eac3", "alac"} | _PCM_MOV, "aac", "alac", "mov", drops=_CUTTABLE
 )
-_MKV = Carrier(_FREE | _PCM | {"mp2", "vorbis"}, "flac", "flac", _CUTTABLE)
-_WEBM = Carrier(frozenset({"opus", "vorbis"}), "opus", "opus")
-_TS = Carrier(frozenset({"aac", "mp2", "mp3", "ac3", "eac3"}), "aac", "aac", _CUTTABLE)
-_BLURAY = Carrier(frozenset({"aac", "ac3", "eac3"}), "ac3", "ac3", _CUTTABLE)
-_AVI = Carrier(frozenset({"pcm_s16le", "pcm_u8", "ac3"}), "ac3", "pcm_s16le")
+_MKV = _carrier(
+    _FREE | _PCM | {"mp2", "vorbis"}, "flac", "flac", "matroska", drops=_CUTTABLE, attaches=True
+)
+_WEBM = _carrier({"opus", "vorbis"}, "opus", "opus", "matroska")
+_TS = _carrier({"aac", "mp2", "mp3", "ac3", "eac3"}, "aac", "aac", "ts", drops=_CUTTABLE)
+_BLURAY = _carrier({"aac", "ac3", "eac3"}, "ac3", "ac3", "ts", drops=_CUTTABLE, renumbers=True)
+_AVI = _carrier({"pcm_s16le", "pcm_u8", "ac3"}, "ac3", "pcm_s16le")
+_MXF = _carrier(
+    {"pcm_s16le", "pcm_s24le"}, "pcm_s16le", "pcm_s16le", "mxf", fills=True, rates_hz=(48_000,)
+)
+_MPEG = _carrier({"mp2", "ac3"}, "mp2", "mp2")
 
 CARRIERS = {
     ".mp4": _MP4,
     ".m4v": _MP4,
     ".mov": _MOV,
     ".qt": _MOV,
-    ".3gp": Carrier(frozenset({"aac"}), "aac", "aac", _CUTTABLE),
-    ".3g2": Carrier(frozenset({"aac"}), "aac", "aac", _CUTTABLE),
+    ".3gp": _3GP,
+    ".3g2": _3GP,
     ".mkv": _MKV,
     ".webm": _WEBM,
     ".ts": _TS,
     ".m2ts": _BLURAY,
     ".mts": _BLURAY,
     ".avi": _AVI,
-    ".flv": Carrier(frozenset({"aac", "mp3"}), "aac", "aac"),
-    ".mpg": Carrier(frozenset({"mp2", "ac3"}), "mp2", "mp2"),
-    ".mpeg": Carrier(frozenset({"mp2", "ac3"}), "mp2", "mp2"),
-    ".vob": Carrier(frozenset({"mp2", "ac3"}), "ac3", "ac3"),
+    ".flv": _carrier({"aac", "mp3"}, "aac", "aac"),
+    ".mxf": _MXF,
+    ".mpg": _MPEG,
+    ".mpeg": _MPEG,
+    ".vob": _carrier({"mp2", "ac3"}, "ac3", "ac3"),
 }
 """By extension. What is not here is not written: a lag moved into a container nobody measured
-could be seen by one player and missed by the next. MXF, measured, loses the last pictures where the
-sound is shorter; the first of WMA's sound is lost on naive readers."""
+could be seen by one player and missed by the next: the first of WMA's sound is lost on naive
+readers."""
 
 _ENCODERS = {"mp3": "libmp3lame", "opus": "libopus", "vorbis": "libvorbis"}
 

@@ -14,34 +14,24 @@ ignore start times see it in its place, too.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import ffmpeg as ffmpeg_python
 
 from avsync_cli.errors import DecodeError, UsageError
-from avsync_cli.fix.containers import (
-    Carrier,
-    carrier,
-    encoder_options,
-    sound_codec,
-)
-from avsync_cli.fix.contents import Contents, Track, list_contents
+from avsync_cli.files import has_no_room, no_room, scratch_folder
+from avsync_cli.fix.arguments import EXTRACT, copy_args, extract_args, filled, shown
+from avsync_cli.fix.containers import Carrier, encoder_options, sound_codec
+from avsync_cli.fix.contents import Contents
 from avsync_cli.fix.sound_graph import Piece, sound_graph
 from avsync_cli.media.facts import AudioTrack, MediaInfo, VideoTrack
-from avsync_cli.media.ffmpeg import INPUT, command, input_args
-from avsync_cli.media.packets import PacketReader, copied
-from avsync_cli.media.probe import probe
+from avsync_cli.media.packets import PacketReader, copied, end_s
 from avsync_cli.media.process import FfmpegStream
 from avsync_cli.media.source import Source
-
-OUTPUT = "avsync-output"
-"""Stands for the output's name while a command is composed, as INPUT does for the input's."""
 
 NEAR_MS = 10.0
 """The most that a reader who ignores time stamps may be off when packets are dropped."""
@@ -52,123 +42,146 @@ STALL_S = 600.0
 Progress = Callable[[float, float], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How one copy is made: the ffmpeg arguments, with INPUT and OUTPUT in place of names.
+    """How one copy is made.
 
     Attributes:
         way: "drop" or "encode".
-        args: from the input on; the output's name is last.
         codec: what the moved track is in afterwards.
-        left_out: words for tracks that cannot be copied.
-        shortens_s: by how much the sound ends earlier, and with it a file whose sound is longest.
+        contents: what the copy has of the file.
+        position: number of the moved track among the copy's sound tracks.
+        args: for ffmpeg, from the input on, with stand-ins for names (see `arguments`).
     """
 
     way: str
-    args: tuple[str, ...]
     codec: str
-    left_out: tuple[str, ...] = ()
-    shortens_s: float = 0.0
+    contents: Contents
+    position: int
+    args: tuple[str, ...]
 
-    def argv(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> list[str]:
-        """The whole command, for `source` and `target`."""
-        filled = command(self.args[:-1], source, "level+error")
-        return [*filled, f"file:{Path(os.fsdecode(target)).absolute()}"]
-
-    def shown(self, source: str, target: str | os.PathLike[str]) -> list[str]:
-        """The command for a person to read and run, without what guards against strange files."""
-        begin = self.args.index("-i")
-        return ["ffmpeg", "-i", f"file:{source}", *self.args[begin + 2 : -1], f"file:{target}"]
+    def shown(self, source: str, target: str | os.PathLike[str]) -> list[list[str]]:
+        """The commands for a person to read and run, without what guards against strange files."""
+        extracts = [extract_args(track) for track in self.contents.attached]
+        return [shown(args, source, target) for args in (*extracts, list(self.args))]
 
 
-def plan_copies(
-    info: MediaInfo,
-    video: VideoTrack,
-    audio: AudioTrack,
-    pieces: Sequence[Piece],
-    suffix: str,
-    *,
-    pitch: str = "auto",
-) -> list[Recipe]:
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """What a copy is to do: the file, the picture that sound is moved to, the track that is moved.
+
+    Attributes:
+        pieces: in order of time, without gaps; the first from the beginning, the last to the end.
+        into: the container of the copy.
+        pitch: "keep", "shift" or "auto": what happens to it where the speed changes.
+        late_ms: by how much the writer was seen to put sound tracks late, by their index: as much
+            is taken off.
+    """
+
+    info: MediaInfo
+    video: VideoTrack
+    audio: AudioTrack
+    pieces: tuple[Piece, ...]
+    into: Carrier
+    pitch: str = "auto"
+    late_ms: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def lead_s(self) -> float:
+        """When the first picture comes, seconds after the file's zero; 0 where only order is
+        kept."""
+        if self.video.start_s is None or not self.video.has_pts:
+            return 0.0
+        return max(0.0, float(self.video.start_s - self.info.start_s))
+
+
+def plan_copies(move: Move, contents: Contents) -> list[Recipe]:
     """The ways to make the copy, best first; a later one is for when ffmpeg refuses the former.
 
-    Args:
-        info, video, audio: the file, the picture it is moved to, and the track to move.
-        pieces: in order of time, without gaps; the first from the beginning, the last to the end.
-        suffix: extension of the copy.
-        pitch: "keep", "shift" or "auto"; what happens to it where the speed changes.
-
     Raises:
-        UsageError: a container that is not written, or a move longer than the file.
+        UsageError: a move longer than the file.
     """
-    into = carrier(f"x{suffix}")
-    check_pieces(info, pieces)
-    contents = list_contents(info.path)
-    lead_s = lead_of(info, video)
-    recipes = []
-    dropped = _drop_filter(info, audio, pieces, into, lead_s)
-    if dropped is not None:
-        position = contents.sound_position(audio.index)
-        recipes.append(_recipe("drop", contents, {f"bsf:a:{position}": dropped}, audio.codec))
-    codec = sound_codec(into, audio.codec)
+    check_pieces(move)
+    audio, into = move.audio, move.into
     position = contents.sound_position(audio.index)
-    options = encoder_options(
-        codec, position, audio.channels, audio.rate_hz, contents.kbps(audio.index)
-    )
-    graph = sound_graph(pieces, audio.rate_hz, lead_s, pitch)
-    if codec == "opus" and audio.channels == 6:
-        graph += ",aformat=channel_layouts=5.1"  # the encoder knows no other layout of six
-    options[f"filter:a:{position}"] = graph
-    recipes.append(_recipe("encode", contents, options, codec))
+    recipes = []
+
+    def add(way: str, contents: Contents, options: dict[str, str], codec: str) -> None:
+        args = copy_args(move.info, contents, into, {**_stamp_filters(move, contents), **options})
+        recipes.append(
+            Recipe(way=way, codec=codec, contents=contents, position=position, args=tuple(args))
+        )
+
+    dropped = _drop_filter(move)
+    if dropped is not None:
+        add("drop", contents, {f"bsf:a:{position}": dropped}, audio.codec)
+    codec = sound_codec(into, audio.codec)
+    kbps = contents.kbps(audio.index)
+    options = encoder_options(codec, position, audio.channels, audio.rate_hz, kbps)
+    if into.rates_hz and audio.rate_hz not in into.rates_hz:
+        options[f"ar:a:{position}"] = str(into.rates_hz[0])
+    options[f"filter:a:{position}"] = _graph(move, codec)
+    add("encode", contents, options, codec)
     if contents.data:
-        recipes.append(_recipe("encode", contents.without_data(), options, codec))
-    shortens_s = _shortened_s(info, pieces[-1])
-    return [replace(recipe, shortens_s=shortens_s) for recipe in recipes]
+        add("encode", contents.without_data(), options, codec)
+    return recipes
 
 
-def _shortened_s(info: MediaInfo, last: Piece) -> float:
-    """By how much sound that reaches to the file's end is over earlier in the copy."""
-    end_s = last.start_s + (info.duration_s - last.start_s - last.offset_ms / 1000) / last.speed
-    return max(0.0, info.duration_s - end_s)
+def _stamp_filters(move: Move, contents: Contents) -> dict[str, str]:
+    """Filters for sound tracks that are copied, by a writer that puts them late or early."""
+    return {
+        f"bsf:a:{contents.sound_position(index)}": (
+            f"setts=pts=PTS-({late_ms / 1000:.6f})/TB:dts=DTS-({late_ms / 1000:.6f})/TB"
+        )
+        for index, late_ms in move.late_ms.items()
+        if index != move.audio.index
+    }
 
 
-def check_pieces(info: MediaInfo, pieces: Sequence[Piece]) -> None:
+def check_pieces(move: Move) -> None:
     """Raise UsageError unless every lag is a number and shorter than the file."""
-    for piece in pieces:
+    file, duration_s = move.info.file, move.info.duration_s
+    for piece in move.pieces:
         if not (math.isfinite(piece.offset_ms) and math.isfinite(piece.drift_ms_per_min)):
             raise UsageError(f"the offset must be a number of ms, not {piece.offset_ms}")
-        if 0 < info.duration_s <= abs(piece.offset_ms) / 1000:
+        if 0 < duration_s <= abs(piece.offset_ms) / 1000:
             raise UsageError(
-                f"an offset of {piece.offset_ms:g} ms is longer than the file: {info.file.shown}",
-                f"stay below {info.duration_s * 1000:.0f} ms",
+                f"an offset of {piece.offset_ms:g} ms is longer than the file: {file.shown}",
+                f"stay below {duration_s * 1000:.0f} ms",
             )
 
 
-def lead_of(info: MediaInfo, video: VideoTrack) -> float:
-    """When the first picture comes, seconds after the file's zero (0 where only order is kept)."""
-    if video.start_s is None or not video.has_pts:
-        return 0.0
-    return max(0.0, float(video.start_s - info.start_s))
+def _graph(move: Move, codec: str) -> str:
+    """The filter graph for the moved track."""
+    graph = sound_graph(
+        move.pieces,
+        move.audio.rate_hz,
+        move.lead_s,
+        move.pitch,
+        nudge_ms=move.late_ms.get(move.audio.index, 0.0),
+    )
+    if move.into.fills:
+        lasts_s = end_s(move.info, move.video) - move.lead_s
+        samples = round(lasts_s * move.audio.rate_hz)
+        graph += f",apad=whole_len={samples},atrim=end_sample={samples}"
+    if codec == "opus" and move.audio.channels == 6:
+        graph += ",aformat=channel_layouts=5.1"  # the encoder knows no other layout of six
+    return graph
 
 
 # --- Dropping packets -----------------------------------------------------------------------------
 
 
-def _drop_filter(
-    info: MediaInfo,
-    audio: AudioTrack,
-    pieces: Sequence[Piece],
-    into: Carrier,
-    lead_s: float,
-) -> str | None:
+def _drop_filter(move: Move) -> str | None:
     """The bitstream filter that moves the sound earlier by whole packets, or None."""
+    pieces = move.pieces
     if len(pieces) != 1 or pieces[0].drift_ms_per_min or pieces[0].offset_ms <= 0:
         return None
-    if audio.codec not in into.drops:
+    if move.audio.codec not in move.into.drops:
         return None
     move_s = pieces[0].offset_ms / 1000
-    first_s = lead_s + move_s
-    stamps = packet_times(info, audio, first_s + 1.0)
+    first_s = move.lead_s + move_s
+    stamps = packet_times(move.info, move.audio, first_s + 1.0)
     if not stamps:
         return None
     nearest = min(stamps, key=lambda stamp: abs(stamp - first_s))
@@ -196,25 +209,6 @@ def packet_times(info: MediaInfo, audio: AudioTrack, until_s: float) -> list[flo
 # --- Writing --------------------------------------------------------------------------------------
 
 
-def _recipe(way: str, contents: Contents, options: dict[str, str], codec: str) -> Recipe:
-    source = ffmpeg_python.input(INPUT, **input_args())
-    streams: list[Any] = [source[str(track.index)] for track in contents.kept]
-    settings: dict[str, Any] = {
-        "c": "copy",
-        "strict": "-2",  # FLAC, Opus and TrueHD in mp4 count as experimental in old releases
-        # Picture waits for the encoder's first sound; the usual limit on it is for live streams.
-        "max_muxing_queue_size": 100_000,
-        **contents.output_options,
-        **options,
-    }
-    args = ffmpeg_python.output(*streams, OUTPUT, **settings).get_args()
-    return Recipe(way, tuple(args), codec, tuple(_words(track) for track in contents.left_out))
-
-
-def _words(track: Track) -> str:
-    return f"{track.kind} track {track.index} ({track.codec})"
-
-
 def write_copy(
     info: MediaInfo,
     recipes: Sequence[Recipe],
@@ -232,17 +226,19 @@ def write_copy(
         progress: called with (seconds done, seconds in all).
 
     Returns:
-        the recipe that was used.
+        the recipe that was used. ffmpeg is content with what it wrote, which says little.
 
     Raises:
-        DecodeError: none of them worked, or the copy is shorter than the file.
+        DecodeError: none of them worked.
+        WriteError: the disk is full.
     """
     said = ""
     for recipe in recipes:
         status, said = _carry_out(recipe, info, partial, progress)
         if status == 0 and partial.stat().st_size > 0:
-            _check_length(info, recipe, partial, target)
             return recipe
+    if has_no_room(partial.parent) or os.strerror(errno.ENOSPC) in said:
+        raise no_room(target)
     raise DecodeError(
         f"cannot write {Source.of(target).shown}{f' ({said})' if said else ''}",
         "a track may not fit this kind of file: keep the input's extension, or take .mkv",
@@ -253,10 +249,18 @@ def write_copy(
 def _carry_out(
     recipe: Recipe, info: MediaInfo, partial: Path, progress: Progress | None
 ) -> tuple[int, str]:
-    argv = recipe.argv(info.path, partial)
-    argv[-1:-1] = ["-progress", "pipe:1", "-y"]
+    with scratch_folder() as scratch:
+        for track in recipe.contents.attached:
+            place = scratch / f"{EXTRACT}-{track.index}"
+            status, said = _run(filled(extract_args(track), info, place, scratch), info, None)
+            if status != 0 or not place.exists():
+                return status or -1, said
+        return _run(filled(list(recipe.args), info, partial, scratch), info, progress)
+
+
+def _run(argv: Sequence[str], info: MediaInfo, progress: Progress | None) -> tuple[int, str]:
     rest = b""
-    with FfmpegStream(argv, path=info.path, block_bytes=64, stall_s=STALL_S) as stream:
+    with FfmpegStream(argv, path=info.file, block_bytes=64, stall_s=STALL_S) as stream:
         while (block := stream.read_block()) is not None:
             *lines, rest = (rest + block).split(b"\n")
             for line in lines:
@@ -264,19 +268,3 @@ def _carry_out(
                 if match and progress is not None:
                     progress(int(match.group(1)) / 1e6, info.duration_s)
         return stream.finish(timeout_s=60.0), stream.last_error()
-
-
-def _check_length(info: MediaInfo, recipe: Recipe, partial: Path, target: Path) -> None:
-    """Raise DecodeError for a copy that ffmpeg gave up on half way, as it does on damaged files."""
-    written = probe(partial)
-    tracks = (len(written.video), len(written.audio))
-    missing_s = info.duration_s - recipe.shortens_s - written.duration_s
-    # Time stamps that restart make the length a guess in containers that are made to be joined.
-    joined = any(name in info.container.split(",") for name in ("mpegts", "mpeg"))
-    longest_s = max(2.0, 0.1 * info.duration_s if joined else 0.01 * info.duration_s)
-    if tracks != (len(info.video), len(info.audio)) or (missing_s > longest_s and not joined):
-        raise DecodeError(
-            f"the copy lacks {max(missing_s, 0.0):.0f} s of {info.file.shown}",
-            "the file is damaged: repair it first",
-            os.fspath(target),
-        )

@@ -8,7 +8,7 @@ from typing import Literal
 
 from avsync_cli.fix.sound_graph import Piece
 from avsync_cli.timebase import FRAME_MS
-from avsync_cli.verdict.answer import Segment, Tolerance, Verdict
+from avsync_cli.verdict.answer import Segment, Verdict
 
 GOOD_ENOUGH_MS = 10.0
 """Closer than a step of the scan nobody sees, and moving it again would be moving noise."""
@@ -69,34 +69,6 @@ def plan_fix(verdict: Verdict, *, force: bool = False) -> FixPlan:
         return NOTHING
     kind: Kind = "splices" if len(pieces) > 1 else "drift" if drift else "constant"
     return FixPlan(kind, tuple(pieces))
-
-
-def confirms(before: Verdict | None, after: Verdict, tolerance: Tolerance) -> str:
-    """Whether the verdict on the copy shows that its sound is where it belongs.
-
-    Args:
-        before: the verdict on the original, None if it was not judged.
-        after: on the copy.
-        tolerance: what counts as in sync; a frame counts in any case.
-
-    Returns:
-        "" if it does, else what speaks against it, in words.
-    """
-    if after.status == "undecided" or after.offset_ms is None:
-        return "the copy cannot be judged"
-    decided = [s.offset_ms for s in after.segments if s.offset_ms is not None] or [after.offset_ms]
-    worst = max([*decided, after.offset_ms], key=abs)
-    late = min(max(tolerance.late_ms, GOOD_ENOUGH_MS), FRAME_MS)
-    early = min(max(tolerance.early_ms, GOOD_ENOUGH_MS), FRAME_MS)
-    if not -early <= worst <= late:
-        return f"the sound is still {abs(worst):.0f} ms {'late' if worst > 0 else 'early'}"
-    if after.drift_ms_per_min is not None:
-        return f"the lag still drifts by {after.drift_ms_per_min:+.0f} ms a minute"
-    if before is not None and before.offset_ms is not None and len(decided) == 1:
-        gained = abs(before.offset_ms) - abs(after.offset_ms)
-        if gained < 0 and abs(before.offset_ms) > GOOD_ENOUGH_MS:
-            return "the sound is further away than it was"
-    return ""
 
 
 def _lines(verdict: Verdict, drift: float) -> list[Piece]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 KEEP_PITCH_FROM = 0.01
@@ -37,7 +37,14 @@ class Piece:
         return self.offset_ms + self.drift_ms_per_min * (time_s - self.start_s) / 60.0
 
 
-def sound_graph(pieces: Sequence[Piece], rate_hz: int, lead_s: float, pitch: str = "auto") -> str:
+def sound_graph(
+    pieces: Sequence[Piece],
+    rate_hz: int,
+    lead_s: float,
+    pitch: str = "auto",
+    *,
+    nudge_ms: float = 0.0,
+) -> str:
     """The filter graph, from one sound track to the same one with every piece in its place.
 
     What lay in the file within a piece stays within it: sound that leaves it is cut, what is
@@ -48,7 +55,10 @@ def sound_graph(pieces: Sequence[Piece], rate_hz: int, lead_s: float, pitch: str
         rate_hz: of the track; all cuts are to the sample.
         lead_s: when the first picture comes; the sound begins there.
         pitch: as `plan_copies`.
+        nudge_ms: by how much all of it comes earlier beyond that.
     """
+    if nudge_ms:
+        pieces = [replace(piece, offset_ms=piece.offset_ms + nudge_ms) for piece in pieces]
     begin = f"aresample=async=1:first_pts={round(lead_s * rate_hz)}"
     stamped = f"asetpts=N/SR/TB+{lead_s:.6f}/TB"
     chains = [

@@ -15,12 +15,15 @@ from typing import Any
 
 import ffmpeg as ffmpeg_python
 
+from avsync_cli.media.facts import MediaInfo, VideoTrack
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
 from avsync_cli.media.process import FfmpegStream
 
 _NO_STAMP = -(2**63)
 _HEADING = re.compile(rb"#(\w+) (\d+):\s+(.*)")
-_PACKET = re.compile(rb"(\d+),\s*(-?\d+),\s*(-?\d+),\s*(-?\d+),\s*(\d+),[^,]*(,\s*F=0x0)?")
+_PACKET = re.compile(
+    rb"(\d+),\s*(-?\d+),\s*(-?\d+),\s*(-?\d+),\s*(\d+),\s*0x([0-9a-f]+)(,\s*F=0x0)?"
+)
 
 _CHANNELS = {
     "mono": 1,
@@ -58,7 +61,7 @@ class StreamHead:
     channels: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Packet:
     """One packet; stamps are in ticks of its stream, None where there are none.
 
@@ -66,6 +69,7 @@ class Packet:
         stream: number of its stream among those asked for.
         dts, pts: stamps for decoding and for showing.
         duration: in ticks, 0 if unknown.
+        size, checksum: of its payload, in bytes, and by Adler-32.
         is_key: whether decoding can begin with it.
     """
 
@@ -73,6 +77,8 @@ class Packet:
     dts: int | None
     pts: int | None
     duration: int
+    size: int
+    checksum: int
     is_key: bool
 
 
@@ -114,8 +120,16 @@ class PacketReader:
     def __next__(self) -> Packet:
         for line in self._lines:
             if match := _PACKET.match(line):
-                stream, dts, pts, duration, _ = (int(group) for group in match.groups()[:5])
-                return Packet(stream, _stamp(dts), _stamp(pts), duration, match.group(6) is None)
+                stream, dts, pts, duration, size = (int(group) for group in match.groups()[:5])
+                return Packet(
+                    stream=stream,
+                    dts=_stamp(dts),
+                    pts=_stamp(pts),
+                    duration=duration,
+                    size=size,
+                    checksum=int(match.group(6), 16),
+                    is_key=match.group(7) is None,
+                )
             if match := _HEADING.match(line):
                 name, number, value = match.groups()
                 head = self.heads.setdefault(int(number), StreamHead())
@@ -168,6 +182,18 @@ def first_picture(stream: str) -> list[str]:
     source = ffmpeg_python.input(INPUT, **input_args(), threads=1)
     args = ffmpeg_python.output(source[stream], "pipe:1", format="framecrc", vframes=1).get_args()
     return list(args)
+
+
+def end_s(info: MediaInfo, video: VideoTrack) -> float:
+    """When the last picture ends, seconds from the file's zero; nothing is decoded."""
+    end = Fraction(0)
+    with PacketReader(info.file, copied(video.spec)) as packets:
+        for packet in packets:
+            tick_s = packets.heads[0].tick_s
+            if packet.pts is not None:
+                span = max(packet.duration * tick_s, 1 / video.fps)
+                end = max(end, packet.pts * tick_s + span)
+    return float(end - info.start_s)
 
 
 def _stamp(number: int) -> int | None:

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from avsync_cli.__main__ import main
-from avsync_cli.cli import mend, mending
+from avsync_cli.cli import mend
 from avsync_cli.errors import UsageError
+from avsync_cli.fix import repair
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.verdict.answer import Judgement
 from tests.cli.conftest import Run
@@ -66,7 +67,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch, make_report: Make) -> list[Any]:
         return make_report(str(path), **outcome)
 
     monkeypatch.setattr(mend, "load_model", lambda *_: SimpleNamespace(name="fake", backend="-"))
-    monkeypatch.setattr(mending, "analyse_file", analyse_file)
+    monkeypatch.setattr(repair, "analyse_file", analyse_file)
     return outcomes
 
 

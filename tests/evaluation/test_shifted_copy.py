@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from avsync_cli.errors import DecodeError, FileMissingError, NoSoundError, UsageError
-from avsync_cli.evaluation.shifted_copy import SOUND_CODECS, picture_end_s, shift_sound
+from avsync_cli.evaluation.shifted_copy import SOUND_CODECS, shift_sound
 from avsync_cli.media.decode import read_all
+from avsync_cli.media.packets import end_s
 from avsync_cli.media.probe import probe
 
 
@@ -30,7 +31,7 @@ def test_moves_by_that_much(clips, clip, measure_clip, kind, offset_ms):
     assert 70 <= len(chunk.frames) <= (2800 + 3 * 1024 / 48) / 40 + 1
     info = probe(path)
     begin_s = float(info.video[0].start_s - info.start_s)
-    assert picture_end_s(info, info.video[0]) - begin_s == pytest.approx(2.8, abs=0.002)
+    assert end_s(info, info.video[0]) - begin_s == pytest.approx(2.8, abs=0.002)
 
 
 def test_there_and_back(clips, clip, measure_clip):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import wave
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ import pytest
 
 from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.files import file_beside
-from avsync_cli.fix.containers import CARRIERS, encoder_options, is_lossless, sound_codec
-from avsync_cli.fix.contents import list_contents, parse_contents
-from avsync_cli.fix.copy import plan_copies, write_copy
+from avsync_cli.fix.check import Finding
+from avsync_cli.fix.containers import CARRIERS, carrier, encoder_options, is_lossless, sound_codec
+from avsync_cli.fix.contents import list_contents, read_contents
+from avsync_cli.fix.copy import Move, plan_copies, write_copy
+from avsync_cli.fix.repair import write_checked
 from avsync_cli.fix.sound_graph import Piece, sound_graph
 from avsync_cli.media.decode import read_all
 from avsync_cli.media.facts import pick_audio, pick_video
@@ -58,11 +61,23 @@ def make(clips: Clips, kind: str, codec: str, lag_ms: int, *extra: str) -> Path:
 def moved(source: Path, target: Path, pieces: list[Piece], way: str = "", **how: str) -> str:
     """Write the copy, by the best way or by the one named; returns the way."""
     info = probe(source)
-    recipes = plan_copies(
-        info, pick_video(info, 0), pick_audio(info, 0), pieces, target.suffix, **how
-    )
+    move = the_move(info, pieces, target.suffix, **how)
+    recipes = plan_copies(move, list_contents(info, move.into))
     wanted = [recipe for recipe in recipes if way in ("", recipe.way)]
-    return write_copy(info, wanted, target, target).way
+    recipe, finding = write_checked(move, wanted, target, target, lambda _: nullcontext())
+    assert finding == Finding()
+    return recipe.way
+
+
+def the_move(info, pieces, suffix, **how):
+    return Move(
+        info=info,
+        video=pick_video(info, 0),
+        audio=pick_audio(info, 0),
+        pieces=tuple(pieces),
+        into=carrier(f"x{suffix}"),
+        **how,
+    )
 
 
 def naive_offset_ms(path: Path, near_s: float = 0.0, fps: int = 25) -> float:
@@ -259,15 +274,15 @@ def listing(path: Path) -> list[str]:
 def test_refusals(clips, tmp_path):
     source = make(clips, "mp4", "aac", 200)
     info = probe(source)
-    tracks = pick_video(info, 0), pick_audio(info, 0)
+    contents = list_contents(info, CARRIERS[".mp4"])
     with pytest.raises(UsageError, match="kind of file"):
-        plan_copies(info, *tracks, [Piece(0.0, None, 10)], ".txt")
+        carrier("x.txt")
     with pytest.raises(UsageError, match="longer than the file"):
-        plan_copies(info, *tracks, [Piece(0.0, None, -2900)], ".mp4")
+        plan_copies(the_move(info, [Piece(0.0, None, -2900)], ".mp4"), contents)
     with pytest.raises(UsageError, match="a number of ms"):
-        plan_copies(info, *tracks, [Piece(0.0, None, float("nan"))], ".mp4")
+        plan_copies(the_move(info, [Piece(0.0, None, float("nan"))], ".mp4"), contents)
     # H.264 does not go into webm.
-    recipes = plan_copies(info, *tracks, [Piece(0.0, None, 200)], ".webm")
+    recipes = plan_copies(the_move(info, [Piece(0.0, None, 200)], ".webm"), contents)
     target = tmp_path / "x.webm"
     with (
         pytest.raises(DecodeError, match=r"cannot write .*x\.webm"),
@@ -294,17 +309,17 @@ def test_bit_rates_never_fall_below_the_sources():
 
 
 def test_data_that_quicktime_rebuilds_is_not_copied():
-    lines = [
-        "  Stream #0:0[0x1](und): Video: h264 (High) (avc1 / 0x31637661), yuv420p, 25 fps",
-        "  Stream #0:1[0x2](eng): Audio: aac (LC) (mp4a / 0x6134706D), 48000 Hz, 129 kb/s",
-        "  Stream #0:2[0x3](eng): Data: none (tmcd / 0x64636D74)",
-        "  Stream #0:3[0x4](eng): Data: bin_data (gpmd / 0x646D7067), 29 kb/s",
-        "  Stream #0:4[0x5](eng): Data: bin_data (text / 0x74786574)",
-        "Stream mapping:",
-        "  Stream #0:9 -> #0:0 (copy)",
+    streams = [
+        ("video", "h264", "avc1"), ("audio", "aac", "mp4a"), ("data", "none", "tmcd"),
+        ("data", "bin_data", "gpmd"), ("data", "bin_data", "text"),
+    ]  # fmt: skip
+    said = [
+        {"index": n, "codec_type": kind, "codec_name": codec, "codec_tag_string": tag}
+        for n, (kind, codec, tag) in enumerate(streams)
     ]
-    contents = parse_contents(lines)
-    assert [track.index for track in contents.kept] == [0, 1, 3]
+    said[1]["bit_rate"] = "129123"
+    contents = read_contents({"streams": said}, CARRIERS[".mov"])
+    assert [track.index for track in contents.mapped] == [0, 1, 3]
     assert [track.index for track in contents.data] == [3]
     assert contents.kbps(1) == 129
     without = contents.without_data()
@@ -313,7 +328,7 @@ def test_data_that_quicktime_rebuilds_is_not_copied():
 
 def test_an_index_at_the_front_stays_there(clips, tmp_path):
     source = make(clips, "mp4", "aac", 200)
-    assert "movflags" not in list_contents(source).output_options
+    assert not list_contents(probe(source), CARRIERS[".mp4"]).index_first
     front, copy = tmp_path / "front.mp4", tmp_path / "copy.mp4"
     clips.run("-i", str(source), "-c", "copy", "-movflags", "+faststart", str(front))
     moved(front, copy, [Piece(0.0, None, 200)])

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avsync_cli.fix.confirmation import confirms
 from avsync_cli.fix.plan import (
     LEAST_PIECE_S,
     NOTHING,
-    confirms,
     constant_plan,
     plan_fix,
 )

@@ -1,0 +1,187 @@
+"""By how much sound really moved: source and copy decoded and laid over each other, sample by
+sample. No model is asked, and no time stamp is believed beyond those that a player goes by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ffmpeg as ffmpeg_python
+import numpy as np
+
+from avsync_cli.fix.sound_graph import Piece
+from avsync_cli.media.ffmpeg import INPUT, command, input_args
+from avsync_cli.media.process import FfmpegStream
+from avsync_cli.media.source import Source
+
+WINDOW_S = 1.5
+LEAST_WINDOW_S = 0.25
+REACH_S = 0.3
+"""How far beside its place sound is looked for."""
+
+MOST_WINDOWS = 24
+"""Of one piece: the first, the last and others between, as far apart as they can be."""
+
+LIKE = 0.5
+"""Correlation of the same sound coded twice is above 0.9, of two sounds below 0.3."""
+
+_NEARLY = 0.02
+"""A hum is like itself at many places: one is as good as the best if it correlates this well."""
+
+_SILENCE = 3.0
+"""Root mean square, in steps of 16-bit sound, below which there is nothing to compare."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """A sound track that is read, and the zero of its time.
+
+    Attributes:
+        file: where it is.
+        track: number among its sound tracks.
+        channels: how many it has.
+        zero_s: when the first picture comes, seconds after the file's zero.
+    """
+
+    file: Source
+    track: int
+    channels: int
+    zero_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A stretch of the copy, and where its sound comes from; both from the first picture on, in s.
+
+    Attributes:
+        at_s: its beginning in the copy.
+        from_s: beginning of the same sound in the source.
+        length_s: in the copy.
+        speed: seconds of the source in a second of the copy.
+    """
+
+    at_s: float
+    from_s: float
+    length_s: float
+    speed: float
+
+
+def windows_of(pieces: Sequence[Piece], lead_s: float, ends_s: float) -> list[Window]:
+    """Stretches in which a copy can be compared with its source: head, middle and tail of every
+    piece that has sound from within itself.
+
+    Args:
+        pieces: of the plan, on the file's timeline.
+        lead_s: when the first picture comes on that timeline.
+        ends_s: when the source's sound ends, from the first picture on.
+
+    >>> [w.at_s for w in windows_of([Piece(0.0, None, 500.0)], 0.0, 4.1)]
+    [0.0, 1.05, 2.1]
+    """
+    found = []
+    for number, piece in enumerate(pieces):
+        start_s = 0.0 if number == 0 else piece.start_s - lead_s
+        last = number == len(pieces) - 1 or piece.end_s is None
+        end_s = ends_s if last or piece.end_s is None else piece.end_s - lead_s
+        offset_s = piece.offset_at(start_s + lead_s) / 1000.0
+        # In the copy's second t there is the source's second start + offset + (t - start) * speed.
+        begin_s = start_s + max(0.0, -offset_s / piece.speed)
+        stop_s = start_s + (end_s - start_s - offset_s) / piece.speed
+        stop_s = stop_s if last else min(stop_s, end_s)
+        length_s = min(WINDOW_S, stop_s - begin_s)
+        if length_s < LEAST_WINDOW_S:
+            continue
+        count = max(1, min(MOST_WINDOWS, math.ceil((stop_s - begin_s) / length_s)))
+        for at_s in np.linspace(begin_s, stop_s - length_s, count):
+            from_s = start_s + offset_s + (at_s - start_s) * piece.speed
+            found.append(
+                Window(
+                    at_s=round(float(at_s), 9),
+                    from_s=float(from_s),
+                    length_s=length_s,
+                    speed=piece.speed,
+                )
+            )
+    return found
+
+
+def measure(
+    source: Heard, copy: Heard, windows: Sequence[Window], rate_hz: int, within_ms: float
+) -> list[tuple[Window, float | None]]:
+    """How late the copy's sound is against the plan, window by window.
+
+    Args:
+        source, copy: the two tracks.
+        windows: from `windows_of`.
+        rate_hz: at which both are compared.
+        within_ms: lags that are not told from none.
+
+    Returns:
+        each window that has sound in it with the lag in ms (> 0 the copy's sound is too late), or
+        None where the source has no such sound near there.
+    """
+    ours = _read(copy, [(w.at_s, w.length_s) for w in windows], rate_hz)
+    wide = [(w.from_s - REACH_S, w.length_s * w.speed + 2 * REACH_S) for w in windows]
+    theirs = _read(source, wide, rate_hz)
+    found: list[tuple[Window, float | None]] = []
+    for window, heard, around in zip(windows, ours, theirs, strict=True):
+        if np.sqrt(np.mean(heard**2)) < _SILENCE:
+            continue
+        lag = _lag(heard, _at_speed(around, window, rate_hz), rate_hz, within_ms)
+        found.append((window, lag))
+    return found
+
+
+def _at_speed(around: np.ndarray, window: Window, rate_hz: int) -> np.ndarray:
+    """The source's samples at the copy's speed, REACH_S beside the window on both sides."""
+    reach = round(REACH_S * rate_hz)
+    wanted = np.arange(-reach, round(window.length_s * rate_hz) + reach) * window.speed + reach
+    return np.asarray(np.interp(wanted, np.arange(len(around)), around, left=0.0, right=0.0))
+
+
+def _lag(heard: np.ndarray, around: np.ndarray, rate_hz: int, within_ms: float) -> float | None:
+    """By how many ms the copy's sound is late; 0 where as good as any lag within `within_ms`."""
+    size, reach = len(heard), (len(around) - len(heard)) // 2
+    points = 1 << (len(around) + size).bit_length()
+    product = np.fft.irfft(np.fft.rfft(around, points) * np.conj(np.fft.rfft(heard, points)))
+    sums = np.concatenate([[0.0], np.cumsum(around**2)])
+    energy = sums[size : size + 2 * reach + 1] - sums[: 2 * reach + 1]
+    floor = size * _SILENCE**2 / 4
+    like = product[: 2 * reach + 1] / np.sqrt(np.maximum(energy, floor) * np.sum(heard**2))
+    best = int(np.argmax(like))
+    if like[best] < LIKE:
+        return None
+    near = round(within_ms * rate_hz / 1000)
+    if like[max(0, reach - near) : reach + near + 1].max() >= like[best] - _NEARLY:
+        return 0.0
+    # Found later in the source than planned, it comes that much too early in the copy.
+    return (reach - best) * 1000.0 / rate_hz
+
+
+def _read(heard: Heard, spans: Sequence[tuple[float, float]], rate_hz: int) -> list[np.ndarray]:
+    """(start, length) in seconds from the first picture on, as samples; silence beyond the ends."""
+    weights = "+".join(f"{0.8**k:.3f}*c{k}" for k in range(min(heard.channels, 8)))
+    sound = (
+        ffmpeg_python.input(INPUT, **input_args())[f"a:{heard.track}"]
+        .filter("asetpts", f"PTS-({heard.zero_s:.9f})/TB")
+        .filter("aresample", rate_hz, **{"async": 1, "first_pts": 0})
+    )
+    # The weights differ so that opposite channels do not silence each other.
+    args = ffmpeg_python.output(
+        sound, "pipe:1", format="s16le", af=f"pan=mono|c0<{weights}", ar=rate_hz
+    ).get_args()
+    places = [(round(start * rate_hz), round(length * rate_hz)) for start, length in spans]
+    taken = [np.zeros(length) for _, length in places]
+    done = 0
+    block_bytes = 1 << 18
+    with FfmpegStream(command(args, heard.file), path=heard.file, block_bytes=block_bytes) as pipe:
+        while (block := pipe.read_block()) is not None:
+            samples = np.frombuffer(block[: len(block) // 2 * 2], "<i2")
+            for (start, length), window in zip(places, taken, strict=True):
+                low, high = max(start, done), min(start + length, done + len(samples))
+                if low < high:
+                    window[low - start : high - start] = samples[low - done : high - done]
+            done += len(samples)
+        pipe.check_end()
+    return taken
