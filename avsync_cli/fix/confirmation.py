@@ -58,7 +58,7 @@ def parts_confirm(after: Judgement, borders_s: Sequence[float] = ()) -> str:
             inside = [w for w in windows if start_s <= (w.start_s + w.end_s) / 2 < end_s + 1e-6]
             if not inside:
                 continue
-            evidence = replace(after.evidence, windows=inside, block_curves=None)
+            evidence = replace(after.evidence, windows=inside, seconds=None)
             part = decide_verdict(evidence, after.tolerance)
             lag = None if part.status == "undecided" else part.offset_ms
             if lag is not None and not _in_place(lag, after.tolerance):
