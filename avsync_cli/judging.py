@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 from avsync_cli.config import Profile, Settings, model_names, models_dir, tolerance_profile
 from avsync_cli.errors import ModelError
 from avsync_cli.model.folder import read_about
-from avsync_cli.timebase import FPS
 
 if TYPE_CHECKING:
     from avsync_cli.inference.evidence import Evidence
     from avsync_cli.model.engine import Engine, OnnxEngine
-    from avsync_cli.verdict.answer import Judgement, Tolerance, Verdict
+    from avsync_cli.verdict.answer import Judgement, Tolerance
 
 ProgressCall = Callable[[float, float], None]
 
@@ -91,28 +90,14 @@ def analyse_file(
 
 def judged(path: str | os.PathLike[str], evidence: Evidence, tolerance: Tolerance) -> Judgement:
     """The judgement of a file whose evidence is complete; the one place where it is decided."""
-    from avsync_cli.inference.traces import finish_blocks
     from avsync_cli.verdict.answer import Judgement
+    from avsync_cli.verdict.blocks import shown_blocks
     from avsync_cli.verdict.decision import decide_verdict
 
     verdict = decide_verdict(evidence, tolerance)
-    shown_at_ms = _attention_offsets(evidence, verdict)
-    blocks = finish_blocks(evidence.traces, shown_at_ms, evidence.calibration)
+    blocks = shown_blocks(evidence, verdict, tolerance)
     shown = replace(evidence, blocks=blocks, traces=[])
     return Judgement(os.fspath(path), shown, verdict, tolerance)
-
-
-def _attention_offsets(evidence: Evidence, verdict: Verdict) -> list[float]:
-    """For every block the lag at which its attention is shown: that of its stretch of the file, or
-    the likeliest where none is sure."""
-    likeliest = float(evidence.offsets_ms[int(verdict.curve.argmax())])
-    offsets = []
-    for trace in evidence.traces:
-        at_s = trace.first_frame / FPS
-        own = (s.offset_ms for s in verdict.segments if s.start_s <= at_s < s.end_s)
-        offset = next(own, None)
-        offsets.append(likeliest if offset is None else offset)
-    return offsets
 
 
 def load_model(

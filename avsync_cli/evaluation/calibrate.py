@@ -20,12 +20,10 @@ from avsync_cli.errors import DataError
 from avsync_cli.evaluation.logistic import line_in, logistic_fit
 from avsync_cli.evaluation.match import PRIOR_ODDS, fit_match
 from avsync_cli.evaluation.metrics import calibration_error
-from avsync_cli.evaluation.sweep import clip_sound
 from avsync_cli.evaluation.tables import mean
 from avsync_cli.evaluation.trials import Trial, judged, likely_zero, trials
-from avsync_cli.evaluation.windows import clip_curves
 from avsync_cli.model.engine import Engine, load_engine
-from avsync_cli.timebase import BLOCK_FRAMES, FRAME_MS
+from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.answer import ITU
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.posterior import log_odds
@@ -33,9 +31,6 @@ from avsync_cli.verdict.posterior import log_odds
 SCALES = tuple(float(s) for s in np.round(np.geomspace(0.1, 3.0, 18), 3))
 POWERS = (0.2, 0.4, 0.6, 0.8, 1.0)
 OUTLIERS = (0.02, 0.05, 0.1, 0.2)
-
-REACH_FRAMES = 15
-"""Wrong offsets of the blocks' own calibration reach this far."""
 
 
 def likelihood(samples: list[Trial], constants: dict[str, float]) -> float:
@@ -107,34 +102,6 @@ def outcome(samples: list[Trial], constants: dict[str, float]) -> dict[str, floa
     }
 
 
-def fit_blocks(engine: Engine, clips: list[CachedClip]) -> dict[str, float]:
-    """Scale and bias that turn a single block's log-odds at offset 0 into a probability.
-
-    A logistic fit on blocks in sync and the same blocks shifted by 2..15 frames, both halves
-    weighing the same: p(sync) of a block is meant for even odds.
-    """
-    right: list[float] = []
-    wrong: list[np.ndarray] = []
-    for clip in clips:
-        sound = clip_sound(clip)
-        crops = clip.crops()
-        for track in clip.tracks:
-            piece = np.asarray(crops[track.start : track.start + track.count])
-            for curve in clip_curves(
-                engine, piece, track.first_frame, sound, BLOCK_FRAMES, REACH_FRAMES, 2
-            ):
-                right.append(float(curve.margin[REACH_FRAMES]))
-                near = range(REACH_FRAMES - 1, REACH_FRAMES + 2)
-                wrong.append(np.delete(curve.margin, near))
-    if not right:
-        return {"block_scale": 1.0, "block_bias": 0.0}
-    margins = np.concatenate([np.array(right), *wrong])
-    labels = np.concatenate([np.ones(len(right)), np.zeros(len(margins) - len(right))])
-    weight = np.where(labels > 0, 0.5 / len(right), 0.5 / (len(margins) - len(right)))
-    scale, bias = logistic_fit(line_in(margins), labels, weight)
-    return {"block_scale": scale, "block_bias": bias}
-
-
 def calibrate(
     engine: Engine,
     clips: list[CachedClip],
@@ -159,7 +126,7 @@ def calibrate(
         return trials(engine, clips, zero_of, seed=seed, swapped=swapped, progress=progress)
 
     matched, swapped = cut(seed), cut(seed, swapped=True)
-    constants = fit(matched) | fit_blocks(engine, clips)
+    constants = fit(matched)
     pairs = [s.evidence for s in matched], [s.evidence for s in swapped]
     constants |= fit_match(*pairs, constants)
     if swapped:

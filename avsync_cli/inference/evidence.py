@@ -39,8 +39,7 @@ class BlockResult:
             real number; for spatio-temporal attention the log-sum-exp over the block's cells minus
             log of their number), at the file's estimated offset.
         weight: its share in the softmax over all used blocks of the file, 0..1, summing to 1.
-        p_sync: probability 0..1 that this block alone, as it stands in the file (offset 0), is in
-            sync.
+        p_sync: probability 0..1 that this block's own lag, by itself, is within the tolerance.
         used: False when the block was left out of the decision.
         reason: why it was left out ("silence", "frozen picture", "no picture", ...), else "".
         cells: (h, w) attention weights within the block, summing to 1; None unless
@@ -67,8 +66,8 @@ class BlockTrace:
         track: number of the region's track, for order.
         region: where the model looked.
         reason: why it was left out, or "".
-        p_logit: log-odds of "in sync" of the block alone at offset 0; None where it has no sound.
-        kept_ms: (K,) offsets at which the attention is remembered; empty when left out.
+        kept_ms: (K,) offsets at which the block is remembered; empty when left out.
+        logits: (K,) float16 log-odds of "in sync" of the block by itself; NaN where it is not heard.
         confidence: (K,) float16 at these.
         cells: (K, M) uint8 weights within the block, 255 for the largest; None for M = 1.
     """
@@ -77,8 +76,8 @@ class BlockTrace:
     track: int
     region: Region
     reason: str
-    p_logit: float | None
     kept_ms: np.ndarray
+    logits: np.ndarray
     confidence: np.ndarray
     cells: np.ndarray | None
 

@@ -92,7 +92,6 @@ class WindowScanner:
         self._engine = engine
         self._sound = sound
         self._shifts = offsets_ms // HOP_MS
-        self._zero = zero
         self._thorough = thorough or every == 1
         self._votes = np.zeros(len(self._coarse))
         self._kept = np.arange(0, len(offsets_ms), -(-len(offsets_ms) // KEPT_BY_SECOND))
@@ -154,14 +153,13 @@ class WindowScanner:
     def _judge(self, blocks: list[Block]) -> None:
         window = _Window(self._engine, blocks, [self._slide(b) for b in blocks], self._coarse)
         if self._thorough:
-            window.evaluate(np.arange(len(self._shifts)), self._zero)
+            window.evaluate(np.arange(len(self._shifts)))
         else:
-            window.evaluate(self._coarse, self._zero)
-            window.evaluate(self._promising(window.logits), self._zero)
+            window.evaluate(self._coarse)
+            window.evaluate(self._promising(window.logits))
             window.interpolate()
         self._record(blocks, window.logits, window.heard)
         self._record_seconds(window)
-        assert window.alone is not None
         keep = self._worth_keeping(window.logits)
         kept_ms = self.offsets_ms[self._coarse[keep]]
         cells = self._engine.config.cells > 1
@@ -172,8 +170,8 @@ class WindowScanner:
                     track=block.track,
                     region=block.region,
                     reason="",
-                    p_logit=float(window.alone[n]) if window.heard[n, self._zero] else None,
                     kept_ms=kept_ms,
+                    logits=window.singles[n, keep].astype(np.float16),
                     confidence=window.levels[n, keep],
                     cells=window.shares[n, keep] if cells else None,
                 )
@@ -270,7 +268,8 @@ class _Window:
         logits: (O,) log-odds, not a number where not judged, or where nothing is heard.
         heard: (N, O) bool, whether enough of a block's sound exists.
         levels, shares: attention at the coarse offsets, as in `BlockTrace`.
-        alone: (N,) log-odds of every block by itself at offset 0.
+        singles: (N, K) log-odds of every block by itself at the coarse offsets; not a number where
+            it is not heard.
         second_starts: (S,) first frames of the seconds that the blocks lie in, rising.
         seconds: (S, O) log-odds of each of these seconds by itself, all its regions competing; not
             a number where `logits` is none.
@@ -293,7 +292,7 @@ class _Window:
         self.logits = np.full(len(self._judged), np.nan, np.float32)
         self.levels = np.zeros((len(blocks), len(coarse)), np.float16)
         self.shares = np.zeros((len(blocks), len(coarse), self._cells), np.uint8)
-        self.alone: np.ndarray | None = None
+        self.singles = np.full((len(blocks), len(coarse)), np.nan, np.float32)
         first = np.array([b.first_frame for b in blocks])
         self._rows = [
             np.flatnonzero(first // BLOCK_FRAMES == second)
@@ -302,13 +301,11 @@ class _Window:
         self.second_starts = [int(first[rows].min()) for rows in self._rows]
         self.seconds = np.full((len(self._rows), len(self._judged)), np.nan, np.float32)
 
-    def evaluate(self, offsets: np.ndarray, zero: int) -> None:
+    def evaluate(self, offsets: np.ndarray) -> None:
         """Judge at the given indices of offsets, a bounded number at a time."""
         for low in range(0, len(offsets), _OFFSETS_AT_ONCE):
             part = offsets[low : low + _OFFSETS_AT_ONCE]
             z, confidence, similarity = self._joint(part)
-            for at in np.flatnonzero(part == zero):
-                self.alone = self._decide(z[:, at], confidence[:, at], similarity[:, at])
             _, columns, rows = np.intersect1d(self._coarse, part, return_indices=True)
             levels, shares = within_block(confidence[:, rows])
             self.levels[:, columns], self.shares[:, columns] = levels, shares
@@ -318,7 +315,17 @@ class _Window:
             self._together(self.logits, every, part, (z, confidence, similarity))
             for curve, own in zip(self.seconds, self._rows, strict=True):
                 self._together(curve, own, part, (z, confidence, similarity))
+            self._alone(columns, part[rows], [x[:, rows] for x in (z, confidence, similarity)])
         self._judged[offsets] = True
+
+    def _alone(self, columns: np.ndarray, part: np.ndarray, joint: list[np.ndarray]) -> None:
+        """Put into `singles` what every block says by itself, at those offsets that are coarse."""
+        if not len(columns):
+            return
+        units = (len(self.heard) * len(columns),)
+        z, confidence, similarity = (x.reshape(*units, *x.shape[2:]) for x in joint)
+        said = self._decide(z, confidence, similarity).reshape(len(self.heard), -1)
+        self.singles[:, columns] = np.where(self.heard[:, part], said, np.nan)
 
     def _together(
         self,

@@ -13,7 +13,7 @@ import pytest
 from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.errors import DataError
-from avsync_cli.evaluation.calibrate import fit, fit_blocks, likelihood, outcome
+from avsync_cli.evaluation.calibrate import fit, likelihood, outcome
 from avsync_cli.evaluation.logistic import logistic_fit
 from avsync_cli.evaluation.match import fit_match, peaks
 from avsync_cli.evaluation.metrics import bootstrap_interval, calibration_error
@@ -140,8 +140,6 @@ def test_fitted_constants_explain_better_and_are_honest(
     measured = outcome(trials(engine, clips, likely_zero(engine), seed=1), fitted)
     assert measured["right"] > 0.8
     assert measured["ece"] < 0.25
-    blocks = fit_blocks(engine, clips)
-    assert blocks["block_scale"] > 0
 
 
 def test_nothing_to_fit_to_is_said() -> None:
