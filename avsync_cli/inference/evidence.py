@@ -67,7 +67,7 @@ class BlockTrace:
         region: where the model looked.
         reason: why it was left out, or "".
         kept_ms: (K,) offsets at which the block is remembered; empty when left out.
-        logits: (K,) float16 log-odds of "in sync" of the block by itself; NaN where it is not heard.
+        logits: (K,) float16 log-odds of "in sync" of the block by itself; NaN where not heard.
         confidence: (K,) float16 at these.
         cells: (K, M) uint8 weights within the block, 255 for the largest; None for M = 1.
     """

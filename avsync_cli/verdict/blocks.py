@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from avsync_cli.inference.evidence import BlockResult, BlockTrace, Evidence
-from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS
+from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS
 from avsync_cli.verdict.answer import Tolerance, Verdict
 from avsync_cli.verdict.posterior import Constants
 
@@ -81,12 +81,13 @@ def _p_within(trace: BlockTrace, constants: Constants, tolerance: Tolerance) -> 
     known = np.isfinite(trace.logits)
     if not known.any():
         return 0.5
+    kept = trace.kept_ms.astype(np.float64)
     logits = np.where(known, trace.logits, np.median(trace.logits[known])).astype(np.float64)
-    vote = np.exp(constants.scale * (logits - logits.max()))
+    # Read at the scan's finest steps: a peak between two kept offsets belongs to neither.
+    half = float(np.diff(kept).min()) / 2 if len(kept) > 1 else FRAME_MS / 2
+    lags = np.arange(kept[0] - half, kept[-1] + half + HOP_MS / 2, HOP_MS)
+    lags = lags[np.abs(lags[:, None] - kept).min(axis=1) <= half]
+    vote = np.exp(constants.scale * (np.interp(lags, kept, logits) - logits.max()))
     vote = (1.0 - constants.outlier) * vote / vote.sum() + constants.outlier / len(vote)
-    # Every offset kept stands for the time until half-way to the next of the scan's coarse steps.
-    width = float(np.diff(trace.kept_ms).min()) if len(vote) > 1 else float(FRAME_MS)
-    low = np.maximum(trace.kept_ms - width / 2, -tolerance.early_ms)
-    high = np.minimum(trace.kept_ms + width / 2, tolerance.late_ms)
-    inside = np.clip((high - low) / width, 0.0, 1.0)
-    return float((vote * inside).sum())
+    inside = (lags >= -tolerance.early_ms) & (lags <= tolerance.late_ms)
+    return float(vote[inside].sum())

