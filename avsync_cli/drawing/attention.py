@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from avsync_cli.drawing.canvas import Point
 from avsync_cli.inference.evidence import BlockResult, Region
 
-Box = tuple[float, float, float, float]
-
-_MOUTH_DOWN = 0.74
-"""Where the mouth is in a face box, as a share of its height from the top."""
-
-_SEEN_SHARE = 64 / 96
-"""Side of what the model sees of a mouth crop, in face widths; see `regions.crops`."""
+Patch = tuple[Point, Point, Point]
+"""A parallelogram: its first corner, the way from there across, and the way down."""
 
 
 def strongest(blocks: Sequence[BlockResult], count: int) -> list[BlockResult]:
@@ -38,26 +34,29 @@ def strongest(blocks: Sequence[BlockResult], count: int) -> list[BlockResult]:
     return sorted(chosen, key=lambda b: (b.start_s, b.region.track or 0))
 
 
-def cell_box(region: Region, aspect: float) -> Box:
-    """Where the cells of a block lie: the part of the region that the model sees.
+def seen_patch(region: Region, width: float, height: float) -> Patch:
+    """The part of a picture so wide and high that the model saw of a region: its cells lie there.
 
-    For the whole frame that is all of it. For a face it is a square around the mouth; its place is
-    worked out from the face's box and may be off for a face that is turned or tilted.
-
-    Args:
-        region: of the block.
-        aspect: width of the picture over its height.
-
-    Returns:
-        (left, top, width, height) as shares of the picture; may reach beyond it.
+    It may be turned, as a tilted face is, and reach beyond the picture.
     """
-    left, top, width, height = region.box
-    if region.kind == "frame":
-        return region.box
-    wide = width * _SEEN_SHARE
-    high = wide * aspect
-    middle = left + width / 2, top + _MOUTH_DOWN * height
-    return middle[0] - wide / 2, middle[1] - high / 2, wide, high
+    left, top, wide, high = region.box
+    x, y, ax, ay, dx, dy = region.seen or (left, top, wide, 0.0, 0.0, high)
+    return (x * width, y * height), (ax * width, ay * height), (dx * width, dy * height)
+
+
+def shaded_cells(patch: Patch, shades: np.ndarray) -> Iterator[tuple[list[Point], float]]:
+    """The four corners and the shade of every cell of a grid (h, w) that fills a patch."""
+    (x, y), (ax, ay), (dx, dy) = patch
+    rows, columns = shades.shape
+    for (row, column), shade in np.ndenumerate(shades):
+        corners = ((row, column), (row, column + 1), (row + 1, column + 1), (row + 1, column))
+        yield (
+            [
+                (x + ax * c / columns + dx * r / rows, y + ay * c / columns + dy * r / rows)
+                for r, c in corners
+            ],
+            float(shade),
+        )
 
 
 def cell_shades(block: BlockResult) -> np.ndarray | None:

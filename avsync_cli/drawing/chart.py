@@ -9,6 +9,7 @@ from itertools import groupby
 
 import numpy as np
 
+from avsync_cli.drawing.attention import shaded_cells
 from avsync_cli.drawing.canvas import Canvas, Point
 from avsync_cli.drawing.palette import LINES
 from avsync_cli.drawing.pixels import png_bytes
@@ -195,7 +196,8 @@ def cell_figure(title: str, pictures: Sequence[tuple[np.ndarray, np.ndarray, int
         scale = _PICTURE / picture.shape[1]
         inner, side = (picture.shape[1] - side_px) / 2 * scale, side_px * scale
         shades = cells / (float(cells.max()) or 1.0)
-        canvas.cells((left + inner, top + inner, side, side), shades)
+        patch = (left + inner, top + inner), (side, 0.0), (0.0, side)
+        canvas.cells(shaded_cells(patch, shades))
     return canvas.document(title, "The stronger a cell's colour, the more attention it has.")
 
 

@@ -11,17 +11,24 @@ import bisect
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar, cast
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from avsync_cli.drawing.attention import cell_box, cell_shades, region_words
+from avsync_cli.drawing.attention import (
+    Patch,
+    cell_shades,
+    region_words,
+    seen_patch,
+    shaded_cells,
+)
 from avsync_cli.drawing.canvas import Box
 from avsync_cli.drawing.lanes import time_span
 from avsync_cli.drawing.palette import CELLS, DARK, STATUS_ROLE, rgb
 from avsync_cli.drawing.pixels import Color, fill_rect, font, pen, plain, write
 from avsync_cli.errors import UsageError
-from avsync_cli.inference.evidence import BlockResult
+from avsync_cli.inference.evidence import BlockResult, Region
 from avsync_cli.judging import Excerpt
 from avsync_cli.media.clock import Epochs, Stretch
 from avsync_cli.media.facts import pick_audio, pick_video
@@ -45,6 +52,8 @@ _STRIP_DOTS = 52
 a small picture's is one pixel."""
 
 _TEXT_DOTS = 10
+
+Sides = TypeVar("Sides", bound=tuple[float, ...])
 
 
 def write_overlay(
@@ -115,7 +124,6 @@ class Painter:
         self._dot = max(1, round(self._wide / 480))
         self._letters = font(_TEXT_DOTS * self._dot)
         self.size = (self._high + _STRIP_DOTS * self._dot, self._wide)
-        self._aspect = width / height
         self._blocks = sorted(judgement.evidence.blocks, key=lambda b: b.start_s)
         self._starts = [b.start_s for b in self._blocks]
         self._longest_s = max((b.end_s - b.start_s for b in self._blocks), default=0.0)
@@ -132,9 +140,8 @@ class Painter:
         picture = Image.fromarray(frame)
         if picture.width != self._wide:
             picture = picture.resize((self._wide, self._high), Image.Resampling.NEAREST)
-        on = pen(picture)
         for block in self._now(at_s):
-            self._draw_block(on, block, at_s)
+            self._draw_block(picture, block, at_s)
         out = Image.new("RGB", self.size[::-1])
         out.paste(picture)
         out.paste(self._strip, (0, self._high))
@@ -148,9 +155,9 @@ class Painter:
 
     # --- On the picture -----------------------------------------------------------------------
 
-    def _draw_block(self, on: ImageDraw.ImageDraw, block: BlockResult, at_s: float) -> None:
-        dot = self._dot
-        region = replace(block.region, box=self._box_at(block, at_s))
+    def _draw_block(self, picture: Image.Image, block: BlockResult, at_s: float) -> None:
+        dot, on = self._dot, pen(picture)
+        region = self._region_at(block, at_s)
         box = self._placed(region.box)
         if region.kind == "frame":
             box = (dot, dot, self._wide - 2.0 * dot, self._high - 2.0 * dot)
@@ -158,18 +165,11 @@ class Painter:
         color = _mixed(share) if block.used else _LEFT_OUT
         shades = cell_shades(block) if block.used else None
         if shades is not None:
-            self._draw_cells(on, self._placed(cell_box(region, self._aspect)), shades)
+            _draw_cells(picture, seen_patch(region, self._wide, self._high), shades)
         _draw_frame(on, _grown(box, dot / 2), _BLACK, 2.0 * dot, 0.45)
         _draw_frame(on, box, color, dot * (1.0 + share))
         said = weight_words(block.weight) if block.used else block.reason
         self._draw_label(on, box, f"{region_words(region)}  {said}".rstrip(), color)
-
-    def _draw_cells(self, on: ImageDraw.ImageDraw, box: Box, shades: np.ndarray) -> None:
-        left, top, width, height = box
-        high, wide = height / shades.shape[0], width / shades.shape[1]
-        for y, x in zip(*np.nonzero(shades > 0.02), strict=True):
-            cell = (left + x * wide, top + y * high, wide, high)
-            fill_rect(on, cell, rgb(CELLS), 0.5 * float(shades[y, x]))
 
     def _draw_label(self, on: ImageDraw.ImageDraw, box: Box, words: str, color: Color) -> None:
         """Words above a box, or in it where there is no room above."""
@@ -180,23 +180,23 @@ class Painter:
         fill_rect(on, (left, top, width, 11.0 * dot), _BLACK, 0.6)
         write(on, (left + 2 * dot, top + 9 * dot), words, self._letters, color)
 
-    def _box_at(self, block: BlockResult, at_s: float) -> tuple[float, float, float, float]:
-        """The block's box is that of its middle; between the middles of neighbours it glides."""
+    def _region_at(self, block: BlockResult, at_s: float) -> Region:
+        """The block's region is that of its middle; between those of neighbours it glides."""
         track = self._tracks[(block.region.kind, block.region.track)]
         k = next(i for i in _near(track, block.start_s) if track[i] is block)
         middle = (block.start_s + block.end_s) / 2
         other = k + 1 if at_s > middle else k - 1
         if not 0 <= other < len(track):
-            return block.region.box
+            return block.region
         beside = track[other]
         apart = (beside.start_s + beside.end_s) / 2 - middle
         # Further apart than neighbours are: the face was away meanwhile.
         if not 0 < abs(apart) <= 1.5 * (block.end_s - block.start_s):
-            return block.region.box
+            return block.region
         share = (at_s - middle) / apart
-        a, b = np.array(block.region.box), np.array(beside.region.box)
-        left, top, width, height = (float(side) for side in a + share * (b - a))
-        return left, top, width, height
+        a, b = block.region, beside.region
+        seen = _between(a.seen, b.seen, share) if a.seen and b.seen else None
+        return replace(a, box=_between(a.box, b.box, share), seen=seen)
 
     def _placed(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
         left, top, width, height = box
@@ -256,6 +256,20 @@ class Painter:
 def _near(track: list[BlockResult], start_s: float) -> range:
     low = bisect.bisect_left(track, start_s, key=lambda b: b.start_s)
     return range(low, len(track))
+
+
+def _between(a: Sides, b: Sides, share: float) -> Sides:
+    """The sides on the way from `a` to `b`."""
+    return cast(Sides, tuple(x + share * (y - x) for x, y in zip(a, b, strict=True)))
+
+
+def _draw_cells(picture: Image.Image, patch: Patch, shades: np.ndarray) -> None:
+    # Gathered first, so that edges which two cells share are not painted twice.
+    cover = Image.new("L", picture.size)
+    on = ImageDraw.Draw(cover)
+    for corners, shade in shaded_cells(patch, shades):
+        on.polygon(corners, fill=round(127 * shade))
+    picture.paste(rgb(CELLS), (0, 0, *picture.size), cover)
 
 
 def _mixed(share: float) -> Color:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
@@ -87,16 +87,11 @@ class SvgCanvas:
         text = base64.b64encode(data).decode("ascii")
         self._parts.append(f'<image {_place(box)} {look} href="data:image/{kind};base64,{text}"/>')
 
-    def cells(self, box: Box, shades: np.ndarray) -> None:
-        """(h, w) shades 0..1 as a grid of cells in colours that do not depend on the page's."""
-        left, top, width, height = box
-        rows, columns = shades.shape
-        high, wide = height / rows, width / columns
+    def cells(self, cells: Iterable[tuple[Sequence[Point], float]]) -> None:
+        """Corners and shades 0..1 of cells, in colours that do not depend on the page's."""
         parts = [
-            f"<rect {_place((left + x * wide, top + y * high, wide, high))} "
-            f'fill-opacity="{0.65 * shades[y, x]:.2f}"/>'
-            for y in range(rows)
-            for x in range(columns)
+            f'<polygon points="{_path(corners)}" fill-opacity="{0.65 * shade:.2f}"/>'
+            for corners, shade in cells
         ]
         self._parts.append(
             f'<g class="cells" fill="{CELLS}" stroke="#ffffff" stroke-opacity="0.35" '

@@ -21,6 +21,7 @@ import numpy as np
 from avsync_cli.inference.evidence import Region
 from avsync_cli.model.engine import Engine
 from avsync_cli.model.features import centre_crop, edge_pad
+from avsync_cli.regions.crops import seen_boxes
 from avsync_cli.timebase import BLOCK_FRAMES
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class _Track:
         self._marks_first = self._start
         self._valid = np.zeros(0, bool)
         self._motion = np.zeros(0, np.float32)
-        self._boxes = np.zeros((0, 4), np.float32)
+        self._places = np.zeros((0, 10), np.float32)
         self._features: np.ndarray | None = None
         self._features_first = self._start
         self._encoded = self._start
@@ -170,18 +171,19 @@ class _Track:
         crops = centre_crop(piece.crops, self._engine.config.input_px)
         before = self._crops
         valid, boxes = np.asarray(piece.valid, bool), np.asarray(piece.boxes, np.float32)
+        places = np.concatenate([boxes, seen_boxes(boxes) if piece.seen is None else piece.seen], 1)
         if before is None:
             motion = _motion(crops[:1], crops)
             self._crops = edge_pad(crops, self._held + self._context, 0)
             valid = np.pad(valid, (self._held, 0))
             motion = np.pad(motion, (self._held, 0))
-            boxes = edge_pad(boxes, self._held, 0)
+            places = edge_pad(places, self._held, 0)
         else:
             motion = _motion(before[-1:], crops)
             self._crops = np.concatenate([before, crops])
         self._valid = np.concatenate([self._valid, valid])
         self._motion = np.concatenate([self._motion, motion])
-        self._boxes = np.concatenate([self._boxes, boxes])
+        self._places = np.concatenate([self._places, places])
         self._real_end += len(crops)
         self._real_frames += len(crops)
 
@@ -197,7 +199,7 @@ class _Track:
         self._crops = edge_pad(self._crops, 0, held + self._context)
         self._valid = np.pad(self._valid, (0, held))
         self._motion = np.pad(self._motion, (0, held))
-        self._boxes = edge_pad(self._boxes, 0, held)
+        self._places = edge_pad(self._places, 0, held)
         return held
 
     def _encode(self, goal: int) -> None:
@@ -226,8 +228,9 @@ class _Track:
             reason = NO_PICTURE
         elif float(self._motion[marks][1:].max()) < STILL_LEVELS:
             reason = FROZEN
-        box = [float(x) for x in self._boxes[marks][BLOCK_FRAMES // 2]]
-        region = Region(self._kind, self._number, (box[0], box[1], box[2], box[3]))
+        left, top, width, height, x, y, *ways = map(float, self._places[marks][BLOCK_FRAMES // 2])
+        seen = (x, y, ways[0], ways[1], ways[2], ways[3])
+        region = Region(self._kind, self._number, (left, top, width, height), seen)
         self._covered = max(self._covered, first + BLOCK_FRAMES)
         return Block(
             first,
@@ -246,7 +249,7 @@ class _Track:
         if keep > self._marks_first:
             cut = keep - self._marks_first
             self._valid, self._motion = self._valid[cut:], self._motion[cut:]
-            self._boxes = self._boxes[cut:]
+            self._places = self._places[cut:]
             self._marks_first = keep
         context = self._encoded - self._context - self._crops_first
         if self._crops is not None and context > 0:

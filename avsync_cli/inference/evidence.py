@@ -8,9 +8,10 @@ after the picture that belongs to it), < 0 that it is EARLY.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
+
+from avsync_cli.names import RegionKind
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,15 @@ class Region:
         kind: "face" or "frame".
         track: number of the face track in the file, from 0; None for the whole frame.
         box: (left, top, width, height) as shares of the displayed picture, 0..1, at mid-block.
+        seen: the part that the model saw then, in which its cells lie: a corner, the way from
+            there across the crop, and the way down, each x and y as shares of the picture; None
+            for all of the box.
     """
 
-    kind: Literal["face", "frame"]
+    kind: RegionKind
     track: int | None
     box: tuple[float, float, float, float]
+    seen: tuple[float, float, float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

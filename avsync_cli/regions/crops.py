@@ -30,6 +30,34 @@ class Square:
     turn: float = 0.0
 
 
+def seen_part(square: Square, share: float, width: int, height: int) -> np.ndarray:
+    """Where the middle of a square lies in the picture.
+
+    Args:
+        square: in pixels.
+        share: of the square's side.
+        width, height: of the picture in pixels.
+
+    Returns:
+        (6,) float32: the corner that is the crop's upper left, the way from there across the crop,
+        and the way down, each x and y as shares of the picture.
+    """
+    side = square.side * share
+    across = np.array([math.cos(square.turn), math.sin(square.turn)]) * side
+    down = np.array([-across[1], across[0]])
+    corner = np.array([square.x, square.y]) - (across + down) / 2
+    scale = np.array([width, height] * 3)
+    seen: np.ndarray = (np.concatenate([corner, across, down]) / scale).astype(np.float32)
+    return seen
+
+
+def seen_boxes(boxes: np.ndarray) -> np.ndarray:
+    """(n, 4) boxes of which all is seen, upright, as (n, 6) of the kind of `seen_part`."""
+    left, top, width, height = np.asarray(boxes, np.float32).T
+    none = np.zeros_like(left)
+    return np.stack([left, top, width, none, none, height], axis=1)
+
+
 def cut_square(
     frame: np.ndarray, square: Square, size: int = CROP_PX, kept: int | None = None
 ) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from avsync_cli.regions.crops import CROP_PX, cut_square, whole_frames
+from avsync_cli.regions.crops import CROP_PX, FRAME_PX, cut_square, seen_part, whole_frames
 from avsync_cli.regions.faces import CenterFace, Detector, Face
 from avsync_cli.regions.shots import AHEAD, ShotDetector
 from avsync_cli.regions.tracks import MAX_GAP, SMOOTH, Track, link, mouth_square, overlap
@@ -51,6 +51,8 @@ class RegionPiece:
         valid: (n,) bool, False where the frame is filler.
         boxes: (n, 4) float32, left, top, width and height as shares of the picture, 0..1.
         last: True when the region ends with this piece.
+        seen: (n, 6) float32, where the crops lie in the picture (`crops.seen_part`); None where
+            they are the boxes.
     """
 
     kind: Literal["face", "frame"]
@@ -60,6 +62,7 @@ class RegionPiece:
     valid: np.ndarray
     boxes: np.ndarray
     last: bool = False
+    seen: np.ndarray | None = None
 
 
 class RegionStream:
@@ -215,16 +218,16 @@ class RegionStream:
         rows = track.places(first, end)
         at = first - self.settled
         frames = self._frames[at : at + end - first]
+        squares = [mouth_square(row) for row in rows]
         crops = np.stack(
-            [
-                cut_square(f, mouth_square(r), kept=self.crop_px)
-                for f, r in zip(frames, rows, strict=True)
-            ]
+            [cut_square(f, s, kept=self.crop_px) for f, s in zip(frames, squares, strict=True)]
         )
+        share = self.crop_px / CROP_PX
+        seen = np.stack([seen_part(s, share, self.width, self.height) for s in squares])
         scale = np.array([self.width, self.height, self.width, self.height], np.float32)
         boxes = np.clip(rows[:, 4:] / scale, 0.0, 1.0).astype(np.float32)
         valid = self._valid[at : at + end - first].copy()
-        return RegionPiece("face", track.number, first, crops, valid, boxes, last)
+        return RegionPiece("face", track.number, first, crops, valid, boxes, last, seen)
 
     def _whole(self, covered: np.ndarray, first: int) -> list[RegionPiece]:
         """Whole-frame pieces for the stretches of first .. that no face covers."""
@@ -244,6 +247,8 @@ class RegionStream:
             if self._run is None:
                 self._run, self._number = self._number, self._number + 1
             boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (stop - at, 1))
+            share = self.crop_px / FRAME_PX
+            part = [(1 - share) / 2, (1 - share) / 2, share, 0, 0, share]
             pieces.append(
                 RegionPiece(
                     "frame",
@@ -252,6 +257,7 @@ class RegionStream:
                     whole_frames(self._frames[at:stop], self.crop_px),
                     self._valid[at:stop].copy(),
                     boxes,
+                    seen=np.tile(np.array(part, np.float32), (stop - at, 1)),
                 )
             )
             at = stop

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from avsync_cli.drawing.attention import cell_box, cell_shades, region_words
-from avsync_cli.drawing.canvas import Box
+from avsync_cli.drawing.attention import cell_shades, region_words, seen_patch, shaded_cells
 from avsync_cli.drawing.lanes import Extras, draw_lanes, lanes_height, time_sides, time_span
 from avsync_cli.drawing.offset_curve import draw_offset_curve
 from avsync_cli.drawing.palette import region_role
@@ -25,6 +24,7 @@ from avsync_cli.report.sentences import (
     curve_words,
     headline,
     is_at_border,
+    notes,
     segment_words,
     tolerance_words,
     verdict_words,
@@ -66,7 +66,7 @@ def section_values(judgement: Judgement, shown: Illustrations, number: int) -> d
         "at_border": is_at_border(judgement),
         "headline": headline(judgement),
         "says": capital(verdict_words(judgement)),
-        "reasons": verdict.reasons,
+        "reasons": notes(judgement),
         "media": ", ".join(_media_facts(judgement)),
         "facts": list(_facts(judgement)),
         "remedy": remedy(judgement),
@@ -193,23 +193,17 @@ def _still(judgement: Judgement, still: Still, name: str) -> dict[str, Any]:
     canvas = SvgCanvas(_STILL_WIDTH, _STILL_WIDTH / aspect)
     canvas.picture(still.jpeg, "jpeg", (0.0, 0.0, canvas.width, canvas.height))
 
-    def placed(box: Box) -> Box:
-        left, top, width, height = box
-        return (
-            left * canvas.width,
-            top * canvas.height,
-            width * canvas.width,
-            height * canvas.height,
-        )
-
+    left, top, width, height = block.region.box
+    wide, high = canvas.width, canvas.height
     shades = cell_shades(block)
     says = "The box is the region that was judged."
     if shades is not None:
-        canvas.cells(placed(cell_box(block.region, aspect)), shades)
+        patch = seen_patch(block.region, wide, high)
+        canvas.cells(shaded_cells(patch, shades))
         row, column = np.unravel_index(int(shades.argmax()), shades.shape)
         where = f"row {row + 1} of {shades.shape[0]}, column {column + 1} of {shades.shape[1]}"
         says += f" Attention is strongest in {where} of the cells around the mouth."
-    canvas.outline(placed(block.region.box))
+    canvas.outline((left * wide, top * high, width * wide, height * high))
     region, when = region_words(block.region), clock(block.start_s, tenths=True)
     return {
         "figure": Markup(canvas.svg(name, f"{region} at {when}", says)),

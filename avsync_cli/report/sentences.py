@@ -10,6 +10,7 @@ from avsync_cli.config import TOLERANCES
 from avsync_cli.drawing.attention import region_words
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.verdict.answer import Judgement, Segment, Tolerance, Verdict
+from avsync_cli.verdict.reasons import NEAR_LIMIT
 from avsync_cli.wording import (
     clock,
     drift_words,
@@ -93,6 +94,12 @@ def media_remarks(judgement: Judgement) -> list[str]:
     if media.complete is False and media.decoded_s is not None and media.declared_s is not None:
         remarks.append(f"the file ends at {clock(media.decoded_s)} of {clock(media.declared_s)}")
     return remarks
+
+
+def notes(judgement: Judgement) -> list[str]:
+    """What limits the answer and is not in its sentence already."""
+    said = media_remarks(judgement) + ([NEAR_LIMIT] if is_at_border(judgement) else [])
+    return [reason for reason in judgement.verdict.reasons if reason not in said]
 
 
 def capital(words: str) -> str:

@@ -16,10 +16,9 @@ from rich.text import Text
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.names import STATUS_WORDS
 from avsync_cli.report.remedy import remedy
-from avsync_cli.report.sentences import is_at_border, media_remarks, verdict_words
+from avsync_cli.report.sentences import is_at_border, notes, verdict_words
 from avsync_cli.report.text_curve import curve_plot
 from avsync_cli.verdict.answer import Judgement, Segment
-from avsync_cli.verdict.reasons import NEAR_LIMIT
 from avsync_cli.wording import (
     clock,
     offset_words,
@@ -69,13 +68,12 @@ def details(judgement: Judgement) -> list[Text]:
     if len(verdict.segments) > 1:
         for segment in verdict.segments[:MAX_SEGMENTS]:
             lines.append(_segment_line(segment))
-        left = len(verdict.segments) - MAX_SEGMENTS
-        if left > 0:
-            lines.append(Text(f"  … and {left} more stretches; --json lists them", style="dim"))
-    said = {NEAR_LIMIT, *media_remarks(judgement)}
-    notes = [safe_text(reason) for reason in verdict.reasons if reason not in said]
-    if verdict.status != "undecided" and notes:
-        lines.append(Text(f"  note: {', '.join(notes)}", style="dim"))
+        more = len(verdict.segments) - MAX_SEGMENTS
+        if more > 0:
+            lines.append(Text(f"  … and {more} more stretches; --json lists them", style="dim"))
+    left = [safe_text(note) for note in notes(judgement)]
+    if verdict.status != "undecided" and left:
+        lines.append(Text(f"  note: {', '.join(left)}", style="dim"))
     found = remedy(judgement)
     if found is not None:
         lines.append(Text(f"  {found.what}", style="dim"))

@@ -85,7 +85,7 @@ def test_cells_cover_the_middle_of_the_picture() -> None:
     root = ElementTree.fromstring(svg)
     (image,) = root.iter(f"{SVG}image")
     left, shown = float(image.attrib["x"]), float(image.attrib["width"])
-    cells_drawn = [r.attrib for r in root.iter(f"{SVG}rect") if "fill-opacity" in r.attrib]
-    (cell,) = [attrs for attrs in cells_drawn if float(attrs["fill-opacity"]) > 0.0]
-    centre = (float(cell["x"]) + float(cell["width"]) / 2 - left) / shown
+    opacities = [float(p.attrib["fill-opacity"]) for p in root.iter(f"{SVG}polygon")]
+    ((cell, _),) = [p for p in zip(points(svg, "polygon"), opacities, strict=True) if p[1] > 0.0]
+    centre = (np.mean([x for x, _ in cell]) - left) / shown
     assert abs(centre - (16 + 2.5 * 16) / 96) < 0.005

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from avsync_cli.drawing import overlay
-from avsync_cli.drawing.attention import cell_box, strongest
+from avsync_cli.drawing.attention import seen_patch, shaded_cells, strongest
 from avsync_cli.drawing.overlay import Painter, write_overlay
 from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.inference.evidence import BlockResult, Region
@@ -20,6 +20,7 @@ from avsync_cli.media import film_writer
 from avsync_cli.media.decode import read_all
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
+from avsync_cli.regions.crops import CROP_PX, Square, cut_square, seen_part
 from avsync_cli.timebase import SAMPLE_RATE_HZ
 from avsync_cli.verdict.answer import Judgement, Segment
 from tests.conftest import make_blocks
@@ -189,7 +190,7 @@ def test_boxes_glide_between_the_middles_of_blocks(make_report: Make) -> None:
         for k, b in enumerate(make_blocks(3))
     ]
     painter = Painter(make_report(blocks=blocks), (240, 480))
-    lefts = [painter._box_at(blocks[1], at)[0] for at in (1.0, 1.5, 1.9)]
+    lefts = [painter._region_at(blocks[1], at).box[0] for at in (1.0, 1.5, 1.9)]
     assert np.allclose(lefts, [0.05, 0.1, 0.14])
 
 
@@ -204,10 +205,29 @@ def test_the_strongest_blocks_are_not_neighbours() -> None:
     assert strongest([dataclasses.replace(b, used=False) for b in blocks], 3) == []
 
 
-def test_cells_lie_where_the_model_looks() -> None:
+def test_cells_lie_in_the_whole_picture_where_that_is_the_region() -> None:
     frame = Region("frame", None, (0.0, 0.0, 1.0, 1.0))
-    assert cell_box(frame, 16 / 9) == (0.0, 0.0, 1.0, 1.0)
-    left, top, width, height = cell_box(Region("face", 0, (0.4, 0.2, 0.18, 0.4)), 16 / 9)
-    assert abs(width * 16 - height * 9) < 1e-9
-    assert abs(left + width / 2 - 0.49) < 1e-9
-    assert 0.4 < top + height / 2 < 0.6
+    assert seen_patch(frame, 160.0, 90.0) == ((0.0, 0.0), (160.0, 0.0), (0.0, 90.0))
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.4, -1.2])
+@pytest.mark.parametrize("kept", [64, 96])
+def test_cells_lie_where_the_crop_was_cut(turn: float, kept: int) -> None:
+    """A bright dot in one cell of a crop is in that cell of the patch, however the face is
+    turned and whatever the picture's shape."""
+    width, height, square = 320, 180, Square(150.0, 100.0, 60.0, turn)
+    seen = seen_part(square, kept / CROP_PX, width, height)
+    region = Region("face", 0, (0.4, 0.2, 0.18, 0.4), tuple(map(float, seen)))  # type: ignore[arg-type]
+    patch = seen_patch(region, width, height)
+    for row, column in ((0, 0), (1, 3), (3, 2)):
+        shades = np.zeros((4, 4))
+        shades[row, column] = 1.0
+        (corners,) = [c for c, shade in shaded_cells(patch, shades) if shade]
+        x, y = np.mean(corners, axis=0)
+        frame = np.zeros((height, width, 3), np.uint8)
+        frame[round(y - 0.5) - 1 : round(y - 0.5) + 2, round(x - 0.5) - 1 : round(x - 0.5) + 2] = (
+            255
+        )
+        crop = cut_square(frame, square, kept=kept).reshape(4, kept // 4, 4, kept // 4)
+        light = crop.astype(float).sum(axis=(1, 3))
+        assert np.unravel_index(light.argmax(), light.shape) == (row, column)
