@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
-from avsync_cli.cli.checks import check_folder
+from avsync_cli.cli.checks import check_folder, check_no_input
 from avsync_cli.errors import UsageError
 from avsync_cli.report.beside import ENDINGS, Wanted
 
@@ -39,8 +38,4 @@ def check_wanted(wanted: Wanted, output: Path | None, files: list[str]) -> None:
         other = taken.setdefault(place.resolve(), flag)
         if other != flag:
             raise UsageError(f"{other} and {flag} name the same file", "name two files")
-        for file in files:
-            with suppress(OSError):  # one of them does not exist: they are not the same
-                if place.samefile(file):
-                    what = f"{flag} {place} would overwrite an input"
-                    raise UsageError(what, "name another file")
+        check_no_input(flag, place, files)

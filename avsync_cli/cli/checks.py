@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from avsync_cli.cli.flags import FixFlags, JudgeFlags
@@ -52,6 +54,14 @@ def check_folder(flag: str, folder: Path) -> None:
         raise UsageError(f"{flag}: there is no folder {folder}", "make it first")
     if not os.access(folder.absolute(), os.W_OK | os.X_OK):
         raise UsageError(f"{flag}: cannot write into {folder}", "name another folder")
+
+
+def check_no_input(flag: str, place: Path, files: Iterable[str]) -> None:
+    """Raise UsageError if what is to be written is one of the files that are judged."""
+    for file in files:
+        with contextlib.suppress(OSError):  # one of them does not exist: they are not the same
+            if place.samefile(file):
+                raise UsageError(f"{flag} {place} would overwrite an input", "name another file")
 
 
 def log_to_stderr(verbose: int) -> None:

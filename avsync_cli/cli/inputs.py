@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from avsync_cli.errors import UsageError
+from avsync_cli.media.source import Source
 from avsync_cli.names import MEDIA_SUFFIXES
 
 _GLOB_MARKS = frozenset("*?[")
@@ -110,9 +111,7 @@ def _read_list(source: str) -> list[str]:
 
 
 def _shown(name: str) -> str:
-    from avsync_cli.wording import safe_text
-
-    return "stdin" if name == "-" else safe_text(name)
+    return "stdin" if name == "-" else Source.of(name).shown
 
 
 def take_shard(files: Sequence[str], shard: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from avsync_cli.cli.beside import check_wanted
-from avsync_cli.cli.checks import check_place, checked_excerpt, checked_settings
+from avsync_cli.cli.checks import check_no_input, check_place, checked_excerpt, checked_settings
 from avsync_cli.cli.flags import JudgeFlags
 from avsync_cli.cli.inputs import expand_inputs, take_shard
 from avsync_cli.config import Command, Settings, suggestion
@@ -111,13 +111,6 @@ def _check_tracks(flags: JudgeFlags) -> None:
 
 
 def _check_output(flag: str, output: Path | None, files: list[str]) -> None:
-    if output is None:
-        return
-    check_place(flag, output, in_place=flag == "--resume")
-    for file in files:
-        try:
-            same = output.samefile(file)
-        except OSError:  # one of them does not exist, so they are not the same
-            continue
-        if same:
-            raise UsageError(f"{flag} {output} would overwrite an input", "name another file")
+    if output is not None:
+        check_place(flag, output, in_place=flag == "--resume")
+        check_no_input(flag, output, files)

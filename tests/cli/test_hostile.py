@@ -103,12 +103,45 @@ def test_a_pickle_is_no_model_and_is_not_opened(
     assert not (tmp_path / "unpickled").exists()
 
 
-def test_tracks_are_chosen_by_number(avsync: Run, clips: Path, toy: Path, tmp_path: Path) -> None:
-    path = tmp_path / "two.mkv"
+def _two_of_each(path: Path, clips: Path) -> None:
+    """A film with the tracks of sync.mp4 and then those of late.mp4."""
     sources = ["-i", clips / "sync.mp4", "-i", clips / "late.mp4"]
     maps = ["-map", "0", "-map", "1", "-c", "copy"]
     command = [str(find_ffmpeg()), "-nostdin", "-v", "error", *sources, *maps, path]
     subprocess.run([str(word) for word in command], check=True, timeout=60)
+
+
+def test_every_sound_track_has_an_answer_that_names_it(
+    avsync: Run, clips: Path, toy: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.mkv"
+    _two_of_each(path, clips)
+    args = ["score", "--all-audio", "--model", toy, path, clips / "sync.mp4", "gone.mp4"]
+    done = avsync(*args, "--json")
+    assert done.returncode == 1
+    found = [
+        (Path(file["path"]).name, file["media"]["audio_track"], round(file["offset_ms"], -2))
+        for file in json.loads(done.stdout)["files"]
+    ]
+    assert found == [("two.mkv", 0, 0), ("two.mkv", 1, 200), ("sync.mp4", 0, 0)]
+    done = avsync(*args, "-j", "2")
+    first, second, *_ = done.stdout.decode().splitlines()
+    assert "audio track 1 of 2" in first and "audio track 2 of 2" in second
+    # Files are counted, not tracks; the command repairs the track that it stands below.
+    assert b"3 files: 1 in sync, 1 out of sync, 1 could not be judged" in done.stderr
+    assert b"fix --model " in done.stdout and b" --audio-track 1 " in done.stdout
+    journal = tmp_path / "qc.jsonl"
+    for asked in (3, 0):
+        done = avsync(*args, "--resume", journal)
+        assert done.returncode == 1
+        assert (b"3 files already in" in done.stderr) == (asked == 0)
+    assert len(journal.read_text().splitlines()) == 4
+    assert avsync(*args, "--audio-track", "0").returncode == 2
+
+
+def test_tracks_are_chosen_by_number(avsync: Run, clips: Path, toy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "two.mkv"
+    _two_of_each(path, clips)
     for video, audio, late_ms in ((0, 0, 0), (0, 1, 200), (1, 0, 0), (1, 1, 200)):
         tracks = ["--video-track", str(video), "--audio-track", str(audio)]
         done = avsync("score", "--json", "--model", toy, *tracks, path)
