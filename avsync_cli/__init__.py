@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from avsync_cli._version import __version__
 
 if TYPE_CHECKING:
-    from avsync_cli.api import Options, scan, score
+    from avsync_cli.api import Options, fix, scan, score
     from avsync_cli.errors import AvsyncError
     from avsync_cli.judging import load_model
     from avsync_cli.verdict.answer import Judgement, Tolerance
@@ -28,6 +28,7 @@ __all__ = [
     "Options",
     "Tolerance",
     "__version__",
+    "fix",
     "load_model",
     "scan",
     "score",
@@ -39,6 +40,7 @@ _LAZY = {
     "Options": "avsync_cli.api",
     "Tolerance": "avsync_cli.verdict.answer",
     "load_model": "avsync_cli.judging",
+    "fix": "avsync_cli.api",
     "scan": "avsync_cli.api",
     "score": "avsync_cli.api",
 }

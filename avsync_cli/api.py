@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from avsync_cli.config import DEFAULTS, Command, Settings
+from avsync_cli.errors import UsageError
 from avsync_cli.judging import Excerpt, analyse_file, load_model
+from avsync_cli.media.source import Source
 
 if TYPE_CHECKING:
     from avsync_cli.model.engine import Engine
+    from avsync_cli.repair.run import Pitch, Repair
     from avsync_cli.verdict.answer import Judgement
 
 
@@ -68,16 +73,72 @@ def scan(path: str | os.PathLike[str], **options: Unpack[Options]) -> Judgement:
     return _judged("offset-scan", path, options)
 
 
+def fix(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    in_place: bool = False,
+    offset_ms: float | None = None,
+    pitch: Pitch = "auto",
+    force: bool = False,
+    **options: Unpack[Options],
+) -> Repair:
+    """Write a copy whose sound is where it belongs, and measure it again.
+
+    Args:
+        path: as for `score`.
+        output: the copy; its extension names the container. Never one that exists.
+        in_place: put the copy in the file's place, in place of `output`.
+        offset_ms: the lag, if it is known: > 0 the sound is late. The file is not judged then.
+        pitch: where sound drifts: "keep" its pitch, let it "shift" with the speed; "auto" keeps it
+            from 1 % on.
+        force: also move the sound of a file in sync.
+        **options: see `Options`.
+
+    Returns:
+        what was done: `.outcome`, `.confirmed`, `.doubt`, `.lost`, and the judgements on the file
+        and on the copy. What was not confirmed is not written.
+
+    Raises:
+        AvsyncError: the file is undecided, or something cannot be used; the subclass says which.
+        TypeError: there is no such option.
+    """
+    from avsync_cli.repair.containers import carrier
+    from avsync_cli.repair.run import Order, repair
+
+    if (output is not None) == in_place:
+        raise UsageError("name either an output or in_place", "one of the two")
+    target = Path(os.fsdecode(path if output is None else output))
+    target = target.resolve() if in_place else target
+    carrier(target)
+    settings, engine, excerpt = _how("fix", "score", options)
+    order = Order(
+        source=Source.of(path),
+        target=target,
+        in_place=in_place,
+        offset_ms=offset_ms,
+        pitch=pitch,
+        force=force,
+        settings=settings,
+        excerpt=excerpt,
+    )
+    return repair(order, engine, lambda _: nullcontext(options.get("progress")))
+
+
 def _judged(command: Command, path: str | os.PathLike[str], options: Options) -> Judgement:
+    settings, engine, excerpt = _how(command, command, options)
+    return analyse_file(path, settings, engine, excerpt, options.get("progress"))
+
+
+def _how(name: str, like: Command, options: Options) -> tuple[Settings, Engine, Excerpt]:
     unknown = sorted(set(options) - set(Options.__annotations__))
     if unknown:
-        raise TypeError(f"{command}() got an unexpected keyword argument {unknown[0]!r}")
-    settings = replace(DEFAULTS[command], **_part(Settings, options)).checked()
+        raise TypeError(f"{name}() got an unexpected keyword argument {unknown[0]!r}")
+    settings = replace(DEFAULTS[like], **_part(Settings, options)).checked()
     engine = options.get("engine")
     if engine is None:
         engine = load_model(settings.model, settings.attention, settings.threads)
-    excerpt = Excerpt(**_part(Excerpt, options))
-    return analyse_file(path, settings, engine, excerpt, options.get("progress"))
+    return settings, engine, Excerpt(**_part(Excerpt, options))
 
 
 def _part(owner: type[Any], options: Options) -> dict[str, Any]:

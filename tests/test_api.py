@@ -47,6 +47,26 @@ def test_score_and_scan_return_reports(film: Path, toy: Path) -> None:
     assert scan.verdict.offset_ms == pytest.approx(160, abs=25)
 
 
+def test_fix_writes_a_copy_in_sync(film: Path, toy: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "fixed.mkv"
+    seen: list[float] = []
+    engine = avsync_cli.load_model(str(toy))
+    done = avsync_cli.fix(film, copy, engine=engine, progress=lambda s, _: seen.append(s))
+    assert done.confirmed and done.outcome == "written" and copy.exists() and seen
+    assert done.before is not None and done.after is not None
+    assert done.before.verdict.offset_ms == pytest.approx(160, abs=20)
+    assert done.after.verdict.offset_ms == pytest.approx(0, abs=20)
+    again = avsync_cli.fix(copy, tmp_path / "again.mkv", engine=engine)
+    assert again.outcome == "nothing" and not (tmp_path / "again.mkv").exists()
+    for wrong in ({}, {"output": copy, "in_place": True}):
+        with pytest.raises(UsageError, match="either an output"):
+            avsync_cli.fix(film, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="kind of file"):
+        avsync_cli.fix(film, tmp_path / "fixed.txt")
+    with pytest.raises(TypeError, match=r"fix\(\) got an unexpected .*'offset'"):
+        avsync_cli.fix(film, tmp_path / "x.mkv", offset=3)  # type: ignore[call-arg]
+
+
 def test_settings_of_the_command_line_do_not_reach_a_call(
     film: Path, toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ LAYERS = [
     {"verdict"},
     {"judging"},
     {"drawing", "evaluation"},
-    {"fix", "training"},
+    {"repair", "training"},
     {"report"},
     {"batch"},
     {"api", "cli"},
@@ -100,7 +100,7 @@ def test_the_rule_would_notice() -> None:
     assert not _allowed("media", "inference.pipeline")
     assert not _allowed("regions", "model.core")
     assert not _allowed("drawing", "report.html")
-    assert not _allowed("verdict", "fix.plan")
+    assert not _allowed("verdict", "repair.plan")
     assert not _allowed("inference", "cli.app")
     assert not _allowed("inference", "corpus.cache")
     assert not _allowed("evaluation", "training.loop")

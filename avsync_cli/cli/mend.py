@@ -1,4 +1,4 @@
-"""What was typed after `avsync fix`, checked, carried out by `fix.repair` and told."""
+"""What was typed after `avsync fix`, checked, carried out by `repair` and told."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from avsync_cli.judging import load_model
 from avsync_cli.media.source import Source
 
 if TYPE_CHECKING:
-    from avsync_cli.fix.repair import Order, Pitch, Repair
+    from avsync_cli.repair.run import Order, Pitch, Repair
 
 PITCHES = ("auto", "keep", "shift")
 
@@ -30,7 +30,7 @@ def mend(flags: FixFlags) -> int:
         UsageError, ConfigError, ModelError: before any work.
         MediaError: the file cannot be read, judged or written; nothing is left behind.
     """
-    from avsync_cli.fix.repair import repair
+    from avsync_cli.repair.run import repair
 
     order = checked_order(flags)
     console = flags.console
@@ -63,8 +63,8 @@ def checked_order(flags: FixFlags) -> Order:
     Raises:
         UsageError, ConfigError, MediaError: something cannot be used or does not go together.
     """
-    from avsync_cli.fix.repair import Order
     from avsync_cli.media.probe import check_file
+    from avsync_cli.repair.run import Order
 
     copy = flags.copy
     if copy.pitch not in PITCHES:
@@ -108,7 +108,7 @@ def parse_offset_ms(text: str) -> float:
 
 
 def _target(flags: CopyFlags) -> Path:
-    from avsync_cli.fix.containers import carrier
+    from avsync_cli.repair.containers import carrier
 
     if flags.in_place:
         if flags.output is not None:

@@ -8,8 +8,8 @@ from avsync_cli.cli.output import Sink, say, say_error
 from avsync_cli.wording import safe_text, shell_quote
 
 if TYPE_CHECKING:
-    from avsync_cli.fix.plan import FixPlan
-    from avsync_cli.fix.repair import Order, Repair
+    from avsync_cli.repair.plan import FixPlan
+    from avsync_cli.repair.run import Order, Repair
     from avsync_cli.verdict.answer import Judgement
 
 
@@ -38,7 +38,7 @@ class Teller:
         tellers[done.outcome](done)
 
     def _nothing_to_do(self, done: Repair) -> None:
-        from avsync_cli.fix.plan import GOOD_ENOUGH_MS
+        from avsync_cli.repair.plan import GOOD_ENOUGH_MS
         from avsync_cli.report.sentences import sure_words, tolerance_name
         from avsync_cli.wording import offset_words
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from avsync_cli.report.evaluation import figure, report_name
 from avsync_cli.report.table import NOTHING, Table, csv_line
 
 if TYPE_CHECKING:
-    from avsync_cli.evaluation.records import ConfidenceRow, EvalReport, PlacementRow
+    from avsync_cli.evaluation.records import EvalReport, PlacementRow
 
 
 def percent(value: float, ends: tuple[float, float] = (math.nan, math.nan)) -> str:
@@ -72,18 +72,35 @@ def _placed(row: PlacementRow | None, rule: str) -> str:
     return percent(row.own_within, row.own_ci)
 
 
-def over_seeds(reports: Sequence[EvalReport]) -> Table:
-    """Mean and spread of what several seeds of one model read, for all clips and each kind."""
-    families: dict[str, list[EvalReport]] = {}
+def families(reports: Sequence[EvalReport]) -> dict[str, list[EvalReport]]:
+    """Reports of models that differ by nothing but their seed, where there are several."""
+    found: dict[str, list[EvalReport]] = {}
     for report in reports:
         if report.family:
-            families.setdefault(report.family, []).append(report)
-    rows = [
-        row
-        for name, members in families.items()
-        if len(members) > 1
-        for row in _seed_rows(name, members)
-    ]
+            found.setdefault(report.family, []).append(report)
+    return {name: members for name, members in found.items() if len(members) > 1}
+
+
+def over_seeds(reports: Sequence[EvalReport]) -> Table:
+    """Mean and spread of what several seeds of one model read, for all clips and each kind."""
+    rows = []
+    for name, members in families(reports).items():
+        placed = [
+            {(r.kind, r.frames): r for r in [*m.placement, *m.by_kind] if r.source == "all"}
+            for m in members
+        ]
+        classed = [{(r.source, r.speaker, r.kind, r.frames): r for r in m.classes} for m in members]
+        for key in classed[0]:
+            source, speaker, kind, frames = key
+            if source != "all" or speaker or any(key not in c for c in classed):
+                continue
+            here = [c[key] for c in classed]
+            at = [p[kind, frames].own_within for p in placed if (kind, frames) in p]
+            shares = [[r.hard for r in here], [r.hard_auc for r in here]]
+            shares += [[r.easy for r in here], [r.easy_auc for r in here], at]
+            rows.append(
+                [name, str(len(members)), kind or "all", str(frames), *map(_spread, shares)]
+            )
     note = (
         "Mean ± standard deviation over seeds, per cent: the questions of the tables below, and "
         "placement within one frame of the clip's own zero. The spread is that of learning, not of "
@@ -91,26 +108,6 @@ def over_seeds(reports: Sequence[EvalReport]) -> Table:
     )
     head = "model|seeds|kind|frames|hard|hard AUC|easy|easy AUC|placed (own)".split("|")
     return Table(title="Over seeds", note=note, head=head, rows=rows)
-
-
-def _seed_rows(name: str, members: Sequence[EvalReport]) -> Iterator[list[str]]:
-    """A line a kind and window length that all seeds have."""
-    placed = [
-        {(r.kind, r.frames): r for r in [*m.placement, *m.by_kind] if r.source == "all"}
-        for m in members
-    ]
-    classed = [
-        {(r.kind, r.frames): r for r in m.classes if r.source == "all" and not r.speaker}
-        for m in members
-    ]
-    for key in classed[0]:
-        if all(key in found for found in classed):
-            here = [found[key] for found in classed]
-            at = [found[key].own_within for found in placed if key in found]
-            shares = [[r.hard for r in here], [r.hard_auc for r in here]]
-            shares += [[r.easy for r in here], [r.easy_auc for r in here], at]
-            kind, frames = key
-            yield [name, str(len(members)), kind or "all", str(frames), *map(_spread, shares)]
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -157,101 +154,106 @@ def placement_table(title: str, rows: Sequence[PlacementRow]) -> Table:
 
 def classes(reports: Sequence[EvalReport]) -> Table:
     """The paper's question, of all scorers and groups but speakers."""
-    columns: Columns = {
-        "group": _group,
-        "rule": lambda row: row.rule,
-        "frames": lambda row: str(row.frames),
-        "score": lambda row: row.by,
-        "windows": lambda row: str(row.windows),
-        "hard": lambda row: percent(row.hard, row.hard_ci),
-        "hard AUC": lambda row: percent(row.hard_auc),
-        "easy": lambda row: percent(row.easy, row.easy_ci),
-        "easy AUC": lambda row: percent(row.easy_auc),
-    }
+    rows = [
+        [
+            report_name(report),
+            _group(row),
+            row.rule,
+            str(row.frames),
+            row.by,
+            str(row.windows),
+            percent(row.hard, row.hard_ci),
+            percent(row.hard_auc),
+            percent(row.easy, row.easy_ci),
+            percent(row.easy_auc),
+        ]
+        for report in reports
+        for row in report.classes
+        if not row.speaker
+    ]
     note = (
         "Balanced accuracy at the scorer's own threshold (– where it has none), and area under the "
         "ROC curve, in per cent. Hard: the sound shifted by 2..15 frames. Easy: the sound of "
         "another position of the same video."
     )
-    found = [(report, [row for row in report.classes if not row.speaker]) for report in reports]
-    return _by_columns("In sync or not", note, columns, found)
+    head = "model|group|rule|frames|score|windows|hard|hard AUC|easy|easy AUC".split("|")
+    return Table(title="In sync or not", note=note, head=head, rows=rows)
 
 
 def shifts(reports: Sequence[EvalReport]) -> Table:
     """Known shifts."""
-    columns: Columns = {
-        "group": _group,
-        "way": lambda row: row.way,
-        "clips": lambda row: str(row.clips),
-        "shifts": lambda row: str(row.shifts),
-        "median": lambda row: figure(row.median_ms, 1),
-        "95th": lambda row: figure(row.p95_ms, 1),
-        "±10 ms": lambda row: percent(row.within_10),
-        "±20 ms": lambda row: percent(row.within_20),
-        "±40 ms": lambda row: percent(row.within_40, row.within_40_ci),
-        "clips right": lambda row: percent(row.clips_right),
-        "answered": lambda row: percent(row.decided),
-    }
+    rows = [
+        [
+            report_name(report),
+            _group(s),
+            s.way,
+            str(s.clips),
+            str(s.shifts),
+            f"{s.median_ms:.1f}",
+            f"{s.p95_ms:.1f}",
+            percent(s.within_10),
+            percent(s.within_20),
+            percent(s.within_40, s.within_40_ci),
+            percent(s.clips_right),
+            percent(s.decided),
+        ]
+        for report in reports
+        for s in report.shift_summary
+    ]
     note = (
         "Sound moved by a known amount: how far the estimate's movement is off, in ms, and shares "
         "in per cent. Way: moved in the file, or in the cached sound by ±1..±15 frames."
     )
-    found = [(report, report.shift_summary) for report in reports]
-    return _by_columns("Known shifts", note, columns, found)
+    head = "model|group|way|clips|shifts|median|95th|±10 ms|±20 ms|±40 ms|clips right|answered"
+    return Table(title="Known shifts", note=note, head=head.split("|"), rows=rows)
 
 
 def certainty(reports: Sequence[EvalReport]) -> Table:
     """Calibration and answers."""
-    columns: Columns = {
-        "group": _group,
-        "rule": lambda row: row.rule,
-        "stretches": lambda row: str(row.stretches),
-        "right": lambda row: percent(row.right),
-        "ECE": _error_words,
-        "undecided": lambda row: percent(row.undecided),
-        "wrong": lambda row: percent(row.wrong, row.wrong_ci),
-        "covered": lambda row: percent(row.covered),
-    }
+    rows = []
+    for report in reports:
+        if report.certainty is None:
+            continue
+        for row in report.certainty.rows:
+            ends = row.ece_ci
+            ece = "–" if math.isnan(row.ece) else f"{row.ece:.3f}"
+            if not math.isnan(ends[0]):
+                ece += f" [{ends[0]:.3f}, {ends[1]:.3f}]"
+            rows.append(
+                [
+                    report_name(report),
+                    _group(row),
+                    row.rule,
+                    str(row.stretches),
+                    percent(row.right),
+                    ece,
+                    percent(row.undecided),
+                    percent(row.wrong, row.wrong_ci),
+                    percent(row.covered),
+                ]
+            )
+        found = report.certainty
+        answered = percent(found.strangers_decided)
+        rows.append(
+            [
+                report_name(report),
+                "another clip's sound",
+                "–",
+                str(found.strangers),
+                "–",
+                "–",
+                percent(1.0 - found.strangers_decided),
+                f"{answered} answered",
+                "–",
+            ]
+        )
     note = (
         "Verdicts on stretches of 1.5, 3, 6 s and whole clips with known lags of up to 800 ms: "
         "expected calibration error of the confidence (10 bins), share left undecided, share of "
         "the answers off by more than a frame, share of the intervals that hold the truth."
     )
-    rows: list[Sequence[str]] = []
-    for report in reports:
-        if report.certainty is not None:
-            found = report.certainty
-            rows += _by_columns("", "", columns, [(report, found.rows)]).rows
-            left = percent(1.0 - found.strangers_decided)
-            answered = f"{percent(found.strangers_decided)} answered"
-            cells = (NOTHING, str(found.strangers), NOTHING, NOTHING, left, answered, NOTHING)
-            rows.append((report_name(report), "another clip's sound", *cells))
-    return Table(title="Certainty", note=note, head=("model", *columns), rows=rows)
-
-
-def _error_words(row: ConfidenceRow) -> str:
-    low, high = row.ece_ci
-    ends = "" if math.isnan(low) else f" [{low:.3f}, {high:.3f}]"
-    return figure(row.ece, 3) + ends
-
-
-Columns = Mapping[str, Callable[[Any], str]]
-"""Head of each column, and what is written of a row in it."""
-
-
-def _by_columns(
-    title: str,
-    note: str,
-    columns: Columns,
-    found: Sequence[tuple[EvalReport, Sequence[Any]]],
-) -> Table:
-    """A line a scorer and row."""
-    rows = [
-        (report_name(report), *(words(row) for words in columns.values()))
-        for report, rows in found
-        for row in rows
-    ]
-    return Table(title=title, note=note, head=("model", *columns), rows=rows)
+    head = "model|group|rule|stretches|right|ECE|undecided|wrong|covered".split("|")
+    return Table(title="Certainty", note=note, head=head, rows=rows)
 
 
 def csv_tables(report: EvalReport) -> dict[str, str]:
@@ -287,10 +289,6 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A cell: a number of six digits that count, None for none."""
-    if not isinstance(value, float):
-        return value
-    if math.isnan(value):
-        return None
-    number = float(f"{value:.6g}")
-    return int(number) if number.is_integer() else number
+    if isinstance(value, float):
+        return None if math.isnan(value) else float(f"{value:.6g}")
+    return value

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from avsync_cli.fix.containers import CARRIERS
+from avsync_cli.repair.containers import CARRIERS
 from avsync_cli.verdict.answer import Judgement
 from avsync_cli.wording import shell_quote
 

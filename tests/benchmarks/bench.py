@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import csv
 import random
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from avsync_cli.corpus.manifest import Clip, load_manifest
-from avsync_cli.fix.copy import plan_copies, write_copy
-from avsync_cli.fix.plan import confirms, plan_fix
 from avsync_cli.media.facts import pick_audio, pick_video
 from avsync_cli.media.probe import probe
+from avsync_cli.repair.confirmation import confirms
+from avsync_cli.repair.containers import carrier
+from avsync_cli.repair.contents import list_contents
+from avsync_cli.repair.copy import Move, plan_copies
+from avsync_cli.repair.plan import plan_fix
+from avsync_cli.repair.run import write_checked
 from avsync_cli.verdict.answer import Judgement, Verdict
 from tests.benchmarks.films import Film, Judge, join
 
@@ -76,12 +81,18 @@ class Bench:
         copy = path.with_name(f"fixed-{path.name}")
         copy.unlink(missing_ok=True)
         info = probe(path)
-        recipes = plan_copies(
-            info, pick_video(info, 0), pick_audio(info, 0), plan.pieces, path.suffix
+        move = Move(
+            info=info,
+            video=pick_video(info, 0),
+            audio=pick_audio(info, 0),
+            pieces=plan.pieces,
+            into=carrier(path),
         )
-        write_copy(info, recipes, copy, copy)
+        recipes = plan_copies(move, list_contents(info, move.into))
+        _, finding = write_checked(move, recipes, copy, copy, lambda _: nullcontext())
         after = self.judge.score(copy, tolerance=STRICT)
-        return copy, after, confirms(before.verdict, after.verdict, after.tolerance) or "confirmed"
+        doubt = confirms(before.verdict, after.verdict, after.tolerance)
+        return copy, after, finding.against or doubt or "confirmed"
 
 
 def _durations(data: Path) -> dict[str, float]:

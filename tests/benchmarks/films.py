@@ -19,12 +19,12 @@ import numpy as np
 
 from avsync_cli.config import DEFAULTS, Settings
 from avsync_cli.errors import MediaError
-from avsync_cli.fix.copy import lead_of
 from avsync_cli.judging import Excerpt, analyse_file, load_model
 from avsync_cli.media.decode import Timeline, read_all
 from avsync_cli.media.facts import pick_video
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
+from avsync_cli.repair.copy import lead_of
 from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ
 from avsync_cli.verdict.answer import Judgement
 

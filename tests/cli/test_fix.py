@@ -18,8 +18,8 @@ import pytest
 from avsync_cli.__main__ import main
 from avsync_cli.cli import mend
 from avsync_cli.errors import UsageError
-from avsync_cli.fix import repair
 from avsync_cli.media.ffmpeg import find_ffmpeg
+from avsync_cli.repair import run as repair
 from avsync_cli.verdict.answer import Judgement
 from tests.cli.conftest import Run
 from tests.conftest import REPO

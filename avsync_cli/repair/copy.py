@@ -24,14 +24,14 @@ from pathlib import Path
 
 from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.files import has_no_room, no_room, scratch_folder
-from avsync_cli.fix.arguments import EXTRACT, copy_args, extract_args, filled, shown
-from avsync_cli.fix.containers import Carrier, encoder_options, sound_codec
-from avsync_cli.fix.contents import Contents
-from avsync_cli.fix.sound_graph import Piece, sound_graph
 from avsync_cli.media.facts import AudioTrack, MediaInfo, VideoTrack
 from avsync_cli.media.packets import PacketReader, copied, end_s
 from avsync_cli.media.process import FfmpegStream
 from avsync_cli.media.source import Source
+from avsync_cli.repair.arguments import EXTRACT, copy_args, extract_args, filled, shown
+from avsync_cli.repair.containers import Carrier, encoder_options, sound_codec
+from avsync_cli.repair.contents import Contents
+from avsync_cli.repair.sound_graph import Piece, sound_graph
 
 NEAR_MS = 10.0
 """The most that a reader who ignores time stamps may be off when packets are dropped."""
@@ -88,11 +88,15 @@ class Move:
 
     @property
     def lead_s(self) -> float:
-        """When the first picture comes, seconds after the file's zero; 0 where only order is
-        kept."""
-        if self.video.start_s is None or not self.video.has_pts:
-            return 0.0
-        return max(0.0, float(self.video.start_s - self.info.start_s))
+        """When the first picture comes: `lead_of`."""
+        return lead_of(self.info, self.video)
+
+
+def lead_of(info: MediaInfo, video: VideoTrack) -> float:
+    """When the first picture comes, seconds after the file's zero; 0 where only order is kept."""
+    if video.start_s is None or not video.has_pts:
+        return 0.0
+    return max(0.0, float(video.start_s - info.start_s))
 
 
 def plan_copies(move: Move, contents: Contents) -> list[Recipe]:

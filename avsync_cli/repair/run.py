@@ -15,19 +15,19 @@ from typing import Literal
 from avsync_cli.config import Settings
 from avsync_cli.errors import MediaError, UsageError
 from avsync_cli.files import file_beside, has_no_room, no_room
-from avsync_cli.fix.check import Finding, check_copy
-from avsync_cli.fix.confirmation import confirms, parts_confirm
-from avsync_cli.fix.containers import carrier
-from avsync_cli.fix.contents import list_contents
-from avsync_cli.fix.copy import Move, Progress, Recipe, plan_copies, write_copy
-from avsync_cli.fix.description import describe
-from avsync_cli.fix.kept import losses
-from avsync_cli.fix.plan import FixPlan, constant_plan, plan_fix
 from avsync_cli.judging import Excerpt, analyse_file
 from avsync_cli.media.facts import pick_audio, pick_video
 from avsync_cli.media.probe import probe
 from avsync_cli.media.source import Source
 from avsync_cli.model.engine import Engine
+from avsync_cli.repair.check import Finding, check_copy
+from avsync_cli.repair.confirmation import confirms, parts_confirm
+from avsync_cli.repair.containers import carrier
+from avsync_cli.repair.contents import list_contents
+from avsync_cli.repair.copy import Move, Progress, Recipe, plan_copies, write_copy
+from avsync_cli.repair.description import describe
+from avsync_cli.repair.kept import losses
+from avsync_cli.repair.plan import FixPlan, constant_plan, plan_fix
 from avsync_cli.verdict.answer import Judgement
 
 Watch = Callable[[str], AbstractContextManager[Progress | None]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from avsync_cli.fix.sound_graph import Piece
+from avsync_cli.repair.sound_graph import Piece
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.answer import Segment, Verdict
 

@@ -16,16 +16,22 @@ import pytest
 
 from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.files import file_beside
-from avsync_cli.fix.check import Finding
-from avsync_cli.fix.containers import CARRIERS, carrier, encoder_options, is_lossless, sound_codec
-from avsync_cli.fix.contents import list_contents, read_contents
-from avsync_cli.fix.copy import Move, plan_copies, write_copy
-from avsync_cli.fix.repair import write_checked
-from avsync_cli.fix.sound_graph import Piece, sound_graph
 from avsync_cli.media.decode import read_all
 from avsync_cli.media.facts import pick_audio, pick_video
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
+from avsync_cli.repair.check import Finding
+from avsync_cli.repair.containers import (
+    CARRIERS,
+    carrier,
+    encoder_options,
+    is_lossless,
+    sound_codec,
+)
+from avsync_cli.repair.contents import list_contents, read_contents
+from avsync_cli.repair.copy import Move, plan_copies, write_copy
+from avsync_cli.repair.run import write_checked
+from avsync_cli.repair.sound_graph import Piece, sound_graph
 from tests.clips import CLIP_S, EVENTS_S, Clips, event_times
 
 VIDEO = {"webm": "libvpx", "avi": "mpeg4", "mpg": "mpeg2video"}

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from avsync_cli.fix.contents import Contents
-from avsync_cli.fix.description import Described
+from avsync_cli.repair.contents import Contents
+from avsync_cli.repair.description import Described
 
 _WRITERS = frozenset(
     {

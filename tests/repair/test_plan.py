@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsync_cli.fix.confirmation import confirms
-from avsync_cli.fix.plan import (
+from avsync_cli.names import Status
+from avsync_cli.repair.confirmation import confirms
+from avsync_cli.repair.plan import (
     LEAST_PIECE_S,
     NOTHING,
     constant_plan,
     plan_fix,
 )
-from avsync_cli.names import Status
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.answer import Segment, Tolerance, Verdict
 

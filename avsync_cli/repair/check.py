@@ -16,12 +16,12 @@ from typing import Any
 import ffmpeg as ffmpeg_python
 import numpy as np
 
-from avsync_cli.fix.contents import Track
-from avsync_cli.fix.copy import Move, Recipe
-from avsync_cli.fix.sound_shift import Heard, measure, windows_of
 from avsync_cli.media.ffmpeg import INPUT, input_args, passthrough_args
 from avsync_cli.media.packets import PacketReader
 from avsync_cli.media.source import Source
+from avsync_cli.repair.contents import Track
+from avsync_cli.repair.copy import Move, Recipe
+from avsync_cli.repair.sound_shift import Heard, measure, windows_of
 from avsync_cli.wording import clock
 
 EXACT_MS = 2.0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from avsync_cli.fix.plan import GOOD_ENOUGH_MS
+from avsync_cli.repair.plan import GOOD_ENOUGH_MS
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.answer import Judgement, Tolerance, Verdict
 from avsync_cli.verdict.decision import decide_verdict

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from avsync_cli.fix.containers import Carrier
-from avsync_cli.fix.description import Described, describe
 from avsync_cli.media.facts import MediaInfo
+from avsync_cli.repair.containers import Carrier
+from avsync_cli.repair.description import Described, describe
 
 LETTERS = {"video": "v", "audio": "a", "subtitle": "s", "data": "d", "attachment": "t"}
 """How ffmpeg calls the kinds of tracks."""

@@ -9,10 +9,10 @@ from typing import Any
 
 import ffmpeg as ffmpeg_python
 
-from avsync_cli.fix.containers import Carrier
-from avsync_cli.fix.contents import Contents, Program, Track
 from avsync_cli.media.facts import MediaInfo
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
+from avsync_cli.repair.containers import Carrier
+from avsync_cli.repair.contents import Contents, Program, Track
 
 OUTPUT = "avsync-output"
 """Stands for the output's name while a command is composed, as INPUT does for the input's."""

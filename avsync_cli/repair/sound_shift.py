@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import ffmpeg as ffmpeg_python
 import numpy as np
 
-from avsync_cli.fix.sound_graph import Piece
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
 from avsync_cli.media.process import FfmpegStream
 from avsync_cli.media.source import Source
+from avsync_cli.repair.sound_graph import Piece
 
 WINDOW_S = 1.5
 LEAST_WINDOW_S = 0.25
