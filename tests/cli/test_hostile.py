@@ -125,8 +125,10 @@ def test_every_sound_track_has_an_answer_that_names_it(
     ]
     assert found == [("two.mkv", 0, 0), ("two.mkv", 1, 200), ("sync.mp4", 0, 0)]
     done = avsync(*args, "-j", "2")
-    first, second, *_ = done.stdout.decode().splitlines()
-    assert "audio track 1 of 2" in first and "audio track 2 of 2" in second
+    sentences = [line for line in done.stdout.decode().splitlines() if ".mkv: " in line]
+    for number, sentence in enumerate(sentences, 1):
+        assert f"audio track {number} of 2" in sentence
+    assert len(sentences) == 2
     # Files are counted, not tracks; the command repairs the track that it stands below.
     assert b"3 files: 1 in sync, 1 out of sync, 1 could not be judged" in done.stderr
     assert b"fix --model " in done.stdout and b" --audio-track 1 " in done.stdout

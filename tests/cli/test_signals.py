@@ -154,7 +154,8 @@ def test_what_was_interrupted_is_taken_up(
     out, err = again.communicate(timeout=LIMIT_S)
     assert again.returncode == 1, err
     assert out == b""
-    said = err.decode().splitlines()
+    warning, *said = err.decode().splitlines()
+    assert warning == "warning: lines.jsonl ended in the middle of a line, which was cut off"
     assert said[0] == f"{held} files already in lines.jsonl"
     assert said[1] == "5 files: 4 out of sync, 1 could not be judged"
     assert said[2].startswith("error: ") and "gone.mp4" in said[2]
