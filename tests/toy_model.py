@@ -24,6 +24,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from avsync_cli.corpus.cache import CachedClip, CachedTrack, as_stored, open_entry, write_entry
+from avsync_cli.corpus.manifest import Clip
 from avsync_cli.model.config import Attention, ModelConfig
 from avsync_cli.regions.stream import RegionPiece
 from avsync_cli.timebase import SAMPLES_PER_FRAME
@@ -101,6 +103,16 @@ def flash_clip(
     loud = loud[first : first + frames * SAMPLES_PER_FRAME]
     noise = generator.normal(0, level, len(loud)) * np.where(loud, 1.0, 0.003)
     return crops, np.clip(noise, -1, 1).astype(np.float32)
+
+
+def cached_flashes(
+    folder: Path, clip: Clip, frames: int, offset_ms: int = 0, seed: int = 0
+) -> CachedClip:
+    """A `flash_clip` as the cache keeps it, in a folder that is made."""
+    crops, sound = flash_clip(frames, offset_ms=offset_ms, seed=seed)
+    track = CachedTrack("face", 0, 0, frames, 0.5)
+    write_entry(folder, [track], crops, np.ones(frames, bool), as_stored(sound))
+    return open_entry(clip, folder)
 
 
 def region_pieces(

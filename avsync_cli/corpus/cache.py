@@ -13,23 +13,29 @@ import json
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from avsync_cli.corpus.manifest import Clip
+from avsync_cli.corpus.progress import Stage
 from avsync_cli.corpus.shards import media_file
 from avsync_cli.errors import AvsyncError, DataError, WriteError
 from avsync_cli.files import folder_beside
 from avsync_cli.timebase import HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
 
+if TYPE_CHECKING:
+    from avsync_cli.regions.stream import RegionPiece
+
 log = logging.getLogger(__name__)
 
 CACHE_FORMAT = 1
 """Raise when crops, timeline or layout change, so that old entries are not taken for new."""
+
+ENTRY = "entry.json"
 
 MIN_TRACK_FRAMES = 30
 """Tracks shorter than this hold no whole block with a little context."""
@@ -119,95 +125,110 @@ def cache_clip(clip: Clip, cache_dir: Path) -> CachedClip:
     try:
         with media_file(clip.path, clip.member, clip.at, clip.size) as path:
             folder = cache_dir / _entry_name(clip, path)
-            if not (folder / "entry.json").is_file():
-                _write_entry(clip, path, folder)
+            if not (folder / ENTRY).is_file():
+                _decode_entry(clip, path, folder)
     except OSError as error:
         raise DataError(
             f"cannot read {clip.key}: {error.strerror}", "check the manifest", clip.path
         ) from error
-    return _open_entry(clip, folder)
+    return open_entry(clip, folder)
 
 
-def _open_entry(clip: Clip, folder: Path) -> CachedClip:
-    entry = json.loads((folder / "entry.json").read_text())
+def open_entry(clip: Clip, folder: Path, rendered: bool = False) -> CachedClip:
+    """The clip whose entry lies in a folder."""
+    entry = json.loads((folder / ENTRY).read_text())
     tracks = tuple(CachedTrack(**t) for t in entry["tracks"])
-    return CachedClip(clip, folder, int(entry["frames"]), tracks)
+    return CachedClip(clip, folder, int(entry["frames"]), tracks, rendered)
 
 
-def _write_entry(clip: Clip, path: Path, folder: Path) -> None:
-    from avsync_cli.media.decode import Timeline
-    from avsync_cli.regions.stream import RegionPiece, RegionStream
+def write_entry(
+    folder: Path,
+    tracks: Sequence[CachedTrack],
+    crops: np.ndarray,
+    valid: np.ndarray,
+    sound: np.ndarray,
+) -> None:
+    """Make the entry `folder`, unless another process was first.
 
-    duration_s = None if clip.end_s is None else clip.end_s - (clip.start_s or 0.0)
-    pieces: list[RegionPiece] = []
-    sound: list[np.ndarray] = []
-    frames = 0
-    with Timeline(
-        path, start_s=clip.start_s or 0.0, duration_s=duration_s, chunk_frames=100, threads=1
-    ) as timeline:
-        stream: RegionStream | None = None
-        for chunk in timeline:
-            if stream is None:
-                stream = RegionStream(chunk.frames.shape[1:3], threads=1)
-            pieces += stream.push(chunk.first_frame, chunk.frames, chunk.frame_valid)
-            sound.append(np.rint(np.clip(chunk.sound, -1, 1) * 32767).astype(np.int16))
-            frames += len(chunk.frames)
-        if stream is not None:
-            pieces += stream.finish()
-    by_track: dict[int, list[RegionPiece]] = {}
-    for piece in pieces:
-        if len(piece.crops):
-            by_track.setdefault(piece.track, []).append(piece)
-    tracks, crops, valid, start = [], [], [], 0
-    for parts in sorted(by_track.values(), key=lambda p: p[0].first_frame):
-        count = sum(len(p.crops) for p in parts)
-        if count < MIN_TRACK_FRAMES:
-            continue
-        boxes = np.concatenate([p.boxes for p in parts])
-        size = float(boxes[:, 2].mean())
-        tracks.append(
-            {
-                "kind": parts[0].kind,
-                "first_frame": int(parts[0].first_frame),
-                "start": start,
-                "count": count,
-                "size": size,
-            }
-        )
-        crops += [p.crops for p in parts]
-        valid += [p.valid for p in parts]
-        start += count
-    if not tracks:
-        raise DataError(f"{clip.key} has no stretch long enough to learn from", "", clip.path)
-    samples = np.concatenate(sound)
-    assert len(samples) == frames * SAMPLES_PER_FRAME
-    with new_entry(folder) as beside:
-        np.save(beside / "crops.npy", np.concatenate(crops))
-        np.save(beside / "valid.npy", np.concatenate(valid))
-        np.save(beside / "sound.npy", samples)
-        (beside / "entry.json").write_text(json.dumps({"frames": frames, "tracks": tracks}))
-
-
-@contextmanager
-def new_entry(folder: Path) -> Iterator[Path]:
-    """A folder to fill that becomes the entry `folder`, unless another process was first.
+    Args:
+        folder: appears whole or not at all.
+        tracks: where each lies in the crops.
+        crops: (N, 96, 96) uint8.
+        valid: (N,) bool.
+        sound: (frames * 640,) int16, see `as_stored`.
 
     Raises:
         WriteError: it cannot be written.
     """
+    frames = len(sound) // SAMPLES_PER_FRAME
+    assert len(sound) == frames * SAMPLES_PER_FRAME
     try:
         with folder_beside(folder, overwrite=False) as beside:
-            yield beside
+            np.save(beside / "crops.npy", crops)
+            np.save(beside / "valid.npy", valid)
+            np.save(beside / "sound.npy", sound)
+            entry = {"frames": frames, "tracks": [asdict(track) for track in tracks]}
+            (beside / ENTRY).write_text(json.dumps(entry))
     except WriteError:
-        if not (folder / "entry.json").is_file():
+        if not (folder / ENTRY).is_file():
             raise
+
+
+def as_stored(sound: np.ndarray) -> np.ndarray:
+    """(S,) float32 sound in -1..1 as the cache keeps it, int16."""
+    stored: np.ndarray = np.rint(np.clip(sound, -1, 1) * 32767).astype(np.int16)
+    return stored
+
+
+def _decode(clip: Clip, path: Path) -> tuple[list[RegionPiece], np.ndarray]:
+    """Region pieces of a file and its sound, (S,) int16, along the road that `score` takes."""
+    from avsync_cli.media.decode import Timeline
+    from avsync_cli.regions.stream import RegionStream
+
+    start_s = clip.start_s or 0.0
+    duration_s = None if clip.end_s is None else clip.end_s - start_s
+    pieces: list[RegionPiece] = []
+    sound: list[np.ndarray] = []
+    stream: RegionStream | None = None
+    with Timeline(
+        path, start_s=start_s, duration_s=duration_s, chunk_frames=100, threads=1
+    ) as timeline:
+        for chunk in timeline:
+            if stream is None:
+                stream = RegionStream(chunk.frames.shape[1:3], threads=1)
+            pieces += stream.push(chunk.first_frame, chunk.frames, chunk.frame_valid)
+            sound.append(as_stored(chunk.sound))
+    pieces += stream.finish() if stream is not None else []
+    return [p for p in pieces if len(p.crops)], np.concatenate(sound or [np.zeros(0, np.int16)])
+
+
+def _decode_entry(clip: Clip, path: Path, folder: Path) -> None:
+    pieces, sound = _decode(clip, path)
+    by_track: dict[int, list[RegionPiece]] = {}
+    for piece in pieces:
+        by_track.setdefault(piece.track, []).append(piece)
+    tracks: list[CachedTrack] = []
+    kept: list[RegionPiece] = []
+    start = 0
+    for parts in sorted(by_track.values(), key=lambda p: p[0].first_frame):
+        count = sum(len(p.crops) for p in parts)
+        if count >= MIN_TRACK_FRAMES:
+            size = float(np.concatenate([p.boxes for p in parts])[:, 2].mean())
+            first = int(parts[0].first_frame)
+            tracks.append(CachedTrack(parts[0].kind, first, start, count, size))
+            kept += parts
+            start += count
+    if not tracks:
+        raise DataError(f"{clip.key} has no stretch long enough to learn from", "", clip.path)
+    crops, valid = (np.concatenate([getattr(p, n) for p in kept]) for n in ("crops", "valid"))
+    write_entry(folder, tracks, crops, valid, sound)
 
 
 def build_cache(
     clips: list[Clip],
     cache_dir: Path,
     workers: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Stage | None = None,
 ) -> tuple[list[CachedClip], list[tuple[Clip, str]]]:
     """Cache many clips with several processes.
 

@@ -10,7 +10,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,6 +36,7 @@ class Clip:
     """
 
     path: Path
+    _: KW_ONLY
     start_s: float | None = None
     end_s: float | None = None
     speaker: str = ""
@@ -141,7 +142,7 @@ def _rows(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[Clip]:
         if not math.isfinite(offset_ms):
             raise DataError(f"{path}, row {number}: offset_ms is not finite", "", path)
         words = {k: str(row.get(k) or "") for k in ("speaker", "source", "split", "kind")}
-        clip = Clip(path.parent / str(name), start, end, offset_ms=offset_ms)
+        clip = Clip(path.parent / str(name), start_s=start, end_s=end, offset_ms=offset_ms)
         yield replace(clip, **words)  # type: ignore[arg-type]
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 
-from avsync_cli.corpus.cache import CachedClip, CachedTrack, new_entry
+from avsync_cli.corpus.cache import (
+    ENTRY,
+    CachedClip,
+    CachedTrack,
+    as_stored,
+    open_entry,
+    write_entry,
+)
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.timebase import FPS
 
@@ -33,17 +39,11 @@ def _one(number: int, seed: int, cache_dir: Path) -> CachedClip:
     talks = number % 5 < TALKERS_IN_FIVE
     name = f"rendered|{RENDER_FORMAT}|{seed}|{number}|{CLIP_FRAMES}"
     folder = cache_dir / hashlib.sha256(name.encode()).hexdigest()[:32]
-    track = CachedTrack("face" if talks else "frame", 0, 0, CLIP_FRAMES, 0.5)
-    if not (folder / "entry.json").is_file():
+    if not (folder / ENTRY).is_file():
         render = talker_clip if talks else impact_clip
         crops, sound = render(np.random.default_rng([seed, number]), CLIP_FRAMES)
-        with new_entry(folder) as beside:
-            np.save(beside / "crops.npy", crops)
-            np.save(beside / "valid.npy", np.ones(CLIP_FRAMES, bool))
-            np.save(beside / "sound.npy", np.rint(sound * 32767).astype(np.int16))
-            (beside / "entry.json").write_text(
-                json.dumps({"frames": CLIP_FRAMES, "tracks": [track.__dict__]})
-            )
+        track = CachedTrack("face" if talks else "frame", 0, 0, CLIP_FRAMES, 0.5)
+        write_entry(folder, [track], crops, np.ones(CLIP_FRAMES, bool), as_stored(sound))
     kind = "talking" if talks else "impact"
     clip = Clip(folder, speaker="", source=f"rendered {kind}", split="train", kind=kind)
-    return CachedClip(clip, folder, CLIP_FRAMES, (track,), rendered=True)
+    return open_entry(clip, folder, rendered=True)

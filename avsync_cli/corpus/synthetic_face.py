@@ -23,7 +23,7 @@ _BATCH = 8
 """Frames drawn at once: few enough for their arrays to stay in a core's cache."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MouthLooks:
     """What one mouth looks like, in crop units and tones.
 
@@ -91,6 +91,29 @@ def jaw_drop(mouth: np.ndarray, looks: MouthLooks) -> np.ndarray:
     return np.asarray(looks.opening * (0.62 * mouth[0] + 0.1 * mouth[1]), F32)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Contours:
+    """Outlines of mouths at every pixel, (n, h, w) or (n, 1, 1) each, in crop units.
+
+    Attributes:
+        half: half the mouth's width. height: of the opening. pout: factor on the lips' thickness.
+        across: x in half widths. thin: 1 in the middle .. 0 at the corners.
+        middle: y, straightened along the mouth's line.
+        top, bottom: of the opening. outer_top, outer_bottom: of the lips.
+    """
+
+    half: np.ndarray
+    height: np.ndarray
+    pout: np.ndarray
+    across: np.ndarray
+    thin: np.ndarray
+    middle: np.ndarray
+    top: np.ndarray
+    bottom: np.ndarray
+    outer_top: np.ndarray
+    outer_bottom: np.ndarray
+
+
 def paint_mouth(
     image: np.ndarray, x: np.ndarray, y: np.ndarray, mouth: np.ndarray, looks: MouthLooks, px: float
 ) -> None:
@@ -103,7 +126,22 @@ def paint_mouth(
         looks: the identity.
         px: size of a pixel in crop units: edges are one pixel soft.
     """
-    jaw, gap, wide, tongue, tuck, press = (row[:, None, None] for row in mouth)
+    shape = _contours(x, y, mouth, looks)
+    ends = _cover((1 - np.abs(shape.across)) * shape.half, px)
+    _paint_lips(image, shape, ends, looks, px)
+    jaw, tongue = mouth[0][:, None, None], mouth[3][:, None, None]
+    _paint_opening(image, x, shape, ends, (jaw, tongue), looks, px)
+    # Where the lips meet there is a dark line; it stays at the corners of an open mouth.
+    top, bottom, middle = shape.top, shape.bottom, shape.middle
+    seam = np.exp(-(((middle - 0.5 * (top + bottom)) * (1 / (0.006 + 0.4 * px))) ** 2))
+    seam *= ends * np.clip(1 - (bottom - top) * (1 / 0.012), 0, 1)
+    image *= 1 - looks.line_dark * seam
+    corner = np.exp(-(((np.abs(shape.across) - 1) * 9) ** 2) - (middle * 45) ** 2)
+    image *= 1 - 0.25 * looks.line_dark * corner
+
+
+def _contours(x: np.ndarray, y: np.ndarray, mouth: np.ndarray, looks: MouthLooks) -> _Contours:
+    _, gap, wide, _, tuck, press = (row[:, None, None] for row in mouth)
     spread, rounded = np.maximum(wide, 0), np.maximum(-wide, 0)
     half = looks.half_width * (1 + 0.13 * spread - 0.33 * rounded - 0.05 * np.minimum(gap, 1.2))
     height = looks.opening * gap * (1 - 0.15 * rounded)
@@ -115,70 +153,90 @@ def paint_mouth(
     thin = np.sqrt(inside)
     curl = looks.smile + 0.02 * spread
     middle = y - curl * (inside - 0.7) - looks.skew * 0.1 * x
-    lift = -0.28 * height
-    drop = 0.72 * height
-    top = lift * arch
-    bottom = drop * arch - looks.lower * 0.25 * tuck * arch
+    top = -0.28 * height * arch
+    bottom = 0.72 * height * arch - looks.lower * 0.25 * tuck * arch
     notch = 1 - looks.bow * np.exp(-((xn * 5) ** 2)) + 0.12 * looks.bow
-    outer_top = top - looks.upper * pout * thin * inside ** F32(0.3) * notch
-    outer_bottom = bottom + looks.lower * pout * (1 - 0.45 * tuck) * thin * inside ** F32(0.15)
+    return _Contours(
+        half=half,
+        height=height,
+        pout=pout,
+        across=xn,
+        thin=thin,
+        middle=middle,
+        top=top,
+        bottom=bottom,
+        outer_top=top - looks.upper * pout * thin * inside ** F32(0.3) * notch,
+        outer_bottom=bottom + looks.lower * pout * (1 - 0.45 * tuck) * thin * inside ** F32(0.15),
+    )
 
-    per_px = F32(1 / px)
 
-    def cover(distance: np.ndarray) -> np.ndarray:
-        return np.asarray(np.clip(distance * per_px + F32(0.5), 0, 1))
+def _cover(distance: np.ndarray, px: float) -> np.ndarray:
+    """How much of a pixel lies inside an edge at that distance, 0..1."""
+    return np.asarray(np.clip(distance * F32(1 / px) + F32(0.5), 0, 1))
 
-    ends = cover((1 - np.abs(xn)) * half)
 
-    def lay(alpha: np.ndarray, tone: np.ndarray, light: np.ndarray | float = 1.0) -> None:
-        for channel in range(image.shape[0]):
-            plane = image[channel]
-            plane += alpha * (tone[channel] * light - plane)
+def _lay(
+    image: np.ndarray, alpha: np.ndarray, tone: np.ndarray, light: np.ndarray | float = 1.0
+) -> None:
+    for channel in range(image.shape[0]):
+        plane = image[channel]
+        plane += alpha * (tone[channel] * light - plane)
 
-    # Soft shadow below the lower lip, then the lips with the upper one turned from the light.
-    below = (middle - outer_bottom) * (1 / 0.035)
-    image *= 1 - (0.22 * looks.shade / 0.15) * np.clip(thin, 0.0, 1) * (
+
+def _paint_lips(
+    image: np.ndarray, shape: _Contours, ends: np.ndarray, looks: MouthLooks, px: float
+) -> None:
+    """A soft shadow below the lower lip, then the lips, the upper one turned from the light."""
+    top, bottom, middle = shape.top, shape.bottom, shape.middle
+    below = (middle - shape.outer_bottom) * (1 / 0.035)
+    image *= 1 - (0.22 * looks.shade / 0.15) * np.clip(shape.thin, 0.0, 1) * (
         np.clip(below, 0, 1) * np.exp(-below * below * 0.8)
     )
     is_upper = middle < 0.5 * (top + bottom)
     along = np.where(
         is_upper,
-        (top - middle) / (looks.upper * pout + 1e-4),
-        (middle - bottom) / (looks.lower * pout + 1e-4),
+        (top - middle) / (looks.upper * shape.pout + 1e-4),
+        (middle - bottom) / (looks.lower * shape.pout + 1e-4),
     )
     light = np.where(is_upper, 1 - looks.shade * (1.1 - along * 0.5), F32(1))
-    shine = looks.gloss * np.exp(-(((along - 0.45) * 3.5) ** 2) - (xn * 1.8) ** 2)
+    shine = looks.gloss * np.exp(-(((along - 0.45) * 3.5) ** 2) - (shape.across * 1.8) ** 2)
     light += np.where(is_upper, 0.25 * shine, shine)
-    soft = np.clip(
-        np.minimum(middle - outer_top, outer_bottom - middle) * (per_px * 0.6) + 0.5, 0, 1
-    )
+    inner = np.minimum(middle - shape.outer_top, shape.outer_bottom - middle)
+    soft = np.clip(inner * (F32(1 / px) * 0.6) + 0.5, 0, 1)
     soft *= ends
     for channel in range(image.shape[0]):
         image[channel] *= 1 + soft * (looks.lip_tone[channel] * light - 1)
 
-    # The opening: dark, then what stands in it from back to front.
-    hole = cover(np.minimum(middle - top, bottom - middle) - 0.25 * px) * ends
-    deep = np.clip(height * (1 / 0.03), 0, 1)
-    lay(hole, looks.dark_tone)
+
+def _paint_opening(
+    image: np.ndarray,
+    x: np.ndarray,
+    shape: _Contours,
+    ends: np.ndarray,
+    inner: tuple[np.ndarray, np.ndarray],
+    looks: MouthLooks,
+    px: float,
+) -> None:
+    """The opening: dark, then what stands in it from back to front; `inner` is jaw and tongue."""
+    (jaw, tongue), middle, xn = inner, shape.middle, shape.across
+    hole = _cover(np.minimum(middle - shape.top, shape.bottom - middle) - 0.25 * px, px) * ends
+    deep = np.clip(shape.height * (1 / 0.03), 0, 1)
+    _lay(image, hole, looks.dark_tone)
     drop_jaw = looks.opening * 0.75 * jaw
     tongue_y = drop_jaw * (1.05 - 0.75 * tongue) + 0.012 + looks.teeth_line
-    bump = 1 - (x / (half * 0.78)) ** 2 - ((middle - tongue_y) / (0.018 + 0.35 * drop_jaw)) ** 2
-    lay(hole * np.clip(bump * 1.5, 0, 1) * deep * 0.8, looks.tongue_tone)
+    bump = (
+        1 - (x / (shape.half * 0.78)) ** 2 - ((middle - tongue_y) / (0.018 + 0.35 * drop_jaw)) ** 2
+    )
+    _lay(image, hole * np.clip(bump * 1.5, 0, 1) * deep * 0.8, looks.tongue_tone)
     curve = 0.02 * xn * xn
     tooth_fade = np.clip(1.15 - 0.55 * xn * xn, 0, 1)
     lower_edge = looks.teeth_line - 0.004 + drop_jaw + curve * 0.5
-    lay(hole * cover(middle - lower_edge) * 0.75 * deep, looks.tooth_tone, tooth_fade * 0.8)
+    lower_teeth = hole * _cover(middle - lower_edge, px) * 0.75 * deep
+    _lay(image, lower_teeth, looks.tooth_tone, tooth_fade * 0.8)
     upper_edge = looks.teeth_line - curve * 0.6
-    upper_teeth = hole * cover(upper_edge - middle)
-    shadow = np.clip(0.55 + (middle - top) * 22, 0, 1)
-    lay(upper_teeth * (0.5 + 0.5 * deep), looks.tooth_tone, tooth_fade * shadow)
-
-    # Where the lips meet there is a dark line; it stays at the corners of an open mouth.
-    seam = np.exp(-(((middle - 0.5 * (top + bottom)) * (1 / (0.006 + 0.4 * px))) ** 2))
-    seam *= ends * np.clip(1 - (bottom - top) * (1 / 0.012), 0, 1)
-    image *= 1 - looks.line_dark * seam
-    corner = np.exp(-(((np.abs(xn) - 1) * 9) ** 2) - (middle * 45) ** 2)
-    image *= 1 - 0.25 * looks.line_dark * corner
+    upper_teeth = hole * _cover(upper_edge - middle, px)
+    shadow = np.clip(0.55 + (middle - shape.top) * 22, 0, 1)
+    _lay(image, upper_teeth * (0.5 + 0.5 * deep), looks.tooth_tone, tooth_fade * shadow)
 
 
 def value_noise(rng: np.random.Generator, side: int, cells: float) -> np.ndarray:
@@ -195,22 +253,44 @@ def value_noise(rng: np.random.Generator, side: int, cells: float) -> np.ndarray
 
 def draw_texture(rng: np.random.Generator, skin: float, looks: MouthLooks) -> np.ndarray:
     """(TEXTURE_SIDE, TEXTURE_SIDE) float32: one random face without its mouth."""
-    side = TEXTURE_SIDE
-    axis = ((np.arange(side, dtype=F32) + 0.5) / side - 0.5) * F32(TEXTURE_SPAN)
+    axis = ((np.arange(TEXTURE_SIDE, dtype=F32) + 0.5) / TEXTURE_SIDE - 0.5) * F32(TEXTURE_SPAN)
     x, y = axis[None, :], axis[:, None]
+    wide, chin = float(rng.uniform(0.38, 0.47)), float(rng.uniform(0.25, 0.38))
+    face = _draw_features(rng, x, y, skin, wide, chin, looks)
+    if rng.random() < 0.4:
+        face = _draw_beard(rng, x, y, face, skin, looks)
+    scene = _draw_surroundings(rng, x, y, face, wide, chin)
+    square = float(rng.uniform(2.0, 3.2))
+    down = np.clip((y + 0.25) / (chin + 0.25), 0, 2)
+    jaw_shape = (np.abs(x) / wide) ** square + down ** F32(square)
+    inside = ease((1 - jaw_shape) / 0.06 + 0.5)
+    scene = scene * (1 - inside) + face * inside
+    light = float(rng.normal(0, 0.35)) * x + float(rng.normal(0, 0.25)) * y
+    return np.asarray(np.clip(scene * np.clip(1 + light, 0.35, 1.7), 0, 1.2), F32)
+
+
+def _draw_features(
+    rng: np.random.Generator,
+    x: np.ndarray,
+    y: np.ndarray,
+    skin: float,
+    wide: float,
+    chin: float,
+    looks: MouthLooks,
+) -> np.ndarray:
+    """Skin with nose, eyes, brows, folds and chin."""
 
     def blob(cx: float, cy: float, rx: float, ry: float) -> np.ndarray:
         return np.asarray(np.exp(-(((x - cx) / rx) ** 2) - ((y - cy) / ry) ** 2))
 
-    face: np.ndarray = np.full((side, side), skin, F32)
+    face: np.ndarray = np.full((TEXTURE_SIDE, TEXTURE_SIDE), skin, F32)
 
     def darken(area: np.ndarray, amount: float) -> None:
         nonlocal face
         face = face * (1 - amount * area)
 
-    wide, chin = float(rng.uniform(0.38, 0.47)), float(rng.uniform(0.25, 0.38))
-    face *= 1 + F32(rng.uniform(0.005, 0.03)) * value_noise(rng, side, 40)
-    face *= 1 + F32(rng.uniform(0.01, 0.05)) * value_noise(rng, side, 7)
+    face *= 1 + F32(rng.uniform(0.005, 0.03)) * value_noise(rng, TEXTURE_SIDE, 40)
+    face *= 1 + F32(rng.uniform(0.01, 0.05)) * value_noise(rng, TEXTURE_SIDE, 7)
     face *= 1 - F32(rng.uniform(0.1, 0.55)) * np.clip((x / wide) ** 2, 0, 1.5) ** F32(1.4)
 
     turn = float(rng.normal(0, 0.03))
@@ -232,19 +312,41 @@ def draw_texture(rng: np.random.Generator, skin: float, looks: MouthLooks) -> np
     darken(blob(0, (nose_y - 0.02) * 0.5, 0.012, 0.04), 0.12 * hard)
     face *= 1 + 0.1 * hard * blob(0, chin * 0.62, 0.09, 0.06)
     darken(blob(0, looks.lower + 0.035, 0.1, 0.02), 0.15 * hard)
+    return face
 
-    if rng.random() < 0.4:  # beard, moustache or stubble
-        dark = float(rng.uniform(0.12, 0.5)) / max(skin, 0.2)
-        amount = float(rng.uniform(0.25, 0.95))
-        hairs = 1 + F32(0.25) * value_noise(rng, side, 70)
-        upper = np.exp(-(((y + 0.065) / 0.03) ** 4) - (x / (looks.half_width * 1.15)) ** 4)
-        ring = 1 - ease((0.07 - np.hypot(x / 2.1, y - 0.01)) / 0.02)
-        low = ease((y + 0.12 * rng.uniform(-1, 1) - 0.1 + 0.5 * np.abs(x)) / 0.08) * ring
-        style = int(rng.integers(3))
-        mask = np.maximum(upper * (style != 1), low * (style != 0))
-        face = face * (1 - mask * amount) + np.clip(skin * dark * hairs, 0, 1) * mask * amount
 
-    # Outline, neck, clothes, hair and what is behind.
+def _draw_beard(
+    rng: np.random.Generator,
+    x: np.ndarray,
+    y: np.ndarray,
+    face: np.ndarray,
+    skin: float,
+    looks: MouthLooks,
+) -> np.ndarray:
+    """The face with beard, moustache or stubble."""
+    dark = float(rng.uniform(0.12, 0.5)) / max(skin, 0.2)
+    amount = float(rng.uniform(0.25, 0.95))
+    hairs = 1 + F32(0.25) * value_noise(rng, TEXTURE_SIDE, 70)
+    upper = np.exp(-(((y + 0.065) / 0.03) ** 4) - (x / (looks.half_width * 1.15)) ** 4)
+    ring = 1 - ease((0.07 - np.hypot(x / 2.1, y - 0.01)) / 0.02)
+    low = ease((y + 0.12 * rng.uniform(-1, 1) - 0.1 + 0.5 * np.abs(x)) / 0.08) * ring
+    style = int(rng.integers(3))
+    mask = np.maximum(upper * (style != 1), low * (style != 0))
+    return np.asarray(
+        face * (1 - mask * amount) + np.clip(skin * dark * hairs, 0, 1) * mask * amount
+    )
+
+
+def _draw_surroundings(
+    rng: np.random.Generator,
+    x: np.ndarray,
+    y: np.ndarray,
+    face: np.ndarray,
+    wide: float,
+    chin: float,
+) -> np.ndarray:
+    """Neck, clothes, hair and what is behind."""
+    side = TEXTURE_SIDE
     behind = float(rng.uniform(0.03, 0.9)) * (1 + 0.25 * value_noise(rng, side, rng.uniform(1, 9)))
     cloth = float(rng.uniform(0.03, 0.95)) * (1 + 0.12 * value_noise(rng, side, rng.uniform(3, 30)))
     hair = float(rng.uniform(0.02, 0.5)) * (1 + 0.3 * value_noise(rng, side, 16))
@@ -253,7 +355,7 @@ def draw_texture(rng: np.random.Generator, skin: float, looks: MouthLooks) -> np
     neck_w = float(rng.uniform(0.22, 0.36))
     collar = float(rng.uniform(chin + 0.08, 0.75))
     body = ease((y - collar - float(rng.uniform(-0.4, 0.5)) * np.abs(x)) / 0.015 + 0.5)
-    scene = behind
+    scene: np.ndarray = behind
     if rng.random() < 0.55:
         reach = float(rng.uniform(-0.2, 0.8))
         strands = ease((wide + float(rng.uniform(0.05, 0.25)) - edge) / 0.03)
@@ -261,14 +363,7 @@ def draw_texture(rng: np.random.Generator, skin: float, looks: MouthLooks) -> np
         scene = scene * (1 - mask) + hair * mask
     neck_mask = ease((neck_w - edge) / 0.02) * (y > 0)
     scene = scene * (1 - neck_mask) + neck * neck_mask
-    scene = scene * (1 - body) + cloth * body
-    square = float(rng.uniform(2.0, 3.2))
-    down = np.clip((y + 0.25) / (chin + 0.25), 0, 2)
-    jaw_shape = (np.abs(x) / wide) ** square + down ** F32(square)
-    inside = ease((1 - jaw_shape) / 0.06 + 0.5)
-    scene = scene * (1 - inside) + face * inside
-    light = float(rng.normal(0, 0.35)) * x + float(rng.normal(0, 0.25)) * y
-    return np.asarray(np.clip(scene * np.clip(1 + light, 0.35, 1.7), 0, 1.2), F32)
+    return np.asarray(scene * (1 - body) + cloth * body)
 
 
 def look_up(

@@ -177,6 +177,44 @@ def _draw_background(rng: np.random.Generator, size: int, floor: float) -> np.nd
     return np.asarray(np.clip(scene, 0, 1.1), F32)
 
 
+class _Stage:
+    """A scene in the making: its picture, seen by a camera that may shake, and its pixels' places.
+
+    Args:
+        rng: of background, shaking and wanderers.
+        frames, size: of the picture.
+        floor: where the floor begins, 0 top .. 1 bottom.
+    """
+
+    def __init__(self, rng: np.random.Generator, frames: int, size: int, floor: float) -> None:
+        self.px = 1 / size
+        wide = _draw_background(rng, size, floor)
+        shake = rng.uniform(0, 0.012) if rng.random() < 0.6 else 0.0
+        cam_x = shake * smooth_noise(rng, frames, 8)
+        cam_y = shake * smooth_noise(rng, frames, 8)
+        self.picture = np.empty((frames, size, size), F32)
+        for k in range(frames):
+            dx = int(np.clip(size / 2 + cam_x[k] * size, 0, size))
+            dy = int(np.clip(size / 2 + cam_y[k] * size, 0, size))
+            self.picture[k] = wide[dy : dy + size, dx : dx + size]
+        axis = (np.arange(size, dtype=F32) + F32(0.5)) / size
+        self.x = axis[None, None, :] + np.round(cam_x * size)[:, None, None].astype(F32) / size
+        self.y = axis[None, :, None] + np.round(cam_y * size)[:, None, None].astype(F32) / size
+
+    def lay(self, shape: tuple[np.ndarray, np.ndarray], tone: float) -> None:
+        """Paint a shape, given as cover and light, over what is there."""
+        cover, light = shape
+        self.picture += cover * (F32(tone) * light - self.picture)
+
+    def disc(self, x: np.ndarray, y: np.ndarray, r: float, tone: float) -> None:
+        """Paint a ball around (x, y)."""
+        self.lay(_disc(self.x - x, self.y - y, r, self.px), tone)
+
+
+def _column(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values, F32)[:, None, None]
+
+
 def draw_impact_scene(rng: np.random.Generator, frames: int, size: int) -> ImpactScene:
     """A random scene of `frames` frames at 25 a second, `size` pixels a side, in sync."""
     contacts = draw_contacts(rng, frames / FPS)
@@ -186,81 +224,96 @@ def draw_impact_scene(rng: np.random.Generator, frames: int, size: int) -> Impac
     sound = impact_sound(rng, contacts, frames * SAMPLES_PER_FRAME)
     times = np.arange(frames) / FPS
     floor = float(rng.uniform(0.55, 0.9))
-    wide = _draw_background(rng, size, floor)
-
-    shake = rng.uniform(0, 0.012) if rng.random() < 0.6 else 0.0
-    cam_x = shake * smooth_noise(rng, frames, 8)
-    cam_y = shake * smooth_noise(rng, frames, 8)
-    picture = np.empty((frames, size, size), F32)
-    for k in range(frames):
-        dx = int(np.clip(size / 2 + cam_x[k] * size, 0, size))
-        dy = int(np.clip(size / 2 + cam_y[k] * size, 0, size))
-        picture[k] = wide[dy : dy + size, dx : dx + size]
-    axis = (np.arange(size, dtype=F32) + F32(0.5)) / size
-    gx = axis[None, None, :] + np.round(cam_x * size)[:, None, None].astype(F32) / size
-    gy = axis[None, :, None] + np.round(cam_y * size)[:, None, None].astype(F32) / size
-
-    def lay(shape: tuple[np.ndarray, np.ndarray], tone: float) -> None:
-        nonlocal picture
-        cover, light = shape
-        picture += cover * (F32(tone) * light - picture)
-
-    def column(values: np.ndarray) -> np.ndarray:
-        return np.asarray(values, F32)[:, None, None]
-
-    px = 1 / size
+    stage = _Stage(rng, frames, size, floor)
     for _ in range(int(rng.integers(0, 3))):  # silent wanderers
-        x = column(rng.uniform(0.1, 0.9) + 0.2 * smooth_noise(rng, frames, rng.uniform(6, 30)))
-        y = column(rng.uniform(0.1, 0.9) + 0.15 * smooth_noise(rng, frames, rng.uniform(6, 30)))
-        lay(_disc(gx - x, gy - y, float(rng.uniform(0.03, 0.12)), px), float(rng.uniform(0.1, 0.9)))
+        x = _column(rng.uniform(0.1, 0.9) + 0.2 * smooth_noise(rng, frames, rng.uniform(6, 30)))
+        y = _column(rng.uniform(0.1, 0.9) + 0.15 * smooth_noise(rng, frames, rng.uniform(6, 30)))
+        stage.disc(x, y, float(rng.uniform(0.03, 0.12)), float(rng.uniform(0.1, 0.9)))
 
-    tone, other = float(rng.uniform(0.05, 0.95)), float(rng.uniform(0.05, 0.95))
+    tones = float(rng.uniform(0.05, 0.95)), float(rng.uniform(0.05, 0.95))
     gap = gap_at(contacts, times)
     # What is struck shivers after the blow: a movement of a few pixels that dies away.
     last = np.clip(np.searchsorted(contacts.times_s, times, side="right") - 1, 0, None)
     since = np.maximum(times - contacts.times_s[last], 0)
     jolt = float(rng.uniform(0, 0.02)) * contacts.strengths[last]
     shiver = jolt * np.exp(-since / 0.06) * np.cos(since * 2 * np.pi * 9)
-
     if contacts.kind == "bounce":
-        r = float(rng.uniform(0.04, 0.13))
-        travel = rng.uniform(0.2, 0.8) + rng.uniform(-0.3, 0.3) * times / max(times[-1], 1)
-        x = column(travel + 0.05 * smooth_noise(rng, frames, 20))
-        reach = floor - r - float(rng.uniform(0.0, 0.25))
-        y = column(floor - r - reach * gap)
-        shadow = np.exp(-(((gx - x) / (r * 1.2)) ** 2) - ((gy - floor) / 0.015) ** 2)
-        picture *= 1 - 0.4 * shadow * np.exp(-3 * column(gap))
-        lay(_disc(gx - x, gy - y, r, px), tone)
+        _draw_bounce(rng, stage, gap, times, floor, tones[0])
     elif contacts.kind == "strike":
-        # A stick turns around a hand; at gap 0 its tip touches the top of the target.
-        length, thick = float(rng.uniform(0.25, 0.5)), float(rng.uniform(0.012, 0.04))
-        side = 1.0 if rng.random() < 0.5 else -1.0
-        hit_x, rest = float(rng.uniform(0.35, 0.65)), float(rng.uniform(-0.3, 0.4))
-        top = floor - float(rng.uniform(0.0, 0.15))
-        half_w = float(rng.uniform(0.08, 0.25))
-        lay(_bar(gx - hit_x, gy - column(top + 0.08 + shiver), half_w, 0.08, px), other)
-        # From hand to tip, y down: at gap 0 the angle is `rest`, drawn back it points up.
-        angle = column(rest - rng.uniform(0.5, 1.2) * gap)
-        hand_x = hit_x + side * length * np.cos(rest)
-        hand_y = top - thick - length * np.sin(rest) - 0.12 * length * column(gap)
-        ax, ay = -side * np.cos(angle), np.sin(angle)
-        mid_x, mid_y = hand_x + ax * length / 2, hand_y + ay * length / 2
-        along = (gx - mid_x) * ax + (gy - mid_y) * ay
-        across = (gy - mid_y) * ax - (gx - mid_x) * ay
-        lay(_bar(along, across, length / 2, thick, px), tone)
-        if rng.random() < 0.6:  # a head on it
-            head = float(rng.uniform(0.03, 0.07))
-            lay(_bar(along - length / 2 + head / 2, across, head / 2, head, px), tone * 0.7)
-        lay(_disc(gx - hand_x, gy - hand_y, 0.06, px), float(rng.uniform(0.2, 0.9)))
+        _draw_strike(rng, stage, gap, shiver, floor, tones)
     else:
-        r1, r2 = float(rng.uniform(0.05, 0.14)), float(rng.uniform(0.05, 0.14))
-        share = float(rng.uniform(0, 1))
-        tilt = float(rng.uniform(-0.5, 0.5)) + (np.pi / 2 if rng.random() < 0.3 else 0.0)
-        cx = column(rng.uniform(0.4, 0.6) + 0.04 * smooth_noise(rng, frames, 25) + shiver)
-        cy = column(rng.uniform(0.35, 0.65) + 0.04 * smooth_noise(rng, frames, 25))
-        reach = float(rng.uniform(0.15, 0.45))
-        one, two = column(r1 + share * reach * gap), column(r2 + (1 - share) * reach * gap)
-        cos, sin = F32(np.cos(tilt)), F32(np.sin(tilt))
-        lay(_disc(gx - cx + one * cos, gy - cy + one * sin, r1, px), tone)
-        lay(_disc(gx - cx - two * cos, gy - cy - two * sin, r2, px), other)
-    return ImpactScene(picture, sound, contacts)
+        _draw_collision(rng, stage, gap, shiver, tones)
+    return ImpactScene(stage.picture, sound, contacts)
+
+
+def _draw_bounce(
+    rng: np.random.Generator,
+    stage: _Stage,
+    gap: np.ndarray,
+    times: np.ndarray,
+    floor: float,
+    tone: float,
+) -> None:
+    """A ball that bounces along the floor, with its shadow."""
+    r = float(rng.uniform(0.04, 0.13))
+    travel = rng.uniform(0.2, 0.8) + rng.uniform(-0.3, 0.3) * times / max(times[-1], 1)
+    x = _column(travel + 0.05 * smooth_noise(rng, len(times), 20))
+    reach = floor - r - float(rng.uniform(0.0, 0.25))
+    y = _column(floor - r - reach * gap)
+    shadow = np.exp(-(((stage.x - x) / (r * 1.2)) ** 2) - ((stage.y - floor) / 0.015) ** 2)
+    stage.picture *= 1 - 0.4 * shadow * np.exp(-3 * _column(gap))
+    stage.disc(x, y, r, tone)
+
+
+def _draw_strike(
+    rng: np.random.Generator,
+    stage: _Stage,
+    gap: np.ndarray,
+    shiver: np.ndarray,
+    floor: float,
+    tones: tuple[float, float],
+) -> None:
+    """A stick that turns around a hand; at gap 0 its tip touches the top of the target."""
+    (tone, other), px = tones, stage.px
+    length, thick = float(rng.uniform(0.25, 0.5)), float(rng.uniform(0.012, 0.04))
+    side = 1.0 if rng.random() < 0.5 else -1.0
+    hit_x, rest = float(rng.uniform(0.35, 0.65)), float(rng.uniform(-0.3, 0.4))
+    top = floor - float(rng.uniform(0.0, 0.15))
+    half_w = float(rng.uniform(0.08, 0.25))
+    target_y = stage.y - _column(top + 0.08 + shiver)
+    stage.lay(_bar(stage.x - hit_x, target_y, half_w, 0.08, px), other)
+    # From hand to tip, y down: at gap 0 the angle is `rest`, drawn back it points up.
+    angle = _column(rest - rng.uniform(0.5, 1.2) * gap)
+    hand_x = hit_x + side * length * np.cos(rest)
+    hand_y = top - thick - length * np.sin(rest) - 0.12 * length * _column(gap)
+    ax, ay = -side * np.cos(angle), np.sin(angle)
+    mid_x, mid_y = hand_x + ax * length / 2, hand_y + ay * length / 2
+    along = (stage.x - mid_x) * ax + (stage.y - mid_y) * ay
+    across = (stage.y - mid_y) * ax - (stage.x - mid_x) * ay
+    stage.lay(_bar(along, across, length / 2, thick, px), tone)
+    if rng.random() < 0.6:  # a head on it
+        head = float(rng.uniform(0.03, 0.07))
+        stage.lay(_bar(along - length / 2 + head / 2, across, head / 2, head, px), tone * 0.7)
+    stage.disc(hand_x, hand_y, 0.06, float(rng.uniform(0.2, 0.9)))
+
+
+def _draw_collision(
+    rng: np.random.Generator,
+    stage: _Stage,
+    gap: np.ndarray,
+    shiver: np.ndarray,
+    tones: tuple[float, float],
+) -> None:
+    """Two balls that meet in mid-air."""
+    frames = len(gap)
+    r1, r2 = float(rng.uniform(0.05, 0.14)), float(rng.uniform(0.05, 0.14))
+    share = float(rng.uniform(0, 1))
+    tilt = float(rng.uniform(-0.5, 0.5)) + (np.pi / 2 if rng.random() < 0.3 else 0.0)
+    cx = _column(rng.uniform(0.4, 0.6) + 0.04 * smooth_noise(rng, frames, 25) + shiver)
+    cy = _column(rng.uniform(0.35, 0.65) + 0.04 * smooth_noise(rng, frames, 25))
+    reach = float(rng.uniform(0.15, 0.45))
+    one, two = _column(r1 + share * reach * gap), _column(r2 + (1 - share) * reach * gap)
+    cos, sin = F32(np.cos(tilt)), F32(np.sin(tilt))
+    x, y = stage.x - cx, stage.y - cy
+    stage.lay(_disc(x + one * cos, y + one * sin, r1, stage.px), tones[0])
+    stage.lay(_disc(x - two * cos, y - two * sin, r2, stage.px), tones[1])

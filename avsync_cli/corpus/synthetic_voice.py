@@ -12,6 +12,7 @@ Cohen and Massaro, "Modeling coarticulation in synthetic visual speech" (1993).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +37,16 @@ CONTROL_HZ = 1000
 _PAD_S = 0.8
 """Speech made before and after the part that is kept, so that clips begin in mid-sentence."""
 
+_PER_POINT = SAMPLE_RATE_HZ // CONTROL_HZ
+_GUARD = 100
+"""Points synthesised on either side of the kept ones, for windows to ring in and out."""
+
 _WINDOW = 256
+_HOP = _WINDOW // 2
 _FFT = 768
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Voice:
     """A speaker's way of speaking.
 
@@ -84,7 +90,7 @@ def draw_voice(rng: np.random.Generator) -> Voice:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Speech:
     """Sound and the mouth behind it.
 
@@ -258,12 +264,17 @@ def speak(rng: np.random.Generator, duration_s: float, voice: Voice) -> Speech:
     aperture = np.maximum(aperture + drift, 0) * (1 - press)
     jaw = np.maximum(jaw, 0) * (1 - 0.45 * press)
 
-    sound = _synthesise(rng, voice, target, stress, aperture, points, pad)
-
-    def cut(curve: np.ndarray) -> np.ndarray:
-        return curve[pad : pad + points].astype(np.float32)
-
-    return Speech(sound, cut(jaw), cut(aperture), cut(width), cut(tongue), cut(tuck), cut(press))
+    kept = slice(pad, pad + points)
+    sound = _synthesise(rng, voice, target, stress, aperture, kept)
+    curves = {
+        "jaw": jaw,
+        "aperture": aperture,
+        "width": width,
+        "tongue": tongue,
+        "tuck": tuck,
+        "press": press,
+    }
+    return Speech(sound=sound, **{k: c[kept].astype(np.float32) for k, c in curves.items()})
 
 
 def _synthesise(
@@ -272,31 +283,53 @@ def _synthesise(
     target: np.ndarray,
     stress: np.ndarray,
     aperture: np.ndarray,
-    points: int,
-    pad: int,
+    kept: slice,
 ) -> np.ndarray:
-    """Sound (samples,) float32 of the kept part, from the targets and the lips' real opening."""
-    guard = 100
-    first, last = pad - guard, pad + points + guard
-    per_point = SAMPLE_RATE_HZ // CONTROL_HZ
-    samples = (last - first) * per_point
-    at = np.arange(samples) / per_point
-    grid = np.arange(last - first)
+    """Sound (samples,) float32 of the kept points, from the targets and the lips' real opening."""
+    made = slice(kept.start - _GUARD, kept.stop + _GUARD)
+    at = np.arange((made.stop - made.start) * _PER_POINT) / _PER_POINT
+    grid = np.arange(made.stop - made.start)
 
     def fine(curve: np.ndarray) -> np.ndarray:
-        return np.asarray(np.interp(at, grid, curve[first:last]))
+        return np.asarray(np.interp(at, grid, curve[made]))
 
-    # Amplitudes move within about 12 ms, resonances within about 45 ms.
-    loud = _hann_smooth(target[:, 7:10], 13)
-    tract = _hann_smooth(target[:, 10:16], 45)
     # How far the lips got towards what the vowel asked for scales F1 and loudness: an undershot
     # vowel is both smaller to the eye and duller to the ear.
     wanted = _hann_smooth(target[:, 1], 45)
     reached = np.clip((aperture + 0.1) / (wanted + 0.1), 0.5, 1.4)
-    stress_db = 9.0 * (stress - 1.0)
-    gain = 10 ** (stress_db / 20) * reached**0.6
+    gain = 10 ** (9.0 * (stress - 1.0) / 20) * reached**0.6
+    # Amplitudes move within about 12 ms, resonances within about 45 ms.
+    loud = _hann_smooth(target[:, 7:10], 13)
+    tract = _hann_smooth(target[:, 10:16], 45)
 
-    # Pitch: falls along each phrase, rises with stress, wanders.
+    cycle = _glottal_cycle(rng, voice, target, stress, fine)
+    noise = rng.standard_normal(len(at))
+    voiced = fine(loud[:, 0] * gain)
+    breathy = fine(loud[:, 2] * gain) + voice.breath * voiced * (0.5 + 0.5 * (cycle < 0.6))
+    through_tract = voiced * _glottal_flow(cycle) * 0.5 + breathy * noise * 0.5
+    at_teeth = fine(loud[:, 1]) * noise * (0.85 + 0.15 * rng.random())
+
+    # Window k is centred on sample k * hop.
+    count = -(-len(at) // _HOP) + 1
+    centre = np.minimum(made.start + np.arange(count) * _HOP // _PER_POINT, len(target) - 1)
+    response, colour = _filters(voice, tract[centre], reached[centre])
+    mixed = _spectra(through_tract, count) * response
+    mixed += _spectra(at_teeth, count) * (colour * 1.6).astype(np.float32)
+    out = _overlap_add(np.fft.irfft(mixed, _FFT))
+    first = _HOP + _GUARD * _PER_POINT
+    sound = out[first : first + (kept.stop - kept.start - 1) * _PER_POINT]
+    return np.asarray(sound / 12.0, dtype=np.float32)
+
+
+def _glottal_cycle(
+    rng: np.random.Generator,
+    voice: Voice,
+    target: np.ndarray,
+    stress: np.ndarray,
+    fine: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """(samples,) place 0..1 within the vocal folds' cycle. Pitch falls along each phrase, rises
+    with stress, and wanders."""
     quiet = _hann_smooth((target[:, 7] + target[:, 8] < 0.01).astype(np.float64), 301)
     pitch = voice.pitch_hz * (
         1.0
@@ -306,9 +339,12 @@ def _synthesise(
         - 0.08 * quiet
     )
     phase = np.cumsum(fine(np.maximum(pitch, 55))) / SAMPLE_RATE_HZ
-    phase *= 1 + 0.0005 * smooth_noise(rng, samples, 160)
-    cycle = phase - np.floor(phase)
-    # Derivative of a Rosenberg-like glottal flow: slow rise, sharp closing.
+    phase *= 1 + 0.0005 * smooth_noise(rng, len(phase), 160)
+    return np.asarray(phase - np.floor(phase))
+
+
+def _glottal_flow(cycle: np.ndarray) -> np.ndarray:
+    """Derivative of a Rosenberg-like glottal flow: slow rise, sharp closing."""
     open_share, close_share = 0.45, 0.15
     rise = np.sin(np.pi * cycle / open_share) * (cycle < open_share)
     past = (cycle - open_share) / close_share
@@ -316,51 +352,52 @@ def _synthesise(
         -np.pi * open_share / close_share * np.sin(0.5 * np.pi * np.clip(past, 0, 1)) * (past < 1)
     )
     glottal = np.where(cycle < open_share, rise, fall)
-    glottal -= glottal.mean()
+    return np.asarray(glottal - glottal.mean())
 
-    noise = rng.standard_normal(samples)
-    voiced = fine(loud[:, 0] * gain)
-    breathy = fine(loud[:, 2] * gain) + voice.breath * voiced * (0.5 + 0.5 * (cycle < 0.6))
-    through_tract = voiced * glottal * 0.5 + breathy * noise * 0.5
-    at_teeth = fine(loud[:, 1]) * noise * (0.85 + 0.15 * rng.random())
 
-    hop = _WINDOW // 2
-    count = -(-samples // hop) + 1
-    window = np.hanning(_WINDOW + 1)[:_WINDOW]
+def _filters(voice: Voice, tract: np.ndarray, reached: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Response of the vocal tract, and colour of noise made at the teeth, for every window.
 
-    def spectra(wave: np.ndarray) -> np.ndarray:
-        padded = np.zeros((count + 1) * hop)
-        padded[hop : hop + samples] = wave
-        cuts = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::hop][:count]
-        return np.asarray(np.fft.rfft(cuts * window, _FFT), dtype=np.complex64)
+    Args:
+        voice: whose tract it is.
+        tract: (windows, 6) F1..F3, bandwidth factor, noise centre and width.
+        reached: (windows,) how far the lips got.
 
-    # Window k is centred on sample k * hop.
-    centre = np.minimum(first + np.arange(count) * hop // per_point, len(target) - 1)
-    now, opened = tract[centre], reached[centre]
+    Returns:
+        (windows, bins) complex64 and (windows, bins).
+    """
     f = (np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE_HZ)).astype(np.float32)[None, :]
-    f1 = 220 + (np.maximum(now[:, 0] - 220, 0)) * np.clip(opened, 0.6, 1.25)
-    formants = (f1, now[:, 1], now[:, 2], np.full(count, 3450.0), np.full(count, 4400.0))
+    count = len(tract)
+    f1 = 220 + (np.maximum(tract[:, 0] - 220, 0)) * np.clip(reached, 0.6, 1.25)
+    formants = (f1, tract[:, 1], tract[:, 2], np.full(count, 3450.0), np.full(count, 4400.0))
     widths = (70.0, 95.0, 140.0, 250.0, 320.0)
     response = np.ones((count, f.shape[1]), dtype=np.complex64)
     for hz, width_hz in zip(formants, widths, strict=True):
         hz = (hz * voice.tract).astype(np.float32)[:, None]
-        bw = (width_hz * now[:, 3]).astype(np.float32)[:, None]
+        bw = (width_hz * tract[:, 3]).astype(np.float32)[:, None]
         response *= (hz * hz) / ((hz * hz - f * f) + 1j * (f * bw))
     # Poles above the five that are modelled, and the speaker's own tilt, lift the highs again.
     response *= (1 + (f / 3000) ** 2) ** np.float32(voice.bright)
-    colour = np.exp(-0.5 * ((f - now[:, 4:5]) / np.maximum(now[:, 5:6], 300)) ** 2)
-    mixed = spectra(through_tract) * response
-    mixed += spectra(at_teeth) * (colour * 1.6).astype(np.float32)
-    pieces = np.fft.irfft(mixed, _FFT)
+    colour = np.exp(-0.5 * ((f - tract[:, 4:5]) / np.maximum(tract[:, 5:6], 300)) ** 2)
+    return response, colour
 
-    out = np.zeros(count * hop + _FFT)
+
+def _spectra(wave: np.ndarray, count: int) -> np.ndarray:
+    """(count, bins) complex64 of windows half over each other, the first centred on sample 0."""
+    window = np.hanning(_WINDOW + 1)[:_WINDOW]
+    padded = np.zeros((count + 1) * _HOP)
+    padded[_HOP : _HOP + len(wave)] = wave
+    cuts = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:count]
+    return np.asarray(np.fft.rfft(cuts * window, _FFT), dtype=np.complex64)
+
+
+def _overlap_add(pieces: np.ndarray) -> np.ndarray:
+    """(count, `_FFT`) pieces, each `_HOP` samples after the one before, added up."""
+    out = np.zeros(len(pieces) * _HOP + _FFT)
     # Every sixth piece: pieces of one lane lie end to end, so that a lane is a single addition.
-    stride = _FFT // hop
+    stride = _FFT // _HOP
     for lane in range(stride):
-        lane_rows = pieces[lane::stride]
-        begin = lane * hop
-        out[begin : begin + lane_rows.size] += lane_rows.reshape(-1)[: len(out) - begin]
-    keep = hop + guard * per_point
-    length = (points - 1) * per_point
-    kept = out[keep : keep + length]
-    return np.asarray(kept / 12.0, dtype=np.float32)
+        rows = pieces[lane::stride]
+        begin = lane * _HOP
+        out[begin : begin + rows.size] += rows.reshape(-1)[: len(out) - begin]
+    return out

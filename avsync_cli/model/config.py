@@ -43,7 +43,7 @@ CROP_PX = 96
 """Side of a stored region crop in pixels: the model's input with room to move it about."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Sizes of one model.
 

@@ -99,6 +99,32 @@ def augment_mel(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return mel
 
 
+class _Draws:
+    """Random numbers for the clips of a batch, drawn for the batch of all processes, so that
+    theirs are those of a single one."""
+
+    def __init__(self, clips: int, generator: torch.Generator, device: torch.device) -> None:
+        self.clips, self.generator, self.device = clips, generator, device
+
+    def uniform(self, *size: int) -> Tensor:
+        """(N, *size) in 0..1."""
+        whole = torch.rand(self.clips * world(), *size, generator=self.generator)
+        return share(whole).to(self.device)
+
+    def normal(self, *size: int) -> Tensor:
+        """(N, *size) around 0."""
+        whole = torch.randn(self.clips * world(), *size, generator=self.generator)
+        return share(whole).to(self.device)
+
+    def between(self, low: float, high: float) -> Tensor:
+        """(N,) in low..high."""
+        return self.uniform() * (high - low) + low
+
+    def chance(self, part: float) -> Tensor:
+        """(N,) bool, True for so large a part."""
+        return self.uniform() < part
+
+
 def augment_crops(
     crops: Tensor, size: int, generator: torch.Generator, strength: float = 1.0
 ) -> Tensor:
@@ -113,52 +139,52 @@ def augment_crops(
     Returns:
         (N, T, size, size) float32, 0..255.
     """
-    clips, frames, side = crops.shape[:3]
-    device = crops.device
-
-    # Numbers are drawn for the batch of all processes, so that theirs are those of a single one.
-    def uniform(*size: int) -> Tensor:
-        return share(torch.rand(clips * world(), *size, generator=generator)).to(device)
-
-    def draw(low: float, high: float) -> Tensor:
-        return uniform() * (high - low) + low
-
-    def chance(part: float) -> Tensor:
-        return uniform() < part
-
     if strength == 0.0:
-        edge = (side - size) // 2
+        edge = (crops.shape[2] - size) // 2
         return crops[:, :, edge : edge + size, edge : edge + size].float()
-
-    scale = torch.exp(draw(-0.22, 0.18)) * (size / side)
-    stretch = torch.exp(draw(-0.08, 0.08))
-    turn = draw(-0.2, 0.2)
-    mirror = torch.where(chance(0.5), -1.0, 1.0)
-    move_x, move_y = draw(-0.09, 0.09), draw(-0.09, 0.09)
-    cos, sin = torch.cos(turn), torch.sin(turn)
-    theta = torch.zeros(clips, 2, 3, device=device)
-    theta[:, 0, 0], theta[:, 0, 1] = scale * stretch * cos * mirror, -scale * sin
-    theta[:, 1, 0], theta[:, 1, 1] = scale * sin * mirror, scale / stretch * cos
-    theta[:, 0, 2], theta[:, 1, 2] = move_x, move_y
-    grid = F.affine_grid(theta, [clips, 1, size, size], align_corners=False)
-    # Frames ride along as channels, since all of a clip are sampled at the same places.
-    x = F.grid_sample(crops.float(), grid, padding_mode="border", align_corners=False)
-
-    coarse = chance(0.25)
+    draws = _Draws(len(crops), generator, crops.device)
+    x = _moved(crops, size, draws)
+    coarse = draws.chance(0.25)
     if bool(coarse.any()):
         small = F.avg_pool2d(x[coarse], 2)
         x[coarse] = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
-    shape = (clips, 1, 1, 1)
-    gamma = torch.exp(draw(-0.4, 0.4)).view(shape)
+    return _covered(_lit(x, draws), draws)
+
+
+def _moved(crops: Tensor, size: int, draws: _Draws) -> Tensor:
+    """Turned, scaled, stretched, mirrored and moved, and cut to `size`."""
+    clips, _, side = crops.shape[:3]
+    scale = torch.exp(draws.between(-0.22, 0.18)) * (size / side)
+    stretch = torch.exp(draws.between(-0.08, 0.08))
+    turn = draws.between(-0.2, 0.2)
+    mirror = torch.where(draws.chance(0.5), -1.0, 1.0)
+    cos, sin = torch.cos(turn), torch.sin(turn)
+    theta = torch.zeros(clips, 2, 3, device=crops.device)
+    theta[:, 0, 0], theta[:, 0, 1] = scale * stretch * cos * mirror, -scale * sin
+    theta[:, 1, 0], theta[:, 1, 1] = scale * sin * mirror, scale / stretch * cos
+    theta[:, 0, 2], theta[:, 1, 2] = draws.between(-0.09, 0.09), draws.between(-0.09, 0.09)
+    grid = F.affine_grid(theta, [clips, 1, size, size], align_corners=False)
+    # Frames ride along as channels, since all of a clip are sampled at the same places.
+    return F.grid_sample(crops.float(), grid, padding_mode="border", align_corners=False)
+
+
+def _lit(x: Tensor, draws: _Draws) -> Tensor:
+    """In another light, by a camera with some noise."""
+    size, shape = x.shape[2], (len(x), 1, 1, 1)
+    gamma = torch.exp(draws.between(-0.4, 0.4)).view(shape)
     x = 255.0 * (x.clamp(0, 255) / 255.0).pow(gamma)
-    x = x * torch.exp(draw(-0.3, 0.3)).view(shape) + draw(-25, 25).view(shape)
-    noisy = torch.where(chance(0.4), draw(0.0, 8.0), torch.zeros((), device=device)).view(shape)
-    noise = share(torch.randn(clips * world(), 1, size, size, generator=generator)).to(device)
-    rolled = torch.stack(
-        [noise[:, 0].roll((7 * t % size, 13 * t % size), (1, 2)) for t in range(frames)], dim=1
-    )
-    x = x + noisy * rolled
-    hidden, places = chance(0.15), uniform(5)
+    x = x * torch.exp(draws.between(-0.3, 0.3)).view(shape) + draws.between(-25, 25).view(shape)
+    nothing = torch.zeros((), device=x.device)
+    noisy = torch.where(draws.chance(0.4), draws.between(0.0, 8.0), nothing).view(shape)
+    noise = draws.normal(1, size, size)[:, 0]
+    rolled = [noise.roll((7 * t % size, 13 * t % size), (1, 2)) for t in range(x.shape[1])]
+    return x + noisy * torch.stack(rolled, dim=1)
+
+
+def _covered(x: Tensor, draws: _Draws) -> Tensor:
+    """With a plain patch over some clips, as a hand or a microphone would be."""
+    size = x.shape[2]
+    hidden, places = draws.chance(0.15), draws.uniform(5)
     for i in torch.nonzero(hidden).flatten().tolist():
         part = places[i].tolist()
         high, wide = (6 + int(v * (size // 3 - 6)) for v in part[:2])

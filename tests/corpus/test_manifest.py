@@ -29,7 +29,9 @@ def test_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(r) for r in rows) + "\n\n")
     csv_clips, json_clips = load_manifest(tmp_path / "a.csv"), load_manifest(tmp_path / "a.jsonl")
     assert csv_clips == json_clips
-    assert csv_clips[1] == Clip(tmp_path / "2.mp4", 1.5, 3.0, "bob", "two", "val")
+    assert csv_clips[1] == Clip(
+        tmp_path / "2.mp4", start_s=1.5, end_s=3.0, speaker="bob", source="two", split="val"
+    )
 
 
 def test_a_folder_is_all_its_media_files(tmp_path: Path) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from avsync_cli.corpus.cache import CachedClip, CachedTrack
+from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.evaluation.records import Origin, Rule, WindowRecord
 from avsync_cli.model.engine import OnnxEngine
-from tests.toy_model import build_toy_model, flash_clip
+from tests.toy_model import build_toy_model, cached_flashes
 
 MakeClip = Callable[..., CachedClip]
 
@@ -30,16 +29,9 @@ def make_clip(tmp_path: Path) -> MakeClip:
     def make(
         name: str, frames: int = 150, seed: int = 0, offset_ms: int = 0, source: str = "made"
     ) -> CachedClip:
-        crops, sound = flash_clip(frames, offset_ms=offset_ms, seed=seed)
         folder = tmp_path / "cache" / name
-        folder.mkdir(parents=True)
-        np.save(folder / "crops.npy", crops)
-        np.save(folder / "valid.npy", np.ones(frames, bool))
-        np.save(folder / "sound.npy", np.rint(sound * 32767).astype(np.int16))
-        (folder / "entry.json").write_text(json.dumps({}))
-        track = CachedTrack("face", 0, 0, frames, 0.5)
         clip = Clip(folder / f"{name}.mp4", source=source, speaker=f"{source} 1", kind="talking")
-        return CachedClip(clip, folder, frames, (track,))
+        return cached_flashes(folder, clip, frames, offset_ms=offset_ms, seed=seed)
 
     return make
 

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from avsync_cli.corpus.cache import CachedClip, CachedTrack  # noqa: E402
+from avsync_cli.corpus.cache import CachedClip  # noqa: E402
 from avsync_cli.corpus.manifest import Clip  # noqa: E402
 from avsync_cli.errors import ModelError, UsageError  # noqa: E402
 from avsync_cli.evaluation.scorers import load_scorer  # noqa: E402
@@ -24,7 +24,7 @@ from avsync_cli.training import baseline, loop  # noqa: E402
 from avsync_cli.training.baseline import draw_places, matching_loss  # noqa: E402
 from avsync_cli.training.options import TrainOptions  # noqa: E402
 from avsync_cli.training.run import Run  # noqa: E402
-from tests.toy_model import flash_clip  # noqa: E402
+from tests.toy_model import cached_flashes, flash_clip  # noqa: E402
 
 NEAR = np.arange(-15, 16)
 
@@ -46,14 +46,8 @@ class Levels(SyncNetShape):
 
 @pytest.fixture
 def clip(tmp_path: Path) -> CachedClip:
-    crops, sound = flash_clip(120, seed=3)
     folder = tmp_path / "entry"
-    folder.mkdir()
-    np.save(folder / "crops.npy", crops)
-    np.save(folder / "valid.npy", np.ones(120, bool))
-    np.save(folder / "sound.npy", np.rint(sound * 32767).astype(np.int16))
-    track = CachedTrack("face", 0, 0, 120, 0.5)
-    return CachedClip(Clip(folder, source="made", kind="talking"), folder, 120, (track,))
+    return cached_flashes(folder, Clip(folder, source="made", kind="talking"), 120, seed=3)
 
 
 @pytest.mark.parametrize("late", [-6, 0, 11])

@@ -188,7 +188,7 @@ def test_who_waits_for_a_dead_one_hears_of_it() -> None:
 RUN = """
 import sys
 from pathlib import Path
-from avsync_cli.corpus.cache import _open_entry
+from avsync_cli.corpus.cache import open_entry
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.model.checkpoint import save_tensors
 from avsync_cli.training import distributed, loop
@@ -197,7 +197,7 @@ from avsync_cli.training.run import Run
 
 out, *folders = sys.argv[1:]
 out = Path(out)
-clips = [_open_entry(Clip(Path(f), source=f, kind="talking"), Path(f)) for f in folders]
+clips = [open_entry(Clip(Path(f), source=f, kind="talking"), Path(f)) for f in folders]
 loop.prepare = lambda *_: (clips, clips[:1], [])
 learn = Run.learn
 

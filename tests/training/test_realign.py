@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from avsync_cli.corpus.cache import CachedClip, CachedTrack
+from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.evaluation.own_offset import OwnOffset, own_offset
 from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.training.realign import common_offset, realign
-from tests.toy_model import build_toy_model, flash_clip
+from tests.toy_model import build_toy_model, cached_flashes
 
 FRAMES = 110
 
@@ -26,15 +27,10 @@ def clip(
     folder: Path, source: str, offset_ms: int, seed: int, rendered: bool = False
 ) -> CachedClip:
     """A flashing clip whose sound is late by `offset_ms`, as the cache keeps it."""
-    crops, sound = flash_clip(FRAMES, offset_ms=offset_ms, seed=seed)
     place = folder / f"{source}-{seed}"
-    place.mkdir()
-    np.save(place / "crops.npy", crops)
-    np.save(place / "valid.npy", np.ones(FRAMES, bool))
-    np.save(place / "sound.npy", np.rint(sound * 32767).astype(np.int16))
-    track = CachedTrack("face", 0, 0, FRAMES, 0.5)
     row = Clip(place, source=source, kind="talking")
-    return CachedClip(row, place, FRAMES, (track,), rendered=rendered)
+    made = cached_flashes(place, row, FRAMES, offset_ms=offset_ms, seed=seed)
+    return replace(made, rendered=rendered)
 
 
 @pytest.mark.parametrize("offset_ms", [-120, 0, 80])

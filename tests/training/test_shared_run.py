@@ -19,13 +19,13 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from avsync_cli.training import loop
-from avsync_cli.corpus.cache import _open_entry
+from avsync_cli.corpus.cache import open_entry
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.training.options import TrainOptions
 
 steps, out, *folders = sys.argv[1:]
 clips = [
-    _open_entry(Clip(Path(f), source=str(i), kind="talking"), Path(f))
+    open_entry(Clip(Path(f), source=str(i), kind="talking"), Path(f))
     for i, f in enumerate(folders)
 ]
 loop.prepare = lambda *_: (clips, [], [])
