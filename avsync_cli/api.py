@@ -135,10 +135,11 @@ def _how(name: str, like: Command, options: Options) -> tuple[Settings, Engine, 
     if unknown:
         raise TypeError(f"{name}() got an unexpected keyword argument {unknown[0]!r}")
     settings = replace(DEFAULTS[like], **_part(Settings, options)).checked()
+    excerpt = Excerpt(**_part(Excerpt, options)).checked()
     engine = options.get("engine")
     if engine is None:
         engine = load_model(settings.model, settings.attention, settings.threads)
-    return settings, engine, Excerpt(**_part(Excerpt, options))
+    return settings, engine, excerpt
 
 
 def _part(owner: type[Any], options: Options) -> dict[str, Any]:

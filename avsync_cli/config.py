@@ -176,7 +176,7 @@ def check_range_ms(value: float) -> int:
 
 def check_step_ms(value: float) -> int:
     """`value` as whole ms, if it is a multiple of the log-mel step."""
-    if value != int(value) or value % HOP_MS or not HOP_MS <= value <= STEP_LIMIT_MS:
+    if not HOP_MS <= value <= STEP_LIMIT_MS or value % HOP_MS:
         hint = f"choose a multiple of {HOP_MS} ms up to {STEP_LIMIT_MS} ms"
         raise UsageError(f"a step of {value:g} ms is not possible", hint)
     return int(value)

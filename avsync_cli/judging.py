@@ -7,14 +7,22 @@ evidence decided, once, and adds nothing of its own to the answer.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsync_cli.config import Profile, Settings, model_names, models_dir, tolerance_profile
-from avsync_cli.errors import ModelError
+from avsync_cli.config import (
+    Profile,
+    Settings,
+    brief,
+    model_names,
+    models_dir,
+    tolerance_profile,
+)
+from avsync_cli.errors import ModelError, UsageError
 from avsync_cli.model.folder import read_about
 
 if TYPE_CHECKING:
@@ -23,6 +31,9 @@ if TYPE_CHECKING:
     from avsync_cli.verdict.answer import Judgement, Tolerance
 
 ProgressCall = Callable[[float, float], None]
+
+TRACKS_LIMIT = 1_000_000
+"""No container numbers more tracks."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,22 @@ class Excerpt:
     audio_track: int | None = None
     start_s: float = 0.0
     duration_s: float | None = None
+
+    def checked(self) -> Excerpt:
+        """Itself, if every value can be meant.
+
+        Raises:
+            UsageError: naming the first that cannot.
+        """
+        for track in (self.video_track, self.audio_track):
+            if track is not None and not 0 <= track < TRACKS_LIMIT:
+                raise UsageError(f"there is no track {brief(track)}", "the first is 0")
+        if not 0.0 <= self.start_s < math.inf:
+            raise UsageError(f"nothing begins at {self.start_s} s", "name a second of the file")
+        if self.duration_s is not None and not 0.0 < self.duration_s < math.inf:
+            what = f"a duration of {self.duration_s:g} leaves nothing to judge"
+            raise UsageError(what, "leave it out")
+        return self
 
 
 def tolerance_for(profile: Profile, fps: float) -> Tolerance:

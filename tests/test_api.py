@@ -81,6 +81,14 @@ def test_wrong_options(film: Path, toy: Path) -> None:
         avsync_cli.score(film, model=str(toy), step_ms=7)
     with pytest.raises(UsageError):
         avsync_cli.score(film, model=str(toy), tolerance="ebuu")
+    nan, inf = float("nan"), float("inf")
+    for wrong in (
+        {"range_ms": inf}, {"range_ms": nan}, {"step_ms": nan}, {"step_ms": -10}, {"threads": -1},
+        {"audio_track": -1}, {"video_track": 10**400}, {"start_s": -1.0}, {"start_s": inf},
+        {"duration_s": 0.0}, {"duration_s": nan}, {"tolerance": "inf:1"}, {"attention": "total"},
+    ):  # fmt: skip
+        with pytest.raises(UsageError):
+            avsync_cli.score(film, model=str(toy), **wrong)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="no variant with none attention"):
         avsync_cli.load_model(str(toy), attention="none")
     assert avsync_cli.load_model(str(toy), attention="temporal").config.attention == "temporal"

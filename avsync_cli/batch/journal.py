@@ -89,11 +89,12 @@ class Journal:
         for source in files:
             lines = self._held.get(source.path)
             why = "" if lines is None else _why_anew(lines, source, self._asked)
-            if lines is None or why:
-                left.append(source)
-                anew.update([why] if why else [])
-            else:
-                held.append(lines)
+            if lines is not None and not why:
+                # The last count, should the journal be one of several put together.
+                held.append(lines[-lines[-1].lines :])
+                continue
+            left.append(source)
+            anew.update([why] if why else [])
         if anew:
             self._drop({source.path for source in left})
         return Taken(held, left, anew)

@@ -72,6 +72,11 @@ class Line:
     command: str | None
     ticket: Ticket | None
 
+    @property
+    def lines(self) -> int:
+        """How many lines the file has."""
+        return 1 if self.ticket is None else self.ticket.lines
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -150,7 +155,10 @@ def _ticket(entry: Mapping[str, Any]) -> Ticket:
     stamp = None
     if entry.get("size_bytes") is not None:
         stamp = Stamp(_whole(entry, "size_bytes"), _whole(entry, "modified_us"))
-    return Ticket(_text(entry, "options"), stamp, _whole(entry, "lines"))
+    lines = _whole(entry, "lines")
+    if lines < 1:
+        raise UsageError(f"lines {lines} is less than one", _HINT)
+    return Ticket(_text(entry, "options"), stamp, lines)
 
 
 def _table(entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -33,7 +33,7 @@ def checked_excerpt(flags: JudgeFlags | FixFlags) -> Excerpt:
     Raises:
         UsageError: a time that is none, or nothing is left.
     """
-    return Excerpt(**typed_values(flags, Excerpt))
+    return Excerpt(**typed_values(flags, Excerpt)).checked()
 
 
 def check_place(flag: str, path: Path, *, in_place: bool = False) -> None:

@@ -128,17 +128,12 @@ class MediaFlags:
     start: Annotated[
         str | None,
         _where("--start", metavar="TIME", help="Begin here: 90s, 1:30."),
-        Sets(owner=Excerpt, field="start_s", parse=seconds(), shown=lambda s: f"{s:.10g}s"),
+        Sets(owner=Excerpt, field="start_s", parse=seconds, shown=lambda s: f"{s:.10g}s"),
     ] = None
     duration: Annotated[
         str | None,
         _where("--duration", metavar="TIME", help="Judge this much."),
-        Sets(
-            owner=Excerpt,
-            field="duration_s",
-            parse=seconds(zero="a duration of 0 leaves nothing to judge"),
-            shown=lambda s: f"{s:.10g}s",
-        ),
+        Sets(owner=Excerpt, field="duration_s", parse=seconds, shown=lambda s: f"{s:.10g}s"),
     ] = None
 
 

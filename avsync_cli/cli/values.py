@@ -26,16 +26,9 @@ def duration_ms(unit: str, check: Callable[[float], int]) -> Callable[[object], 
     return parse
 
 
-def seconds(zero: str = "") -> Callable[[object], float]:
-    """Parses a time in s; `zero` is what to say of none at all, "" where that can be meant."""
-
-    def parse(value: object) -> float:
-        found = parse_duration_ms(str(value)) / 1000.0
-        if zero and found == 0.0:
-            raise UsageError(zero, "leave it out")
-        return found
-
-    return parse
+def seconds(value: object) -> float:
+    """A time in s."""
+    return parse_duration_ms(str(value)) / 1000.0
 
 
 def whole(check: Callable[[int], int]) -> Callable[[object], int]:

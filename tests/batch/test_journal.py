@@ -170,6 +170,8 @@ def _changed(line: str, place: str, value: object) -> str:
         ("tolerance.name", None, "name None"),
         ("resume", 1, "resume 1 is no table"),
         ("resume.lines", "1", "lines '1' is no whole number"),
+        ("resume.lines", 0, "lines 0 is less than one"),
+        ("resume.lines", -1, "lines -1 is less than one"),
         ("resume.size_bytes", 10**400, "size_bytes 1000"),
         ("resume.size_bytes", True, "size_bytes True"),
         ("resume.modified_us", 1.5, "modified_us 1.5"),
@@ -308,6 +310,17 @@ def test_a_file_of_which_tracks_are_missing_is_judged_anew(
     assert _held(path, "a.mp4") == {}
     path.write_text(line + line)
     assert _held(path, "a.mp4") == {"a.mp4": "out_of_sync"}
+
+
+def test_of_journals_put_together_the_last_line_of_a_file_counts(
+    tmp_path: Path, make_report: Make
+) -> None:
+    path = tmp_path / "out.jsonl"
+    old = _line(make_report("a.mp4"))
+    path.write_text(old + _line(make_report("a.mp4", status="in_sync", offset_ms=0.0)))
+    assert _held(path, "a.mp4") == {"a.mp4": "in_sync"}
+    with _open(path) as journal:
+        assert [len(lines) for lines in journal.take_up([Source.of("a.mp4")]).held] == [1]
 
 
 def test_the_journal_stays_locked_when_it_was_written_anew(
