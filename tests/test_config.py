@@ -169,7 +169,7 @@ def _notes(folder: Path, content: str, flags: dict[str, object] | None = None) -
 
 def test_what_a_file_in_the_folder_decides_is_said_once(tmp_path: Path) -> None:
     (note,) = _notes(tmp_path, "tolerance = '300:300'\nmodel = 'a b'\nthreads = 2\n")
-    assert note.startswith("avsync.toml in this folder decides as ")
+    assert note.startswith("note: avsync.toml in this folder decides as ")
     assert "--tolerance 300:300" in note and "--model 'a b'" in note and "threads" not in note
     # What changes no answer is not worth a word: a default, threads, what a flag overrules.
     assert not _notes(tmp_path, "tolerance = 'itu'\nthreads = 2\n[offset-scan]\nrange = '9s'\n")

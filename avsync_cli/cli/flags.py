@@ -204,18 +204,20 @@ class ConsoleFlags:
             help="Say what is being done; -vv shows full traces.",
         ),
     ] = 0
-    no_color: Annotated[bool, _out("--no-color", help="No colours; NO_COLOR does the same.")] = (
-        False
-    )
+    no_color: Annotated[
+        bool,
+        _out("--no-color", help="No colours; NO_COLOR does the same."),
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchFlags:
     """How many files are judged."""
 
-    exit_zero: Annotated[bool, _out("--exit-zero", help="Exit with 0 whatever the verdicts.")] = (
-        False
-    )
+    exit_zero: Annotated[
+        bool,
+        _out("--exit-zero", help="Exit with 0 whatever the verdicts."),
+    ] = False
     jobs: Annotated[
         int | None,
         _many(

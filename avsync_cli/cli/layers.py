@@ -75,7 +75,9 @@ def load_settings(
     without = replace(DEFAULTS[command], **{**below, **above})
     changed = words_for(JudgeFlags, settings, without)
     if changed:
-        note(f"{LOCAL_FILE} in this folder decides as {' '.join(map(shell_quote, changed))} would")
+        note(
+            f"note: {LOCAL_FILE} in this folder decides as {' '.join(map(shell_quote, changed))} would"
+        )
     return settings
 
 

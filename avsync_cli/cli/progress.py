@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -20,7 +20,25 @@ LABEL_CHARS = 32
 """Of a file's name beside its bar: with the bar it fits 80 columns."""
 
 
-class FileProgress:
+class _OnTerminal:
+    """A bar that is there within a `with` block, if it is wanted and a person watches."""
+
+    def __init__(self, *, shown: bool, color: bool) -> None:
+        self._bar = _bar(color) if shown and sys.stderr.isatty() else None
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+class FileProgress(_OnTerminal):
     """A bar for one file, gone when the file is done; does nothing off a terminal.
 
     Args:
@@ -30,23 +48,8 @@ class FileProgress:
     """
 
     def __init__(self, label: str, *, shown: bool, color: bool) -> None:
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        self._label = label
-        if shown and sys.stderr.isatty():
-            self._bar = _bar(color)
-
-    def __enter__(self) -> FileProgress:
-        if self._bar is not None:
-            self._bar.start()
-            self._task = self._bar.add_task(self._label, total=None)
-        return self
-
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        super().__init__(shown=shown, color=color)
+        self._task = None if self._bar is None else self._bar.add_task(label, total=None)
 
     def __call__(self, done_s: float, total_s: float) -> None:
         """Seconds of the file done, and in all; 0 in all means unknown."""
@@ -54,7 +57,7 @@ class FileProgress:
             self._bar.update(self._task, completed=done_s, total=total_s or None)
 
 
-class BatchProgress:
+class BatchProgress(_OnTerminal):
     """Bars for a batch: one for the whole with what was found so far, one for each file that is
     being judged; all gone when done. Does nothing off a terminal. With one file, only its bar.
 
@@ -65,27 +68,13 @@ class BatchProgress:
     """
 
     def __init__(self, files: Sequence[Source], *, shown: bool, color: bool) -> None:
-        self._bar: Progress | None = None
+        super().__init__(shown=shown and bool(files), color=color)
         self._files = files
-        self._whole: TaskID | None = None
         self._tasks: dict[int, TaskID] = {}
         self._done = 0
-        if shown and files and sys.stderr.isatty():
-            self._bar = _bar(color)
-
-    def __enter__(self) -> BatchProgress:
-        if self._bar is not None:
-            self._bar.start()
-            if len(self._files) > 1:
-                total = len(self._files)
-                self._whole = self._bar.add_task(f"0/{total} files", total=total)
-        return self
-
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._whole: TaskID | None = None
+        if self._bar is not None and len(files) > 1:
+            self._whole = self._bar.add_task(f"0/{len(files)} files", total=len(files))
 
     def started(self, number: int) -> None:
         """Show a file's bar."""
@@ -130,7 +119,7 @@ class BatchProgress:
             self._bar.start()
 
 
-class StageProgress:
+class StageProgress(_OnTerminal):
     """Progress of a long run in stages: a bar on a terminal, else a line now and then.
 
     Called with (stage, done, total, figures); figures are written beside the bar.
@@ -140,20 +129,9 @@ class StageProgress:
     """Least time between two lines off a terminal, so that a log of hours stays readable."""
 
     def __init__(self, *, color: bool = True) -> None:
-        self._bar = _bar(color) if sys.stderr.isatty() else None
+        super().__init__(shown=True, color=color)
         self._tasks: dict[str, TaskID] = {}
         self._said_at = 0.0
-
-    def __enter__(self) -> StageProgress:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
     def __call__(self, stage: str, done: int, total: int, figures: dict[str, float]) -> None:
         words = " ".join([stage, *(f"{name} {value:.4g}" for name, value in figures.items())])
