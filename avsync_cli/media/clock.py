@@ -58,11 +58,11 @@ class Stretch:
             return {}
         return {"noaccurate_seek": None, "ss": f"{self.seek_s:.6f}"}
 
-    def bounds(self, margin_s: float, *, from_start: bool = True) -> dict[str, str]:
+    def bounds(self, margin_s: float) -> dict[str, str]:
         """Arguments of ffmpeg's trim filters that keep the stretch and a margin around it."""
         found = {}
         zero_s = float(self.zero_s)
-        if self.first_frame > 0 and from_start:
+        if self.first_frame > 0:
             found["start"] = f"{zero_s + self.first_frame / FPS - margin_s:.6f}"
         if self.end_frame is not None:
             found["end"] = f"{zero_s + self.end_frame / FPS + margin_s:.6f}"
@@ -95,6 +95,10 @@ JOINED_FORWARD_S = 10.0
 
 FORWARD_S = 600.0
 """The same elsewhere, where a gap is meant; further is a damaged stamp, hours of filler."""
+
+STEADY = 12
+"""Pictures, or pieces of sound, that must have followed on before a jump for it to be a joint. What
+jumps again and again was not joined: its time stamps mean what they say."""
 
 SAME_S = 1.0
 """Two tracks' jumps that differ by less than this are one joint; also less than any joint's size

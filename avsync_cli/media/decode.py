@@ -17,6 +17,7 @@ import numpy as np
 
 from avsync_cli.errors import TooShortError, UsageError
 from avsync_cli.media.clock import Epochs, Stretch
+from avsync_cli.media.completeness import Ends
 from avsync_cli.media.facts import MediaInfo, pick_audio, pick_video
 from avsync_cli.media.limits import check_filler
 from avsync_cli.media.picture import PictureReader, frame_size
@@ -140,6 +141,7 @@ class Timeline:
             count = min(count, self._end_frame - self._next_frame)
         if count <= 0:
             return None
+        self._check_gap(min(picture.next_s(), sound.next_s()))
         chunk = TimelineChunk(
             first_frame=self._next_frame,
             frames=np.empty((count, *self.frame_size, 3), np.uint8),
@@ -169,6 +171,29 @@ class Timeline:
             sound=chunk.sound[: used * SAMPLES_PER_FRAME],
             sound_valid=chunk.sound_valid[: used * HOPS_PER_FRAME],
         )
+
+    def _check_gap(self, next_s: float) -> None:
+        """Count the filler that comes before the next picture or sound, before it is made."""
+        if math.isfinite(next_s):
+            frames = round(next_s * FPS) - self._next_frame
+            if self._end_frame is not None:
+                frames = min(frames, self._end_frame - self._next_frame)
+            if frames > 0:
+                check_filler((self._filler_frames + frames) / FPS, self.info.file.shown)
+
+    @property
+    def stamps_doubt(self) -> str:
+        """Why the pictures' times cannot be believed, by what was read so far; "" if they can."""
+        return "" if self._picture is None else self._picture.doubt
+
+    @property
+    def ends(self) -> Ends | None:
+        """Where picture and sound end; None unless they were read to the end."""
+        if self._picture is None or self._sound is None:
+            return None
+        if not (self._picture.has_ended and self._sound.has_ended):
+            return None
+        return Ends(self._picture.end_s, self._sound.end_s)
 
     def close(self) -> None:
         """End both ffmpeg processes; nothing more can be read. May be called at any time."""

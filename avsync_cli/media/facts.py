@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from avsync_cli.errors import MediaError, NoPictureError, NoSoundError
 from avsync_cli.media.limits import check_picture, check_sound
@@ -34,6 +34,16 @@ class Track:
     title: str = ""
 
 
+StampKind = Literal["sound", "order", "rebuilt", "unsound"]
+"""What a picture track's time stamps are worth.
+
+* sound: each picture has its own time.
+* order: only the order of decoding is stored; the decoder's delay has to be taken out.
+* rebuilt: pictures follow one another at the track's rate, whatever their stamps say.
+* unsound: the pictures' times cannot be told.
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class VideoTrack(Track):
     """One picture track.
@@ -43,8 +53,8 @@ class VideoTrack(Track):
         fps: mean source frame rate; the common rate it rounds to where there is one.
         vfr: whether the first frames come at visibly uneven distances.
         is_cover: a still picture attached to the file, not a picture track to judge.
-        has_pts: False where the container stores only the order of decoding (avi), so that the
-            decoder's delay has to be taken out of the frames' times.
+        stamps: what its time stamps are worth.
+        stamps_reason: what is wrong with unsound ones, else "".
     """
 
     width: int
@@ -52,7 +62,13 @@ class VideoTrack(Track):
     fps: Fraction
     vfr: bool
     is_cover: bool = False
-    has_pts: bool = True
+    stamps: StampKind = "sound"
+    stamps_reason: str = ""
+
+    @property
+    def has_pts(self) -> bool:
+        """Whether stamps say when pictures are shown, and one can jump by them."""
+        return self.stamps in ("sound", "unsound")
 
     @property
     def spec(self) -> str:

@@ -25,9 +25,9 @@ with the ratio."""
 MAX_CHANNELS = 64
 """Channels of sound: ambisonics of the seventh order."""
 
-MAX_FILLER_S = 2 * 3600.0
-"""Time without picture and sound in all: time stamps alone may otherwise claim any length, and
-every frame of it costs."""
+MAX_FILLER_S = 600.0
+"""Time without picture and sound in all, what lies ahead included: time stamps alone may otherwise
+claim any length, and every frame of it costs."""
 
 MEMORY_BYTES = 8 << 30
 """Memory of one ffmpeg: ten times what decoding an ordinary film takes, room for 8K on many cores.
@@ -68,8 +68,8 @@ def check_filler(filler_s: float, name: str) -> None:
     """Raise TooLargeError when most of a timeline turns out to be nothing."""
     if filler_s > MAX_FILLER_S:
         raise _too_large(
-            f"the time stamps leave {filler_s / 3600:.1f} h without picture and sound",
-            f"{MAX_FILLER_S / 3600:g} h; use --start and --duration to choose a part",
+            f"the time stamps leave {filler_s / 60:.0f} min and more without picture and sound",
+            f"{MAX_FILLER_S / 60:g} min; use --start and --duration to choose a part",
             name,
         )
 

@@ -7,13 +7,16 @@ a step, which for a 60 fps source is late by 12 ms on average; the nearest frame
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from fractions import Fraction
+from statistics import median
 
 import ffmpeg as ffmpeg_python
 import numpy as np
 
 from avsync_cli.errors import DecodeError
-from avsync_cli.media.clock import Epochs, Stretch
+from avsync_cli.media.clock import STEADY, Epochs, Stretch
 from avsync_cli.media.facts import MediaInfo, VideoTrack
 from avsync_cli.media.ffmpeg import INPUT, command, input_args, passthrough_args
 from avsync_cli.media.process import FfmpegStream
@@ -22,6 +25,15 @@ from avsync_cli.timebase import FPS
 
 MIN_REACH_S = 0.060
 """How far a timeline frame may lie from its source frame and still count as seen: 1.5 steps."""
+
+MAX_REACH_S = 0.3
+"""The same for slow captures: of 5 frames a second. A picture held for longer shows nothing."""
+
+DRIFT_PICTURES = 25
+"""Pictures whose stamps are compared with the count, where that gives the times."""
+
+MOST_BACKWARD = 0.05
+"""Share of the pictures whose stamps may lie before their forerunners'."""
 
 MAX_ASPECT = 4
 """Pictures wider than this many times the height limit are scaled to fit that width."""
@@ -51,6 +63,26 @@ def frame_size(width: int, height: int, max_height: int) -> tuple[int, int]:
     return min(even(height), max(2, height // 2 * 2)), min(even(width), max(2, width // 2 * 2))
 
 
+class _Drift:
+    """Whether stamps move away for good from times that were counted."""
+
+    def __init__(self, period_s: float) -> None:
+        self._most_s = 0.6 * period_s
+        self._first: list[float] = []
+        self._latest: deque[float] = deque(maxlen=DRIFT_PICTURES)
+        self.is_lasting = False
+
+    def note(self, off_s: float) -> None:
+        """One picture's stamp less its counted time."""
+        if len(self._first) < DRIFT_PICTURES:
+            self._first.append(off_s)
+            return
+        self._latest.append(off_s)
+        if len(self._latest) == DRIFT_PICTURES and not self.is_lasting:
+            moved_s = median(self._latest) - median(self._first)
+            self.is_lasting = abs(moved_s) > self._most_s
+
+
 class PictureReader:
     """Timeline frames in order, from one ffmpeg process.
 
@@ -74,6 +106,7 @@ class PictureReader:
         threads: int = 0,
     ) -> None:
         self._file = info.file
+        self._track = track
         self._stretch = stretch
         self._size = size
         self._epochs = epochs
@@ -82,10 +115,16 @@ class PictureReader:
         self._next_k = stretch.first_frame
         self._start_ticks = round(stretch.zero_s * _TICKS)
         self._first_ticks: int | None = None
-        if not track.has_pts and track.start_s is not None:
+        if track.stamps == "order" and track.start_s is not None:
             self._first_ticks = round(track.start_s * _TICKS)
+        self._first_s: float | None = None
+        if track.stamps == "rebuilt" and track.start_s is not None:
+            self._first_s = float(track.start_s - stretch.zero_s)
         self._period_s = float(1 / track.fps)
-        self._reach_s = max(MIN_REACH_S, 1.5 * self._period_s)
+        self._reach_s = min(MAX_REACH_S, max(MIN_REACH_S, 1.5 * self._period_s))
+        self._steady = STEADY
+        self._backward = 0
+        self._drift = _Drift(self._period_s)
         self._stamps = Stamps("picture")
         # `_held` is the source frame at or before the step in question, `_coming` the one after.
         self._held: tuple[float, np.ndarray] | None = None
@@ -105,11 +144,11 @@ class PictureReader:
         height, width = self._size
         options = dict(input_args(), copyts=None, threads=threads, **self._stretch.input_options())
         stream = ffmpeg_python.input(INPUT, **options)[track.spec]
-        bounds = self._stretch.bounds(0.5 + 2 * self._period_s, from_start=track.has_pts)
-        if bounds:
+        bounds = self._stretch.bounds(0.5 + 2 * self._period_s)
+        if bounds and track.has_pts:
             stream = stream.filter("trim", **bounds)
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
-        if track.fps > THINNING_FPS and not track.vfr:
+        if track.fps > THINNING_FPS and track.has_pts and not track.vfr:
             step = f"(t-({float(self._stretch.zero_s):.6f}))*{FPS}"
             near = f"lte(abs({step}-round({step})),{0.55 * FPS * self._period_s:.6f})"
             stream = stream.filter("select", f"isnan(prev_t)+{near}")
@@ -135,6 +174,7 @@ class PictureReader:
             self.frames_read += 1
             time_s = self._time_of(pts)
             if self._last_s is not None and time_s <= self._last_s:
+                self._backward += 1
                 continue  # a player has shown a later frame by then
             self._last_s = time_s
             self._expected_s = time_s + self._period_s
@@ -145,6 +185,11 @@ class PictureReader:
 
     def _time_of(self, pts: int | None) -> float:
         """Seconds on the timeline for a time stamp; a frame without one follows the last."""
+        if self._first_s is not None:
+            counted_s = self._first_s + (self.frames_read - 1) * self._period_s
+            if pts is not None:
+                self._drift.note((pts - self._start_ticks) / _TICKS - counted_s)
+            return counted_s
         if pts is None:
             return self._expected_s
         if self._first_ticks is not None:
@@ -152,8 +197,11 @@ class PictureReader:
             self._start_ticks += pts - self._first_ticks
             self._first_ticks = None
         raw_s = (pts - self._start_ticks) / _TICKS
+        self._steady += 1
         if self._epochs.is_jump(raw_s + self._correction_s - self._expected_s):
-            self._correction_s = self._epochs.correction(self._expected_s - raw_s)
+            if self._steady > STEADY:
+                self._correction_s = self._epochs.correction(self._expected_s - raw_s)
+            self._steady = 0
         return raw_s + self._correction_s
 
     def fill(self, frames: np.ndarray, valid: np.ndarray) -> int:
@@ -185,6 +233,28 @@ class PictureReader:
                 within = n + 1
         self._next_k += len(frames)
         return within
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end of the track was met."""
+        return self._ended
+
+    def next_s(self) -> float:
+        """When the next source frame is shown that has not been; infinite if there is none."""
+        at = self._next_k / FPS
+        while not self._ended and (self._coming is None or self._coming[0] < at):
+            self._advance()
+        later = self._coming is not None and self._coming[0] >= at
+        return self._coming[0] if later and self._coming is not None else math.inf
+
+    @property
+    def doubt(self) -> str:
+        """Why the pictures' times cannot be believed, by what was read so far; "" if they can."""
+        if self._drift.is_lasting:
+            return "pictures are missing among those without a time stamp"
+        if self._backward > max(STEADY, MOST_BACKWARD * self.frames_read):
+            return "the pictures' time stamps run backwards again and again"
+        return self._track.stamps_reason
 
     @property
     def end_s(self) -> float:

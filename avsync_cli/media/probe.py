@@ -22,6 +22,7 @@ from avsync_cli.errors import DecodeError, FileMissingError
 from avsync_cli.media.facts import AudioTrack, MediaInfo, VideoTrack
 from avsync_cli.media.listing import ListedTrack, Listing, ListingLog
 from avsync_cli.media.packets import Packet, PacketReader, StreamHead, copied, first_picture
+from avsync_cli.media.soundness import Stamping, is_doubtful, look_closely
 from avsync_cli.media.source import Source
 
 PROBE_TIMEOUT_S = 60.0
@@ -44,19 +45,24 @@ class _Look:
 
     Attributes:
         index: number of its stream in the file.
-        stamps: of the first packets, in ticks, those for decoding where there are no others.
-        has_pts: whether none of these lacked a stamp for showing.
+        packets: its first ones.
     """
 
     index: int
     head: StreamHead
     listed: ListedTrack
-    stamps: list[int] = field(default_factory=list)
-    has_pts: bool = True
+    packets: list[Packet] = field(default_factory=list)
+
+    @property
+    def stamps(self) -> list[int]:
+        """Of these packets, in ticks; those for decoding where there are no others."""
+        stamps = (packet.dts if packet.pts is None else packet.pts for packet in self.packets)
+        return [stamp for stamp in stamps if stamp is not None]
 
     @property
     def start_s(self) -> Fraction | None:
-        return min(self.stamps) * self.head.tick_s if self.stamps else None
+        stamps = self.stamps
+        return min(stamps) * self.head.tick_s if stamps else None
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
@@ -79,17 +85,18 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
     if not any(look.head.codec for look in looks) and any(t.has_data for t in listing.tracks):
         # One track of which nothing is known keeps ffmpeg from copying any.
         listing, looks = _look(file, listing.tracks)
-    starts = [look.start_s for look in looks if look.start_s is not None]
+    start_s = listing.start_s
+    if start_s is None:
+        starts = [look.start_s for look in looks if look.start_s is not None]
+        start_s = min(starts, default=Fraction(0))
     videos = [look for look in looks if look.listed.kind == "video"]
     audios = [look for look in looks if look.listed.kind == "audio"]
     return MediaInfo(
         file=file,
         container=listing.container,
-        start_s=min(starts, default=Fraction(0)) if listing.start_s is None else listing.start_s,
+        start_s=start_s,
         duration_s=listing.duration_s,
-        video=tuple(
-            _video_track(file, look, n, listing.may_be_turned) for n, look in enumerate(videos)
-        ),
+        video=tuple(_video_track(file, look, n, listing, start_s) for n, look in enumerate(videos)),
         audio=tuple(_audio_track(look, n) for n, look in enumerate(audios)),
     )
 
@@ -169,15 +176,25 @@ def _with_data(tracks: Sequence[ListedTrack]) -> list[tuple[ListedTrack, str]]:
     return found
 
 
-def _video_track(file: Source, look: _Look, position: int, may_be_turned: bool) -> VideoTrack:
-    listed = look.listed
+def _video_track(
+    file: Source, look: _Look, position: int, listing: Listing, zero_s: Fraction
+) -> VideoTrack:
+    listed, stream = look.listed, f"v:{position}"
     fps, vfr = _frame_rate(look)
-    width, height = _displayed_size(file, look, f"v:{position}", may_be_turned)
+    width, height = _displayed_size(file, look, stream, listing.may_be_turned)
+    stamping, start_s = Stamping(), look.start_s
+    if not listed.is_cover and is_doubtful(look.head.codec, look.packets):
+        stamping = look_closely(file, stream, fps, vfr=vfr, timeout_s=PROBE_TIMEOUT_S)
+    if stamping.first_s is not None:
+        start_s = stamping.first_s
+    elif stamping.kind == "order" and start_s is not None:
+        # Before a player's zero nothing is shown: those are stamps for the decoder alone.
+        start_s = max(start_s, zero_s)
     return VideoTrack(
         index=look.index,
         position=position,
         codec=look.head.codec,
-        start_s=look.start_s,
+        start_s=start_s,
         is_default=listed.is_default,
         language=listed.language,
         title=listed.title,
@@ -186,7 +203,8 @@ def _video_track(file: Source, look: _Look, position: int, may_be_turned: bool) 
         fps=fps,
         vfr=vfr and not listed.is_cover,
         is_cover=listed.is_cover,
-        has_pts=look.has_pts,
+        stamps=stamping.kind,
+        stamps_reason=stamping.reason,
     )
 
 
@@ -233,12 +251,10 @@ def _read_clocks(packets: Iterable[Packet], looks: dict[int, _Look]) -> None:
     ]
     for total, packet in enumerate(packets, 1):
         look = looks.get(packet.stream)
-        stamp = packet.dts if packet.pts is None else packet.pts
-        if look is not None and stamp is not None:
-            look.has_pts &= packet.pts is not None
-            look.stamps.append(stamp)
-        enough = all(len(look.stamps) >= _LOOK_PACKETS for look in steady)
-        if enough and all(look.stamps for look in looks.values()):
+        if look is not None:
+            look.packets.append(packet)
+        enough = all(len(look.packets) >= _LOOK_PACKETS for look in steady)
+        if enough and all(look.packets for look in looks.values()):
             break
         if total >= _LOOK_TOTAL_PACKETS or time.monotonic() > deadline:
             break

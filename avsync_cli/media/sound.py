@@ -6,11 +6,13 @@ gaps become silence that is known to be filler, and nothing slides.
 
 from __future__ import annotations
 
+import math
+
 import ffmpeg as ffmpeg_python
 import numpy as np
 
 from avsync_cli.errors import DecodeError
-from avsync_cli.media.clock import Epochs, Stretch
+from avsync_cli.media.clock import STEADY, Epochs, Stretch
 from avsync_cli.media.facts import AudioTrack, MediaInfo
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
 from avsync_cli.media.process import FfmpegStream
@@ -82,6 +84,7 @@ class SoundReader:
         self._placed = False
         self._slip = 0.0
         self._behind = 0
+        self._steady = STEADY
         self._ended = False
         self.samples_read = 0
         self._stream = FfmpegStream(
@@ -138,10 +141,13 @@ class SoundReader:
         at = self._cursor
         if pts is not None:
             off = pts - self._zero + self._correction - at
+            self._steady += 1
             if self._epochs.is_jump(off / SAMPLE_RATE_HZ) and (self._placed or off > 0):
-                needed_s = (at - (pts - self._zero)) / SAMPLE_RATE_HZ
-                self._correction = round(self._epochs.correction(needed_s) * SAMPLE_RATE_HZ)
-                off = pts - self._zero + self._correction - at
+                if self._steady > STEADY:
+                    needed_s = (at - (pts - self._zero)) / SAMPLE_RATE_HZ
+                    self._correction = round(self._epochs.correction(needed_s) * SAMPLE_RATE_HZ)
+                    off = pts - self._zero + self._correction - at
+                self._steady = 0
             self._behind = self._behind + samples if off < -JUMP_SAMPLES else 0
             if not self._placed or off > JUMP_SAMPLES or self._behind > PATIENCE_SAMPLES:
                 at, self._slip = at + off, 0.0
@@ -186,6 +192,23 @@ class SoundReader:
             return frames
         left = max(0, self._cursor - begin)
         return min(frames, -(-left // SAMPLES_PER_FRAME))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end of the track was met."""
+        return self._ended
+
+    def next_s(self) -> float:
+        """When sound comes next that was not read yet; infinite if there is none."""
+        if self._piece is None and (self._ended or not self._read_piece()):
+            return math.inf
+        assert self._piece is not None
+        return self._piece[0] / SAMPLE_RATE_HZ
+
+    @property
+    def end_s(self) -> float:
+        """End of the sound read so far, seconds from the timeline's zero; 0 for none."""
+        return self._cursor / SAMPLE_RATE_HZ if self.samples_read else 0.0
 
     def check(self) -> None:
         """Raise DecodeError if ffmpeg was killed, or ended without a single sample where there

@@ -23,15 +23,17 @@ STAMP_TIMEOUT_S = 20.0
 PICTURE_KEY = "avsync"
 """Metadata key that the picture graph adds to every frame, so that there is something to print."""
 
-_BEGIN = r"(?:\x1b\[0m)?\x1b\[[1-9][0-9;]*m(?:\x1b\[[0-9;]+m)*\[Parsed_"
+FROM_FILTER = r"(?:\x1b\[0m)?\x1b\[[1-9][0-9;]*m\["
+"""How a line begins that a filter logs, of the bitstream too, up to the filter's name."""
+
 _NAME_END = r"_\d+ @ [0-9a-fx]+\] \x1b\[0m(?:\[info\] )?"
 _PICTURE = re.compile(
-    _BEGIN + "metadata" + _NAME_END + r"(?:frame:\s*\d+\s+pts:\s*(?P<pts>NOPTS|-?\d+)\b|"
-    f"{PICTURE_KEY}=)"
+    rf"{FROM_FILTER}Parsed_metadata{_NAME_END}"
+    rf"(?:frame:\s*\d+\s+pts:\s*(?P<pts>NOPTS|-?\d+)\b|{PICTURE_KEY}=)"
 )
 _SOUND = re.compile(
-    _BEGIN + "ashowinfo" + _NAME_END + r"n:\s*\d+ pts:\s*(?P<pts>NOPTS|-?\d+)\b.*?"
-    r"\bnb_samples:(?P<samples>\d+)"
+    rf"{FROM_FILTER}Parsed_ashowinfo{_NAME_END}"
+    r"n:\s*\d+ pts:\s*(?P<pts>NOPTS|-?\d+)\b.*?\bnb_samples:(?P<samples>\d+)"
 )
 
 

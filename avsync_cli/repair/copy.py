@@ -94,7 +94,7 @@ class Move:
 
 def lead_of(info: MediaInfo, video: VideoTrack) -> float:
     """When the first picture comes, seconds after the file's zero; 0 where only order is kept."""
-    if video.start_s is None or not video.has_pts:
+    if video.start_s is None or video.stamps == "order":
         return 0.0
     return max(0.0, float(video.start_s - info.start_s))
 

@@ -1,0 +1,201 @@
+"""Whether a picture track's time stamps can be believed, and how it is shown where they cannot.
+
+Pictures are stored in the order of decoding, which is not that of showing. Some files give the time
+of a few pictures only (transport streams), some give none (avi, mxf without an index), and some
+give times in the order of decoding as if it were that of showing. Readers then make stamps up, and
+are late by what the decoder holds back. The bitstream itself numbers its pictures in the order of
+showing: with that and an even frame rate, the times are rebuilt from a single true stamp.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from statistics import median
+
+from avsync_cli.media.facts import StampKind
+from avsync_cli.media.packets import Packet, PacketReader, copied
+from avsync_cli.media.source import Source
+from avsync_cli.media.stamps import FROM_FILTER
+
+REORDERING = ("h264", "hevc", "mpeg2video")
+"""Codecs whose pictures may be stored out of order, and whose order ffmpeg can tell."""
+
+LOOK_PICTURES = 60
+"""Pictures that are looked at: two groups of them as a rule."""
+
+MOST_REORDERED = 16
+"""Pictures that a decoder may hold back, by the standards."""
+
+_LOG = re.compile(
+    FROM_FILTER + r"trace_headers @ [0-9a-fx]+\] \x1b\[0m(?:\[info\] )?"
+    r"(?:\d+\s+(?P<name>\w+)\s+[01]+ = (?P<value>\d+)|Packet: [^,]*(?P<key>, key frame)?,)"
+)
+_ORDER = ("pic_order_cnt_lsb", "slice_pic_order_cnt_lsb", "temporal_reference")
+_FRESH_NAL = (5, 16, 17, 18, 19, 20)
+"""Kinds of units from which on pictures are numbered anew: IDR in H.264, IRAP but CRA in HEVC."""
+
+
+@dataclass(frozen=True)
+class Stamping:
+    """How a track's time stamps are to be read.
+
+    Attributes:
+        kind: see `StampKind`.
+        first_s: when the first picture is shown, on the file's own clock, where that is not simply
+            its earliest stamp; else None.
+        reason: what is wrong with unsound stamps, else "".
+    """
+
+    kind: StampKind = "sound"
+    first_s: Fraction | None = None
+    reason: str = ""
+
+
+def is_doubtful(codec: str, packets: Sequence[Packet]) -> bool:
+    """Whether stamps have to be looked at closely.
+
+    Args:
+        codec: ffmpeg's name.
+        packets: the track's first, in the order of decoding.
+    """
+    shown = [packet.pts for packet in packets]
+    if None in shown:
+        return True
+    return codec in REORDERING and len(shown) > 1 and shown == sorted(set(shown))  # type: ignore[type-var]
+
+
+def look_closely(
+    file: Source, stream: str, fps: Fraction, *, vfr: bool, timeout_s: float
+) -> Stamping:
+    """Judge a track's stamps by what is stored of them, and by the bitstream's own order.
+
+    Args:
+        file, stream: which.
+        fps, vfr: its frame rate, and whether that is uneven.
+        timeout_s: as of `FfmpegStream`.
+    """
+    order = OrderLog()
+    args = copied(stream, fflags="nofillin")
+    args[-1:-1] = ["-frames:v", str(LOOK_PICTURES), "-bsf:v", "trace_headers"]
+    with PacketReader(
+        file, args, loglevel="repeat+level+info", on_line=order.take_line, stall_s=timeout_s
+    ) as reader:
+        packets = list(reader)
+        status = reader.process.finish()
+        tick_s = reader.heads[0].tick_s if 0 in reader.heads else Fraction(1, 1000)
+    if status != 0 and not packets:
+        # A codec whose headers ffmpeg cannot read.
+        with PacketReader(file, copied(stream, fflags="nofillin"), stall_s=timeout_s) as reader:
+            packets = [packet for packet, _ in zip(reader, range(LOOK_PICTURES), strict=False)]
+            tick_s = reader.heads[0].tick_s if 0 in reader.heads else tick_s
+    ranks = order.ranks()
+    known = ranks if len(ranks) == len(packets) else None
+    return judge_stamps(packets, known, tick_s, None if vfr else fps)
+
+
+def judge_stamps(
+    packets: Sequence[Packet], ranks: Sequence[int] | None, tick_s: Fraction, fps: Fraction | None
+) -> Stamping:
+    """How stamps are to be read.
+
+    Args:
+        packets: the track's first, in the order of decoding, with the stamps that are stored.
+        ranks: of each, its place in the order of showing, from 0; None if unknown.
+        tick_s: unit of the stamps.
+        fps: frame rate, None where it is uneven.
+
+    >>> at = lambda pts: Packet(stream=0, dts=None, pts=pts, duration=0, is_key=True)
+    >>> judge_stamps([at(80), at(None), at(None)], [0, 2, 1], Fraction(1, 1000), Fraction(25))
+    Stamping(kind='rebuilt', first_s=Fraction(2, 25), reason='')
+    """
+    stamped = [(k, packet.pts) for k, packet in enumerate(packets) if packet.pts is not None]
+    if not stamped:
+        return Stamping("order")
+    complete = len(stamped) == len(packets)
+    if complete and (ranks is None or _in_order([pts for _, pts in stamped], ranks)):
+        return Stamping()
+    few = f"{len(stamped)} of {len(packets)} pictures have a time stamp"
+    what = "the pictures' time stamps are in the order of decoding" if complete else few
+    if ranks is None or fps is None or not packets[0].is_key:
+        return Stamping("unsound", None, f"{what}, and their times cannot be rebuilt")
+    if complete:
+        return Stamping("rebuilt", min(pts for _, pts in stamped) * tick_s)
+    # The last ones may have predecessors that come after the look.
+    settled = [stamp for stamp in stamped if stamp[0] < len(packets) - MOST_REORDERED] or stamped
+    firsts = [pts * tick_s - ranks[k] / fps for k, pts in settled]
+    if max(firsts) - min(firsts) > Fraction(1, 2) / fps:
+        return Stamping("unsound", None, f"{what}, and they contradict the frame rate")
+    return Stamping("rebuilt", median(firsts))
+
+
+def _in_order(stamps: Sequence[int], ranks: Sequence[int]) -> bool:
+    """Whether pictures are shown in the bitstream's order; equal stamps do not contradict it. The
+    last ones do not count: what is shown before them may come after the look."""
+    shown = sorted(range(len(stamps)), key=lambda k: ranks[k])
+    ordered = [stamps[k] for k in shown]
+    return sum(a > b for a, b in itertools.pairwise(ordered)) <= 0.1 * len(ordered)
+
+
+class OrderLog:
+    """Takes ffmpeg's log of a bitstream's headers: the order in which its pictures are shown.
+
+    Numbers in the bitstream have few bits and start again now and then; here they go on.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: list[int] = []
+        self._bits = 0
+        self._base, self._high = 0, 0
+        self._waiting = False
+        self._is_key = False
+
+    def take_line(self, line: str) -> bool:
+        """Called with each line of the log; True if it was one of a header."""
+        match = _LOG.match(line)
+        if match is None:
+            return False
+        if match.group("name") is None:
+            self._finish_picture()
+            self._waiting, self._is_key = True, match.group("key") is not None
+            return True
+        name, value = match.group("name"), int(match.group("value"))
+        if name == "log2_max_pic_order_cnt_lsb_minus4":
+            self._bits = value + 4
+        elif self._waiting and (name == "group_start_code" or self._is_fresh(name, value)):
+            self._base = self._high = max(self._numbers, default=-1) + 1
+        elif self._waiting and name in _ORDER:
+            self._number(value)
+        return True
+
+    def ranks(self) -> list[int]:
+        """Of each picture, in the order of decoding, its place in the order of showing."""
+        self._finish_picture()
+        places = sorted(range(len(self._numbers)), key=lambda k: self._numbers[k])
+        ranks = [0] * len(places)
+        for rank, place in enumerate(places):
+            ranks[place] = rank
+        return ranks
+
+    def _is_fresh(self, name: str, value: int) -> bool:
+        return self._is_key and name == "nal_unit_type" and value in _FRESH_NAL
+
+    def _number(self, value: int) -> None:
+        number = self._base + value
+        if self._bits:
+            # The one nearest to the highest yet: what the bits leave out is a multiple of this.
+            step = 1 << self._bits
+            number += round((self._high - number) / step) * step
+        self._numbers.append(number)
+        self._high = max(self._high, number)
+        self._waiting = False
+
+    def _finish_picture(self) -> None:
+        """A picture without a number of its own begins a count, or comes in its turn."""
+        if self._waiting:
+            in_turn = max(self._numbers, default=-1) + 1
+            self._numbers.append(self._base if self._bits else in_turn)
+        self._waiting = False
