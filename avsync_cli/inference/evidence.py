@@ -116,6 +116,8 @@ class MediaSummary:
         duration_s: as declared, or else as decoded.
         audio_track: number of the judged one among the file's sound tracks, from 0.
         audio_tracks: how many there are.
+        stamps: what the picture's time stamps are worth: "sound", "order", "rebuilt" or "unsound"
+            (see `media.facts.StampKind`).
         declared_s: the length the file itself declares, None if it declares none.
         decoded_s: where the last picture or sound ended, None unless all of it was read.
         complete: whether that reaches what is declared; None unless all of it was read.
@@ -131,6 +133,7 @@ class MediaSummary:
     audio_channels: int = 1
     container: str = ""
     audio_tracks: int = 1
+    stamps: str = "sound"
     declared_s: float | None = None
     decoded_s: float | None = None
     complete: bool | None = None

@@ -9,7 +9,7 @@ hundred bytes a block.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -108,8 +108,9 @@ class Analysis:
             self._scanner.add(self._builder.push(piece))
         self._scanner.advance(settled - self._builder.delay_frames)
 
-    def finish(self, media: MediaSummary) -> Evidence:
-        """The evidence, once all sound and all last pieces have been taken."""
+    def finish(self, media: MediaSummary, remarks: Sequence[str] = ()) -> Evidence:
+        """The evidence, once all sound and all last pieces have been taken; `remarks` on the file
+        go before its other reasons."""
         self._sound.finish()
         self._scanner.finish()
         scanner = self._scanner
@@ -121,7 +122,7 @@ class Analysis:
             windows=scanner.windows,
             traces=scanner.traces,
             media=media,
-            reasons=self._reasons(),
+            reasons=[*remarks, *self._reasons()],
             judged_s=judged_s,
             calibration=dict(self._engine.calibration),
             seconds=scanner.seconds,
@@ -204,6 +205,7 @@ def analyse(
         MediaError: the file cannot be judged.
         UsageError: an option out of range.
     """
+    from avsync_cli.inference.summary import summarise
     from avsync_cli.media.decode import Timeline
     from avsync_cli.regions.stream import RegionStream
 
@@ -237,7 +239,8 @@ def analyse(
         if analysis is None or frames < BLOCK_FRAMES or sound_s < 1.0:
             raise _too_short(path, frames / FPS, sound_s)
         analysis.push_pieces(regions.finish(), end_frame)
-        return analysis.finish(_summary(timeline, end_frame / FPS))
+        media, remarks = summarise(timeline, end_frame / FPS)
+        return analysis.finish(media, remarks)
 
 
 def _total_s(timeline: Timeline, options: AnalyseOptions) -> float:
@@ -281,19 +284,3 @@ def _look(timeline: Timeline, regions: RegionStream) -> Iterator[_Seen]:
             pieces=pieces,
             settled=regions.settled,
         )
-
-
-def _summary(timeline: Timeline, decoded_to_s: float) -> MediaSummary:
-    info, video, audio = timeline.info, timeline.video, timeline.audio
-    return MediaSummary(
-        duration_s=info.duration_s if info.duration_s > 0 else decoded_to_s,
-        fps=float(video.fps),
-        vfr=video.vfr,
-        width=video.width,
-        height=video.height,
-        audio_hz=audio.rate_hz,
-        audio_track=audio.position,
-        audio_tracks=len(info.audio),
-        audio_channels=audio.channels,
-        container=info.container,
-    )

@@ -13,7 +13,7 @@ DECLARING = ("mov", "matroska", "avi", "flv", "asf", "mxf", "gxf", "wtv", "nut")
 at their end."""
 
 SHORT_S = 1.0
-"""What may lack: the last packets of a track have no successor that would say how long they last."""
+"""What may lack: of the last packets of a track no successor says how long they last."""
 
 APART_S = 1.0
 """Picture and sound that end further apart than this are worth a remark."""

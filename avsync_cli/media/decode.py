@@ -106,6 +106,8 @@ class Timeline:
                 info.path,
             )
         stretch = Stretch.of(info, self.video, start_s, duration_s)
+        if stretch.end_frame is None:
+            check_filler(info.filler_s - start_s, info.file.shown)
         self.zero_s = stretch.zero_s
         self._chunk_frames = chunk_frames
         self._next_frame, self._end_frame = stretch.first_frame, stretch.end_frame

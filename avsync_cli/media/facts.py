@@ -99,6 +99,7 @@ class MediaInfo:
         start_s: the player's zero on the file's own clock.
         duration_s: as the file declares it, 0 if it does not.
         video, audio: its tracks.
+        filler_s: time without picture and sound, where the look into the file met all of it.
     """
 
     file: Source
@@ -107,6 +108,7 @@ class MediaInfo:
     duration_s: float
     video: tuple[VideoTrack, ...]
     audio: tuple[AudioTrack, ...]
+    filler_s: float = 0.0
 
     @property
     def path(self) -> str:

@@ -31,6 +31,9 @@ _LOOK_PACKETS = 100
 _LOOK_TOTAL_PACKETS = 3000
 _LOOK_S = 5.0
 
+MOST_HELD_S = Fraction(1)
+"""The longest that one packet counts as picture or sound."""
+
 _COMMON_RATES = tuple(
     sorted(
         {Fraction(n) for n in (5, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)}
@@ -81,10 +84,11 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
     """
     file = Source.of(path)
     check_file(file)
-    listing, looks = _look(file)
-    if not any(look.head.codec for look in looks) and any(t.has_data for t in listing.tracks):
+    looked = _look_into(file)
+    if not looked.is_copied and any(track.has_data for track in looked.listing.tracks):
         # One track of which nothing is known keeps ffmpeg from copying any.
-        listing, looks = _look(file, listing.tracks)
+        looked = _look_into(file, looked.listing.tracks)
+    listing, looks = looked.listing, looked.looks
     start_s = listing.start_s
     if start_s is None:
         starts = [look.start_s for look in looks if look.start_s is not None]
@@ -98,6 +102,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         duration_s=listing.duration_s,
         video=tuple(_video_track(file, look, n, listing, start_s) for n, look in enumerate(videos)),
         audio=tuple(_audio_track(look, n) for n, look in enumerate(audios)),
+        filler_s=looked.filler_s,
     )
 
 
@@ -129,8 +134,28 @@ def check_file(path: str | os.PathLike[str]) -> None:
         raise refuse(f"cannot read the file ({error.strerror})", hint) from None
 
 
-def _look(file: Source, known: Sequence[ListedTrack] | None = None) -> tuple[Listing, list[_Look]]:
-    """Listing, headings and first packets of the tracks of picture and sound, in order.
+@dataclass(frozen=True)
+class _Looked:
+    """What one run of ffmpeg tells of a file.
+
+    Attributes:
+        listing: of the file.
+        looks: of its tracks of picture and sound, in its order.
+        filler_s: as of `MediaInfo`.
+    """
+
+    listing: Listing
+    looks: list[_Look]
+    filler_s: float
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether packets came of any track."""
+        return any(look.head.codec for look in self.looks)
+
+
+def _look_into(file: Source, known: Sequence[ListedTrack] | None = None) -> _Looked:
+    """Listing, headings and first packets.
 
     Args:
         file: which.
@@ -153,26 +178,43 @@ def _look(file: Source, known: Sequence[ListedTrack] | None = None) -> tuple[Lis
                 file.path,
             )
         listing = log.read(file)
-        copied_tracks = listing.tracks
-        if known is not None:
-            copied_tracks = [track for track, _ in _with_data(listing.tracks)]
-        looks = {
-            id(track): _Look(number if known is None else track.index, head, track)
-            for track, (number, head) in zip(copied_tracks, heads, strict=False)
-        }
-        by_number = {n: looks[id(t)] for t, (n, _) in zip(copied_tracks, heads, strict=False)}
-        if first is not None:
-            _read_clocks(itertools.chain([first], packets), by_number)
-    nothing = [_Look(track.index, StreamHead(), track) for track in listing.tracks]
-    return listing, [looks.get(id(look.listed), look) for look in nothing]
+        looks = [_Look(track.index, StreamHead(), track) for track in listing.tracks]
+        order = range(len(looks)) if known is None else [k for k, _ in _with_data(listing.tracks)]
+        by_stream: dict[int, _Look] = {}
+        for k, (number, head) in zip(order, heads, strict=False):
+            looks[k].head = head
+            looks[k].index = number if known is None else looks[k].index
+            by_stream[number] = looks[k]
+        if first is None:
+            return _Looked(listing, looks, 0.0)
+        read_all = _read_packets(itertools.chain([first], packets), by_stream)
+    return _Looked(listing, looks, _filler_s(looks) if read_all else 0.0)
 
 
-def _with_data(tracks: Sequence[ListedTrack]) -> list[tuple[ListedTrack, str]]:
-    """Tracks whose packets can be copied, and how ffmpeg is asked for each."""
+def _filler_s(looks: Sequence[_Look]) -> float:
+    """Time between the first and the last packet in which there is neither picture nor sound."""
+    shown = sorted(
+        (packet.pts * look.head.tick_s, (packet.pts + packet.duration) * look.head.tick_s)
+        for look in looks
+        for packet in look.packets
+        if packet.pts is not None
+    )
+    filler_s, end_s = Fraction(0), None
+    for begin_s, until_s in shown:
+        # However long a packet claims to last, a picture that is held for longer shows nothing.
+        until_s = min(until_s, begin_s + MOST_HELD_S)
+        if end_s is not None:
+            filler_s += max(Fraction(0), begin_s - end_s)
+        end_s = until_s if end_s is None else max(end_s, until_s)
+    return float(filler_s)
+
+
+def _with_data(tracks: Sequence[ListedTrack]) -> list[tuple[int, str]]:
+    """Places of the tracks whose packets can be copied, and how ffmpeg is asked for each."""
     found = []
     for kind in ("video", "audio"):
-        of_kind = [track for track in tracks if track.kind == kind]
-        found += [(track, f"{kind[0]}:{n}") for n, track in enumerate(of_kind) if track.has_data]
+        of_kind = [k for k, track in enumerate(tracks) if track.kind == kind]
+        found += [(k, f"{kind[0]}:{n}") for n, k in enumerate(of_kind) if tracks[k].has_data]
     return found
 
 
@@ -238,12 +280,15 @@ def _displayed_size(file: Source, look: _Look, stream: str, may_be_turned: bool)
     return (head.height, width) if turned else (width, head.height)
 
 
-def _read_clocks(packets: Iterable[Packet], looks: dict[int, _Look]) -> None:
-    """Note time stamps of each track's first packets; reads on only as long as it must.
+def _read_packets(packets: Iterable[Packet], looks: dict[int, _Look]) -> bool:
+    """Take each track's first packets; reads on only as long as it must.
 
     Args:
         packets: of all streams.
         looks: by stream number; those of them that are picture or sound.
+
+    Returns:
+        whether these were all there are.
     """
     deadline = time.monotonic() + _LOOK_S
     steady = [
@@ -255,9 +300,10 @@ def _read_clocks(packets: Iterable[Packet], looks: dict[int, _Look]) -> None:
             look.packets.append(packet)
         enough = all(len(look.packets) >= _LOOK_PACKETS for look in steady)
         if enough and all(look.packets for look in looks.values()):
-            break
+            return False
         if total >= _LOOK_TOTAL_PACKETS or time.monotonic() > deadline:
-            break
+            return False
+    return True
 
 
 def _frame_rate(look: _Look) -> tuple[Fraction, bool]:
@@ -275,6 +321,8 @@ def _frame_rate(look: _Look) -> tuple[Fraction, bool]:
     rate = Fraction(listed) if listed else (1 / mean if mean else Fraction(0))
     if not 0 < rate <= 1000:
         rate = 1 / mean if mean else Fraction(25)
+    # Some rates are the codec's, and the stamps another's.
+    vfr |= bool(mean) and not Fraction(2, 3) < mean * rate < Fraction(3, 2)
     near = min(_COMMON_RATES, key=lambda common: abs(common - rate))
     if abs(near - rate) <= max(Fraction(6, 1000), near / 5000):
         rate = near

@@ -120,6 +120,7 @@ def file_entry(report: Judgement, *, curve: bool) -> dict[str, Any]:
             "audio_hz": media.audio_hz,
             "audio_track": media.audio_track,
             "audio_tracks": media.audio_tracks,
+            "stamps": media.stamps,
             "declared_s": _number(media.declared_s),
             "decoded_s": _number(media.decoded_s),
             "complete": media.complete,

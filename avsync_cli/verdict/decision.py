@@ -45,7 +45,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     constants = Constants.of(evidence.calibration)
     offsets = np.asarray(evidence.offsets_ms, np.float64)
     windows = [w for w in evidence.windows if w.blocks > 0 and np.isfinite(w.logits).all()]
-    if not windows:
+    if not windows or evidence.media.stamps == "unsound":
         return _nothing(evidence, tolerance, offsets)
     looked_at = windows
     structure = find_structure(windows, evidence.seconds, offsets, constants)

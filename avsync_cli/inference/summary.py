@@ -1,0 +1,40 @@
+"""What is told of a file beside its lag: its facts, and what is odd about them."""
+
+from __future__ import annotations
+
+from avsync_cli.inference.evidence import MediaSummary
+from avsync_cli.media.completeness import APART_S, declared_s, is_complete
+from avsync_cli.media.decode import Timeline
+from avsync_cli.wording import clock
+
+
+def summarise(timeline: Timeline, decoded_to_s: float) -> tuple[MediaSummary, list[str]]:
+    """The facts of a file that was read, and remarks for the evidence's reasons.
+
+    Args:
+        timeline: read as far as it is wanted.
+        decoded_to_s: how far that is.
+    """
+    info, video, audio, ends = timeline.info, timeline.video, timeline.audio, timeline.ends
+    doubt = timeline.stamps_doubt
+    summary = MediaSummary(
+        duration_s=info.duration_s if info.duration_s > 0 else decoded_to_s,
+        fps=float(video.fps),
+        vfr=video.vfr,
+        width=video.width,
+        height=video.height,
+        audio_hz=audio.rate_hz,
+        audio_track=audio.position,
+        audio_tracks=len(info.audio),
+        audio_channels=audio.channels,
+        container=info.container,
+        stamps="unsound" if doubt else video.stamps,
+        declared_s=declared_s(info),
+        decoded_s=None if ends is None else ends.last_s,
+        complete=None if ends is None else is_complete(info, ends),
+    )
+    remarks = [f"unsound time stamps: {doubt}"] if doubt else []
+    if ends is not None and abs(ends.picture_s - ends.sound_s) > APART_S:
+        picture, sound = clock(ends.picture_s), clock(ends.sound_s)
+        remarks.append(f"the picture ends at {picture}, the sound at {sound}")
+    return summary, remarks
