@@ -121,3 +121,32 @@ def cut_by_edit_list(data: bytes, from_s: float, to_s: float, scale: int) -> byt
         return body[:4] + (2).to_bytes(4, "big") + rows
 
     return change_atom(data, (b"moov", b"trak", b"edts", b"elst"), two_edits)
+
+
+def thin_stamps(data: bytes, keep: Callable[[int, bool], bool]) -> bytes:
+    """A transport stream of which only some pictures have time stamps.
+
+    Args:
+        data: packets of 188 bytes.
+        keep: called with (number of the picture, whether decoding can begin with it).
+    """
+    out = bytearray(data)
+    number = 0
+    for at in range(0, len(data) - 187, 188):
+        flags = data[at + 5] if data[at + 3] & 0x20 and data[at + 4] else 0
+        body = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
+        begins = data[at + 1] & 0x40 and data[body : body + 3] == b"\0\0\1"
+        if not begins or data[body + 3] & 0xF0 != 0xE0:
+            continue
+        if not keep(number, bool(flags & 0x40)):
+            size = data[body + 8]
+            out[body + 7] &= 0x3F
+            out[body + 9 : body + 9 + size] = b"\xff" * size
+        number += 1
+    return bytes(out)
+
+
+def drop_index(data: bytes) -> bytes:
+    """An MXF file whose index segments no reader knows any more."""
+    key = bytes.fromhex("060e2b34025301010d01020101100100")
+    return data.replace(key, key[:4] + b"\x02" + key[5:12] + b"\x7f" + key[13:])

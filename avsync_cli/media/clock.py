@@ -105,6 +105,11 @@ SAME_S = 1.0
 that could be told from ordinary gaps, so a stray stamp falls back to the correction before it."""
 
 
+def joint_from_s(container: str) -> float:
+    """From which step ahead on a jump is a joint, in seconds; by ffmpeg's name of the demuxer."""
+    return FORWARD_S if set(JOINED).isdisjoint(container.split(",")) else JOINED_FORWARD_S
+
+
 class Epochs:
     """The corrections of time stamps met so far in one file, shared by its readers.
 
@@ -115,7 +120,7 @@ class Epochs:
     """
 
     def __init__(self, info: MediaInfo) -> None:
-        self._forward_s = JOINED_FORWARD_S if info.is_in(*JOINED) else FORWARD_S
+        self._forward_s = joint_from_s(info.container)
         self._corrections = [0.0]
 
     def is_jump(self, step_s: float) -> bool:

@@ -19,6 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from avsync_cli.errors import DecodeError, FileMissingError
+from avsync_cli.media.clock import STEADY, joint_from_s
 from avsync_cli.media.facts import AudioTrack, MediaInfo, VideoTrack
 from avsync_cli.media.listing import ListedTrack, Listing, ListingLog
 from avsync_cli.media.packets import Packet, PacketReader, StreamHead, copied, first_picture
@@ -188,23 +189,31 @@ def _look_into(file: Source, known: Sequence[ListedTrack] | None = None) -> _Loo
         if first is None:
             return _Looked(listing, looks, 0.0)
         read_all = _read_packets(itertools.chain([first], packets), by_stream)
-    return _Looked(listing, looks, _filler_s(looks) if read_all else 0.0)
+    joint_s = joint_from_s(listing.container)
+    return _Looked(listing, looks, _filler_s(looks, joint_s) if read_all else 0.0)
 
 
-def _filler_s(looks: Sequence[_Look]) -> float:
-    """Time between the first and the last packet in which there is neither picture nor sound."""
+def _filler_s(looks: Sequence[_Look], joint_s: float) -> float:
+    """Time between the first and the last packet in which there is neither picture nor sound.
+
+    Args:
+        looks: at all packets.
+        joint_s: a longer gap is a joint, and nothing lacks, if packets followed on before.
+    """
     shown = sorted(
         (packet.pts * look.head.tick_s, (packet.pts + packet.duration) * look.head.tick_s)
         for look in looks
         for packet in look.packets
         if packet.pts is not None
     )
-    filler_s, end_s = Fraction(0), None
+    filler_s, end_s, steady = Fraction(0), None, STEADY
     for begin_s, until_s in shown:
+        gap_s = Fraction(0) if end_s is None else max(Fraction(0), begin_s - end_s)
+        if gap_s <= joint_s or steady < STEADY:
+            filler_s += gap_s
+        steady = steady + 1 if gap_s <= joint_s else 0
         # However long a packet claims to last, a picture that is held for longer shows nothing.
         until_s = min(until_s, begin_s + MOST_HELD_S)
-        if end_s is not None:
-            filler_s += max(Fraction(0), begin_s - end_s)
         end_s = until_s if end_s is None else max(end_s, until_s)
     return float(filler_s)
 

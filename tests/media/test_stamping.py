@@ -1,0 +1,159 @@
+"""Picture times where stamps are few, missing, in the wrong order, shifted, wrapped or rounded."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from avsync_cli.media.decode import Timeline, read_all
+from avsync_cli.media.packets import Packet
+from avsync_cli.media.probe import probe
+from avsync_cli.media.soundness import OrderLog, is_doubtful, judge_stamps
+from tests.media_kinds import VIDEO, encoder
+from tests.media_surgery import drop_index, thin_stamps
+
+CODECS = ("h264", "hevc 10 bit", "mpeg2")
+TICK_S = Fraction(1, 1000)
+
+
+def mux(clips, name: str, codec: str, *extra: str, rate: str = "25") -> Path:
+    path = clips.folder / name
+    if not path.exists():
+        video = encoder(VIDEO[codec])
+        if video is None:
+            pytest.skip(f"no encoder: {codec}")
+        sound = {".avi": "pcm_s16le", ".mxf": "pcm_s16le", ".ts": "mp2"}.get(path.suffix, "aac")
+        inputs = [*clips.picture(rate), "-i", str(clips.sound())]
+        clips.run(*inputs, "-c:v", *video, "-c:a", sound, *extra, str(path))
+    return path
+
+
+def says_why_or_is_right(measure_clip, path: Path) -> str:
+    """What the stamps are worth, after it was checked that the offset is right or doubted."""
+    with Timeline(path) as timeline:
+        for _ in timeline:
+            pass
+        if timeline.stamps_doubt:
+            return "unsound"
+    _, offset_s = measure_clip(read_all(path), 0.0)
+    assert abs(offset_s) < 0.010
+    return timeline.video.stamps
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_stamps_on_key_pictures_alone(clips, measure_clip, codec):
+    whole = mux(clips, f"whole-{codec[:4]}.ts", codec)
+    path = clips.folder / f"keys-{codec[:4]}.ts"
+    path.write_bytes(thin_stamps(whole.read_bytes(), lambda n, is_key: is_key))
+    assert says_why_or_is_right(measure_clip, path) == "rebuilt"
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("kind", ("mp4", "mxf"))
+def test_stamps_in_the_order_of_decoding(clips, measure_clip, codec, kind):
+    if (codec, kind) == ("hevc 10 bit", "mxf"):
+        pytest.skip("not written by ffmpeg")
+    ordered = mux(clips, f"ordered-{codec[:4]}.avi", codec)
+    path = clips.folder / f"ordered-{codec[:4]}.{kind}"
+    sound = "aac" if kind == "mp4" else "copy"
+    clips.run("-i", str(ordered), "-c", "copy", "-c:a", sound, str(path))
+    says_why_or_is_right(measure_clip, path)
+
+
+@pytest.mark.parametrize("codec", ("h264", "mpeg2"))
+def test_mxf_without_an_index(clips, measure_clip, codec):
+    whole = mux(clips, f"indexed-{codec[:4]}.mxf", codec)
+    path = clips.folder / f"unindexed-{codec[:4]}.mxf"
+    path.write_bytes(drop_index(whole.read_bytes()))
+    assert path.read_bytes() != whole.read_bytes()
+    assert says_why_or_is_right(measure_clip, path) == "order"
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    codec=st.sampled_from(CODECS),
+    keep=st.floats(0.0, 1.0),
+    seed=st.integers(0, 1 << 16),
+    shift_s=st.sampled_from((0, 7, 3600, 95_441)),
+    kind=st.sampled_from(("ts", "m2ts", "mkv", "mp4")),
+    grid_ms=st.sampled_from((0, 4, 10)),
+)
+def test_any_mux_is_right_or_says_why(
+    clips, measure_clip, codec, keep, seed, shift_s, kind, grid_ms
+):
+    whole = mux(clips, f"any-{codec[:4]}-{shift_s}.ts", codec, "-output_ts_offset", str(shift_s))
+    path = clips.folder / f"any.{kind}"
+    if kind == "ts":
+        # A hash, so that which stamps stay does not depend on how many were asked about.
+        kept = lambda n, is_key: (seed * 2_654_435_761 + n * 40_503) % 1000 < 1000 * keep  # noqa: E731
+        path.write_bytes(thin_stamps(whole.read_bytes(), kept))
+    else:
+        rounded = f"setts=ts=round(TS*TB*1000/{grid_ms or 1})*{grid_ms or 1}/(TB*1000)"
+        mode = ["-mpegts_m2ts_mode", "1"] if kind == "m2ts" else []
+        bitstream = ["-bsf:v", rounded] if grid_ms else []
+        clips.run("-copyts", "-i", str(whole), "-c", "copy", *bitstream, *mode, str(path))
+    says_why_or_is_right(measure_clip, path)
+
+
+def packets(*stamps: int | None) -> list[Packet]:
+    return [Packet(0, None, pts, 0, k == 0) for k, pts in enumerate(stamps)]
+
+
+RANKS = (0, 3, 1, 2, 6, 4, 5)
+
+
+def test_one_true_stamp_is_enough():
+    for k, rank in enumerate(RANKS):
+        stamps: list[int | None] = [None] * len(RANKS)
+        stamps[k] = 500 + 40 * rank
+        found = judge_stamps(packets(*stamps), RANKS, TICK_S, Fraction(25))
+        assert (found.kind, found.first_s) == ("rebuilt", Fraction(1, 2))
+
+
+def test_what_cannot_be_rebuilt_says_why():
+    few = packets(0, None, None)
+    assert judge_stamps(few, None, TICK_S, Fraction(25)).kind == "unsound"
+    assert "1 of 3" in judge_stamps(few, (0, 2, 1), TICK_S, None).reason
+    apart = packets(0, 400, None)
+    assert "contradict" in judge_stamps(apart, (0, 2, 1), TICK_S, Fraction(25)).reason
+
+
+def test_complete_stamps_in_the_bitstreams_order_are_sound():
+    stamps = [40 * rank for rank in RANKS]
+    assert judge_stamps(packets(*stamps), RANKS, TICK_S, Fraction(25)).kind == "sound"
+    decoding = packets(*(40 * k for k in range(len(RANKS))))
+    found = judge_stamps(decoding, RANKS, TICK_S, Fraction(25))
+    assert (found.kind, found.first_s) == ("rebuilt", 0)
+    assert is_doubtful("h264", decoding)
+    assert not is_doubtful("vp9", decoding)
+    assert not is_doubtful("h264", packets(*stamps))
+    assert is_doubtful("vp9", packets(0, None))
+
+
+def test_numbers_of_few_bits_go_on():
+    log = OrderLog()
+    own = "\x1b[1;34m[trace_headers @ 0x55] \x1b[0m[info] "
+    assert not log.take_line("[trace_headers @ 0x55] [info] Packet: 9 bytes, key frame, pts 0,")
+    assert log.take_line(own + "34          log2_max_pic_order_cnt_lsb_minus4     1 = 0")
+    order = [0, 6, 2, 4, 12, 8, 10, 18, 14, 16, 24, 20, 22]
+    for number, value in enumerate(order):
+        key = " key frame," if number == 0 else ""
+        assert log.take_line(f"{own}Packet: 9 bytes,{key} pts 0, dts 0")
+        log.take_line(f"{own}22          pic_order_cnt_lsb       000 = {value % 16}")
+    assert log.ranks() == [value // 2 for value in order]
+
+
+def test_pictures_a_thousand_seconds_apart_are_no_joints(clips):
+    path = clips.folder / "apart.mkv"
+    apart = ["-vf", "settb=1/1000,setpts=N*1000000", "-fps_mode", "passthrough"]
+    coded = ["-enc_time_base", "1/1000", "-c:v", "mjpeg", "-c:a", "flac", "-t", "9000"]
+    clips.run(*clips.picture("25"), "-i", str(clips.sound()), *apart, *coded, str(path))
+    assert probe(path).filler_s > 7000
