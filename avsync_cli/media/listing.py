@@ -32,6 +32,10 @@ _DURATION = re.compile(
 """Damaged files have durations that are below zero; then there is none."""
 
 _TITLE = re.compile(r"      title           : (.*)")
+_AFTER = ("[info] Output #0, ", "[info] Stream mapping:")
+"""What is printed after the listing."""
+
+_TITLE_TIMEOUT_S = 2.0
 _END_OF_COLOUR = "\x1b[0m"
 
 
@@ -91,7 +95,7 @@ class ListingLog:
         self._lines: list[str] = []
         self._complaints: list[str] = []
         self._seen = 0
-        self._wanted = 0
+        self._is_over = False
         self._changed = threading.Condition()
 
     def take_line(self, line: str) -> bool:
@@ -107,13 +111,17 @@ class ListingLog:
             if not any(_INPUT.match(kept) for kept in self._lines):
                 self._complaints = [*self._complaints[1 - _COMPLAINTS :], line]
             self._seen += marked
+            self._is_over = not marked and (self._is_over or plain.startswith(_AFTER))
             self._changed.notify_all()
         return True
 
     def wait_for(self, tracks: int, timeout_s: float) -> bool:
-        """Wait until so many tracks have been listed; whether they were in time."""
+        """Wait until so many tracks have been listed; whether they were in time. For the last one's
+        title it does not wait for long."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._seen >= tracks, timeout_s)
+            listed = self._changed.wait_for(lambda: self._seen >= tracks, timeout_s)
+            self._changed.wait_for(lambda: self._is_over, _TITLE_TIMEOUT_S)
+            return listed
 
     def read(self, file: Source) -> Listing:
         """What has been listed.

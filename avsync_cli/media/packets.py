@@ -154,14 +154,16 @@ class PacketReader:
         self.process.close()
 
 
-def copied(*streams: str, **options: Any) -> list[str]:
-    """Arguments for the packets of some streams as the file has them, on its own clock.
+def copied(*streams: str, keep_clock: bool = True, **options: Any) -> list[str]:
+    """Arguments for the packets of some streams as the file has them.
 
     Args:
         streams: such as "v:0", or "0" for all.
+        keep_clock: on the file's own clock; else on a player's, which begins at 0.
         options: further ones for the input.
     """
-    source = ffmpeg_python.input(INPUT, copyts=None, **input_args(), **options)
+    clock = {"copyts": None} if keep_clock else {}
+    source = ffmpeg_python.input(INPUT, **clock, **input_args(), **options)
     args = ffmpeg_python.output(
         source,
         "pipe:1",

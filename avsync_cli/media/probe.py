@@ -90,10 +90,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         # One track of which nothing is known keeps ffmpeg from copying any.
         looked = _look_into(file, looked.listing.tracks)
     listing, looks = looked.listing, looked.looks
-    start_s = listing.start_s
-    if start_s is None:
-        starts = [look.start_s for look in looks if look.start_s is not None]
-        start_s = min(starts, default=Fraction(0))
+    start_s = _start_s(file) if listing.start_s is None else listing.start_s
     videos = [look for look in looks if look.listed.kind == "video"]
     audios = [look for look in looks if look.listed.kind == "audio"]
     return MediaInfo(
@@ -191,6 +188,18 @@ def _look_into(file: Source, known: Sequence[ListedTrack] | None = None) -> _Loo
         read_all = _read_packets(itertools.chain([first], packets), by_stream)
     joint_s = joint_from_s(listing.container)
     return _Looked(listing, looks, _filler_s(looks, joint_s) if read_all else 0.0)
+
+
+def _start_s(file: Source) -> Fraction:
+    """The player's zero: by how much ffmpeg moves stamps when it is not asked to keep them."""
+    firsts = []
+    for args in (copied("0"), copied("0", keep_clock=False)):
+        with PacketReader(file, args, stall_s=PROBE_TIMEOUT_S) as packets:
+            first = next((packet for packet in packets if packet.dts is not None), None)
+            if first is None or first.dts is None:
+                return Fraction(0)
+            firsts.append(first.dts * packets.heads[first.stream].tick_s)
+    return firsts[0] - firsts[1]
 
 
 def _filler_s(looks: Sequence[_Look], joint_s: float) -> float:
@@ -322,16 +331,16 @@ def _frame_rate(look: _Look) -> tuple[Fraction, bool]:
     # The reordered end of the look misses frames; only the front is complete.
     steps = steps[: max(1, len(steps) - 8)] if len(stamps) >= _LOOK_PACKETS else steps
     mean = sum(steps, Fraction(0)) / len(steps) if steps else Fraction(0)
+    middle = sorted(steps)[len(steps) // 2] if steps else Fraction(0)
     vfr = False
     if len(steps) >= 4 and mean > 0:
-        middle = sorted(steps)[len(steps) // 2]
         slack = max(tick_s * Fraction(3, 2), middle / 10)
         vfr = sum(abs(step - middle) > slack for step in steps) > len(steps) * 0.05
     rate = Fraction(listed) if listed else (1 / mean if mean else Fraction(0))
     if not 0 < rate <= 1000:
         rate = 1 / mean if mean else Fraction(25)
     # Some rates are the codec's, and the stamps another's.
-    vfr |= bool(mean) and not Fraction(2, 3) < mean * rate < Fraction(3, 2)
+    vfr |= middle > 0 and not Fraction(2, 3) < middle * rate < Fraction(3, 2)
     near = min(_COMMON_RATES, key=lambda common: abs(common - rate))
     if abs(near - rate) <= max(Fraction(6, 1000), near / 5000):
         rate = near

@@ -123,7 +123,12 @@ def with_words(clips, path: Path, said: dict[str, str], name: str) -> Path:
 def test_no_tag_changes_the_facts(clips, plain, harmless, kind, said):
     path = with_words(clips, plain[kind], said, "said")
     facts.cache_clear()
-    assert facts(path) == facts(harmless[kind])
+    found, expected = facts(path), facts(harmless[kind])
+    # What the words make doubtful is left unknown.
+    assert found.duration_s in (expected.duration_s, 0.0)
+    assert found.container in (expected.container, "")
+    same = {"duration_s": expected.duration_s, "container": expected.container}
+    assert replace(found, **same) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -47,7 +47,7 @@ def test_keys_of_the_document(make_report: Make) -> None:
     }  # fmt: skip
     assert set(file["media"]) == {
         "duration_s", "fps", "vfr", "width", "height", "audio_hz", "audio_track", "audio_tracks",
-        "declared_s", "decoded_s", "complete",
+        "declared_s", "decoded_s", "complete", "stamps",
     }  # fmt: skip
     assert set(file["segments"][0]) == {
         "start_s", "end_s", "offset_ms", "offset_ci_ms", "confidence", "status",
