@@ -25,18 +25,10 @@ def bootstrap_interval(
     Returns:
         (low, high), or (nan, nan) when there is nothing.
     """
-    filled = [np.asarray(g, np.float64) for g in groups if len(g)]
-    if not filled:
-        return float("nan"), float("nan")
-    if len(filled) == 1:
-        filled = [np.array([v]) for v in filled[0]]
-    sums = np.array([g.sum() for g in filled])
+    filled, drawn = _drawn(groups, seed, rounds)
+    sums = np.array([sum(g) for g in filled])
     counts = np.array([len(g) for g in filled])
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(filled), size=(rounds, len(filled)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+    return _interval(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1) if filled else [])
 
 
 def bootstrap_statistic(
@@ -46,20 +38,26 @@ def bootstrap_statistic(
     rounds: int = 200,
 ) -> tuple[float, float]:
     """95 % interval of any statistic of items that come in groups; see `bootstrap_interval`."""
-    filled = [list(g) for g in groups if len(g)]
-    if not filled:
-        return float("nan"), float("nan")
+    filled, drawn = _drawn(groups, seed, rounds)
+    values = [statistic([item for g in row for item in filled[g]]) for row in drawn if filled]
+    return _interval([v for v in values if np.isfinite(v)])
+
+
+def _drawn(
+    groups: Sequence[Sequence[Item]], seed: int, rounds: int
+) -> tuple[list[Sequence[Item]], np.ndarray]:
+    """The groups that hold anything, and (rounds, groups) which of them each round draws."""
+    filled = [g for g in groups if len(g)]
     if len(filled) == 1:
         filled = [[item] for item in filled[0]]
     rng = np.random.default_rng(seed)
-    values = []
-    for _ in range(rounds):
-        drawn = rng.integers(len(filled), size=len(filled))
-        values.append(statistic([item for g in drawn for item in filled[g]]))
-    kept = [v for v in values if np.isfinite(v)]
-    if not kept:
+    return filled, rng.integers(max(1, len(filled)), size=(rounds, len(filled)))
+
+
+def _interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    if not len(values):
         return float("nan"), float("nan")
-    low, high = np.percentile(kept, [2.5, 97.5])
+    low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 

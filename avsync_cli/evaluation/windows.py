@@ -11,8 +11,6 @@ same numbers as encoding the window by itself, for a fraction of the work (see `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,40 +18,6 @@ import numpy as np
 from avsync_cli.model.engine import Engine
 from avsync_cli.model.features import edge_pad, log_mel
 from avsync_cli.timebase import BLOCK_FRAMES, HOP_SAMPLES, HOPS_PER_FRAME
-
-
-@dataclass(frozen=True)
-class WindowCurve:
-    """One window's scores.
-
-    Attributes:
-        first_frame: of the window, on the clip's timeline.
-        frames: n.
-        margin: (2 R + 1,) logit "in sync" minus logit "not" at -R..R frames; NaN for windows
-            shorter than a block. Of longer ones whole blocks count, the rest is not looked at.
-        similarity: (2 R + 1,) mean similarity of the encoders' features.
-        confidence: (2 R + 1,) log-mean-exp of the attention's confidence over the window's units.
-    """
-
-    first_frame: int
-    frames: int
-    margin: np.ndarray
-    similarity: np.ndarray
-    confidence: np.ndarray
-
-    @property
-    def reach(self) -> int:
-        """R in frames."""
-        return len(self.similarity) // 2
-
-    @property
-    def score(self) -> np.ndarray:
-        """(2 R + 1,) the margin, or the similarity where the window is shorter than a block."""
-        return self.similarity if np.isnan(self.margin).any() else self.margin
-
-    def best(self, by: str = "score") -> int:
-        """Offset in frames at which the window fits best."""
-        return int(np.argmax(getattr(self, by))) - self.reach
 
 
 class PairScores(NamedTuple):
@@ -222,34 +186,3 @@ def pair_scores(engine: Engine, v: np.ndarray, a: np.ndarray) -> PairScores:
     top = confidence.max(axis=1, keepdims=True)
     pooled = (top + np.log(np.exp(confidence - top).mean(axis=1, keepdims=True)))[:, 0]
     return PairScores(logits[:, 1] - logits[:, 0], similarity, pooled)
-
-
-def clip_curves(
-    engine: Engine,
-    crops: np.ndarray,
-    first_frame: int,
-    sound: np.ndarray,
-    frames: int,
-    reach: int,
-    at_most: int = 8,
-) -> Iterator[WindowCurve]:
-    """Curves of up to `at_most` windows of one track (see `placed_starts`).
-
-    Args:
-        engine: the model.
-        crops: (T, 96, 96) uint8, the track.
-        first_frame: where the track begins on the clip's timeline.
-        sound: (S,) float32 of the whole clip.
-        frames: n, reach: R, at_most: number of windows.
-    """
-    total = len(sound) // (HOP_SAMPLES * HOPS_PER_FRAME)
-    starts = placed_starts(len(crops), first_frame, total, frames, reach, at_most)
-    if not starts:
-        return
-    features = encode_clip_sound(engine, sound, reach)
-    track = TrackFeatures(engine, crops)
-    offsets = np.arange(-reach, reach + 1)
-    for start in starts:
-        at = first_frame + start
-        a = slid_sound(features, at, frames, offsets, reach)
-        yield WindowCurve(at, frames, *pair_scores(engine, track.window(start, frames), a))

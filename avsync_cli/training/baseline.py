@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.progress import Progress
-from avsync_cli.evaluation.sweep import sweep
+from avsync_cli.evaluation.scoring import Scorer
 from avsync_cli.evaluation.syncnet import SyncNetScorer
 from avsync_cli.model.folder import SYNCNET
 from avsync_cli.model.syncnet import SYNCNET_CONFIG, WINDOW_FRAMES, WINDOW_HOPS, SyncNetShape
@@ -30,9 +29,6 @@ SPACING_FRAMES = 2
 
 SHARPNESS = 10.0
 """Inverse temperature of the softmax over distances; vectors have length 1, so these reach 2."""
-
-VAL_CONTEXTS = (5, 15, 25)
-"""Window lengths in frames that are validated."""
 
 
 def draw_places(clips: int, frames: int, generator: torch.Generator) -> Tensor:
@@ -112,16 +108,6 @@ class SyncNetLesson:
         right = float((found & usable).sum() / usable.sum().clamp_min(1))
         return matching_loss(distance, usable), {"found": right}
 
-    def validate(
-        self, averaged: nn.Module, clips: list[CachedClip]
-    ) -> tuple[float, dict[str, Any]]:
+    def scorer(self, averaged: nn.Module) -> Scorer:
         assert isinstance(averaged, SyncNetShape)
-        talking = [c for c in clips if c.clip.kind in ("", "talking")]
-        (records,) = sweep([SyncNetScorer(averaged)], talking, VAL_CONTEXTS, 2, lambda _: "0")
-        figures = {
-            f"acc{n}": float(
-                np.mean([abs(r.best) <= 1 for r in records if r.frames == n] or [False])
-            )
-            for n in VAL_CONTEXTS
-        }
-        return float(np.mean(list(figures.values()))), figures
+        return SyncNetScorer(averaged)

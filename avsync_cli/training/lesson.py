@@ -10,13 +10,14 @@ from torch.utils.data import Dataset
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.progress import Progress
+from avsync_cli.evaluation.scoring import Scorer
 
 Samples = Dataset[dict[str, Tensor]]
 """Windows by number; a batch is a dictionary of stacked arrays."""
 
 
 class Lesson(Protocol):
-    """A model, what it learns from, its loss, and how to tell that it gets better.
+    """A model, what it learns from, its loss, and how it is measured.
 
     Attributes:
         model: being trained.
@@ -60,8 +61,6 @@ class Lesson(Protocol):
         """Loss of a batch, a scalar, and figures for the log."""
         ...
 
-    def validate(
-        self, averaged: nn.Module, clips: list[CachedClip]
-    ) -> tuple[float, dict[str, Any]]:
-        """How good the model is on held-out clips, 0..1 and higher is better, and figures."""
+    def scorer(self, averaged: nn.Module) -> Scorer:
+        """The averaged model behind the interface by which all models are measured."""
         ...

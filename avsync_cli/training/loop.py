@@ -18,6 +18,7 @@ from avsync_cli.training.lesson import Samples
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.run import Run
 from avsync_cli.training.sync_lesson import BANK_SEED
+from avsync_cli.training.validate import validate
 
 LOG_EVERY = 25
 """Steps whose figures are averaged into a line of the log."""
@@ -135,9 +136,8 @@ def _measure(run: Run, held: list[CachedClip], progress: Progress | None) -> Non
     if distributed.rank() == 0:
         if progress is not None:
             progress("validate", run.step, run.options.steps, {})
-        score, figures = run.lesson.validate(run.averaged.module, held)
-        plain = {k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}
-        run.log(event="validation", **plain)
+        score, overall, by_source = validate(run.lesson.scorer(run.averaged.module), held)
+        run.log(event="validation", **{k: round(v, 4) for k, v in overall.items()}, by=by_source)
         if score >= run.best:
             run.best = score
             run.keep_best()

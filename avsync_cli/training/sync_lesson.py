@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.progress import Progress, stage
 from avsync_cli.errors import UsageError
+from avsync_cli.evaluation.scorers import ModelScorer
+from avsync_cli.evaluation.scoring import Scorer
 from avsync_cli.files import write_whole
 from avsync_cli.model.checkpoint import load_model
 from avsync_cli.model.config import ModelConfig
@@ -26,16 +27,12 @@ from avsync_cli.training.lesson import Samples
 from avsync_cli.training.losses import PIECES, Encoded, all_losses, head_losses, in_pieces
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.realign import realign
-from avsync_cli.training.validate import validate
 
 BANK_SEED = 0
 """Seed of the windows that finished encoders are shown: whatever the run's own, the same data."""
 
 SHAPES_OF_THE_HEAD = {"attention": "none", "product": True, "similarity_skip": True}
 """Parts of a model's configuration that its encoders do not depend on."""
-
-JUDGED_BY = ("sim15", "acc25", "acc50")
-"""Figures of `validate` whose mean decides which model is the best."""
 
 
 class SyncLesson:
@@ -145,13 +142,9 @@ class SyncLesson:
             return in_pieces(self.model, crops, frames)
         return self.model.visual(crops)
 
-    def validate(
-        self, averaged: nn.Module, clips: list[CachedClip]
-    ) -> tuple[float, dict[str, Any]]:
+    def scorer(self, averaged: nn.Module) -> Scorer:
         assert isinstance(averaged, SyncModel)
-        overall, by_source = validate(TorchEngine(averaged), clips)
-        score = float(np.mean([overall.get(name, 0.0) for name in JUDGED_BY]))
-        return score, overall | {"by": by_source}
+        return ModelScorer(TorchEngine(averaged))
 
 
 def phases(realign_at: int, steps: int) -> list[tuple[int, int]]:

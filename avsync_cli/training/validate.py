@@ -4,56 +4,43 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-import numpy as np
-
 from avsync_cli.corpus.cache import CachedClip
-from avsync_cli.evaluation.windows import clip_curves
-from avsync_cli.model.engine import Engine
+from avsync_cli.evaluation.records import NEAR_FRAMES, WindowRecord
+from avsync_cli.evaluation.scoring import Scorer
+from avsync_cli.evaluation.sweep import sweep
+from avsync_cli.evaluation.tables import mean
 
 CONTEXTS = (5, 15, 25, 50)
-"""Window lengths in frames; those shorter than a block are judged by similarity alone."""
+"""Window lengths in frames; our own model judges those shorter than a block by similarity alone."""
 
-REACH = 15
-"""Offsets tried on either side in frames, as SyncNet and VocaLiST do."""
+JUDGED_BY = ("acc15", "acc25", "acc50")
+"""Figures whose mean decides which model is the best."""
+
+WINDOWS_A_CLIP = 2
 
 
 def validate(
-    engine: Engine, clips: list[CachedClip], windows_a_clip: int = 2
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Share of windows placed within one frame, overall and by source.
+    scorer: Scorer, clips: list[CachedClip]
+) -> tuple[float, dict[str, float], dict[str, dict[str, float]]]:
+    """Share of windows placed within one frame of 0, overall and by source.
 
     Only talking clips count in the overall figures; others are listed by source.
 
     Returns:
-        overall figures such as "acc25" (decision) and "sim25" (similarity), each in 0..1, and
+        how good the model is, 0..1; overall figures such as "acc25", of windows of 25 frames; and
         the same by source.
     """
-    right: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    talking: dict[str, bool] = {}
-    for clip in clips:
-        crops_all = clip.crops()
-        sound = np.asarray(clip.sound(), np.float32) / 32768.0
-        track = max(clip.tracks, key=lambda t: t.size * t.count)
-        crops = np.asarray(crops_all[track.start : track.start + track.count])
-        talking[clip.clip.source] = clip.clip.kind in ("", "talking")
-        for frames in CONTEXTS:
-            for curve in clip_curves(
-                engine, crops, track.first_frame, sound, frames, REACH, windows_a_clip
-            ):
-                rows = right[clip.clip.source]
-                rows[f"sim{frames}"].append(abs(curve.best("similarity")) <= 1)
-                if frames >= 25:
-                    rows[f"acc{frames}"].append(abs(curve.best()) <= 1)
-                    both = curve.margin[REACH], np.delete(curve.margin, range(REACH - 1, REACH + 2))
-                    rows[f"cls{frames}"].append(
-                        0.5 * float(both[0] > 0) + 0.5 * float(np.mean(both[1] <= 0))
-                    )
-    by_source = {
-        source: {k: float(np.mean(v)) for k, v in rows.items()} for source, rows in right.items()
-    }
-    pooled: dict[str, list[float]] = defaultdict(list)
-    for source, rows in right.items():
-        if talking[source]:
-            for key, values in rows.items():
-                pooled[key] += values
-    return {k: float(np.mean(v)) for k, v in pooled.items()}, by_source
+    (records,) = sweep([scorer], clips, CONTEXTS, WINDOWS_A_CLIP, lambda _: "0")
+    sources: dict[str, list[WindowRecord]] = defaultdict(list)
+    for record in records:
+        sources[record.origin.source].append(record)
+    overall = _figures([r for r in records if r.origin.kind in ("", "talking")])
+    score = mean([overall.get(name, 0.0) for name in JUDGED_BY])
+    return score, overall, {source: _figures(members) for source, members in sources.items()}
+
+
+def _figures(records: list[WindowRecord]) -> dict[str, float]:
+    right: dict[str, list[bool]] = defaultdict(list)
+    for record in records:
+        right[f"acc{record.frames}"].append(abs(record.best) <= NEAR_FRAMES)
+    return {name: mean(values) for name, values in right.items()}

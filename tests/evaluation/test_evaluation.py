@@ -18,8 +18,9 @@ from avsync_cli.evaluation.match import fit_match, peaks
 from avsync_cli.evaluation.metrics import bootstrap_interval, calibration_error
 from avsync_cli.evaluation.protocol import EvalOptions, evaluate_scorers
 from avsync_cli.evaluation.scorers import ModelScorer
+from avsync_cli.evaluation.scoring import Track
 from avsync_cli.evaluation.trials import clip_pieces, likely_zero, move_sound, trials
-from avsync_cli.evaluation.windows import clip_curves, encode_clip_sound, window_starts
+from avsync_cli.evaluation.windows import encode_clip_sound, placed_starts, window_starts
 from avsync_cli.inference.evidence import Evidence, MediaSummary, WindowResult
 from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.timebase import SAMPLES_PER_FRAME
@@ -27,6 +28,7 @@ from avsync_cli.verdict.posterior import Constants
 from tests.toy_model import build_toy_model, cached_flashes, flash_clip
 
 REACH = 15
+NEAR = np.arange(-REACH, REACH + 1)
 
 
 @pytest.fixture(scope="module")
@@ -49,21 +51,11 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[CachedClip]:
 @pytest.mark.parametrize("shift", [-6, 0, 9])
 def test_windows_find_the_offset(engine: OnnxEngine, shift: int) -> None:
     crops, sound = flash_clip(200, offset_ms=40 * shift, seed=4)
-    curves = list(clip_curves(engine, crops, 0, sound, 50, REACH, at_most=4))
-    assert len(curves) == 4
-    for curve in curves:
-        assert curve.frames == 50
-        assert curve.margin.shape == curve.similarity.shape == (2 * REACH + 1,)
-        assert curve.best() == shift
-
-
-def test_windows_prefer_places_where_all_offsets_have_sound(engine: OnnxEngine) -> None:
-    crops, sound = flash_clip(120, seed=1)
-    starts = [c.first_frame for c in clip_curves(engine, crops, 0, sound, 50, REACH, 3)]
-    assert starts[0] >= REACH
-    assert starts[-1] + 50 <= 120 - REACH
-    crops, sound = flash_clip(60, seed=1)  # too short for that
-    assert [c.first_frame for c in clip_curves(engine, crops, 0, sound, 50, REACH, 3)]
+    opened = ModelScorer(engine).open(Track(crops, 0, sound), REACH)
+    for start in placed_starts(200, 0, 200, 50, REACH, 4):
+        found = opened.scores(start, 50, NEAR)
+        assert found.score.shape == (2 * REACH + 1,)
+        assert NEAR[found.score.argmax()] == shift
 
 
 def test_a_window_sees_no_more_than_its_own_frames(engine: OnnxEngine) -> None:
@@ -73,9 +65,10 @@ def test_a_window_sees_no_more_than_its_own_frames(engine: OnnxEngine) -> None:
     features = encode_clip_sound(engine, sound, REACH)
     assert len(features) == (120 + 2 * REACH) * 4
     ours, theirs = (
-        next(clip_curves(engine, c[20:70], 20, sound, 50, REACH, 1)) for c in (crops, other)
+        ModelScorer(engine).open(Track(c, 0, sound), REACH).scores(20, 50, NEAR)
+        for c in (crops, other)
     )
-    np.testing.assert_array_equal(ours.margin, theirs.margin)
+    np.testing.assert_array_equal(ours.score, theirs.score)
 
 
 def test_window_starts() -> None:

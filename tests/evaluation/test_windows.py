@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avsync_cli.evaluation.windows import TrackFeatures, clip_curves, placed_starts
+from avsync_cli.evaluation.windows import (
+    TrackFeatures,
+    encode_clip_sound,
+    pair_scores,
+    placed_starts,
+    slid_sound,
+)
 from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.model.features import edge_pad
 from tests.toy_model import flash_clip, toy_config
@@ -64,13 +70,15 @@ def test_windows_shorter_than_a_block_go_by_similarity(
     toy: OnnxEngine, frames: int, exact: bool
 ) -> None:
     crops, sound = flash_clip(120, offset_ms=120, seed=4)
-    for curve in clip_curves(toy, crops, 0, sound, frames, 15, at_most=3):
-        assert np.isnan(curve.margin).all() != exact
-        assert np.isfinite(curve.score).all()
-        expected = curve.margin if exact else curve.similarity
-        np.testing.assert_array_equal(curve.score, expected)
+    near = np.arange(-15, 16)
+    features = encode_clip_sound(toy, sound, 15)
+    for start in placed_starts(120, 0, 120, frames, 15, 3):
+        v = TrackFeatures(toy, crops).window(start, frames)
+        found = pair_scores(toy, v, slid_sound(features, start, frames, near, 15))
+        assert np.isnan(found.margin).all() != exact
+        assert np.isfinite(found.similarity).all()
         if exact:
-            assert curve.best() == 3
+            assert near[found.margin.argmax()] == 3
 
 
 def test_windows_are_placed_where_all_offsets_have_sound() -> None:

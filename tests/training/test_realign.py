@@ -12,8 +12,9 @@ from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.evaluation.own_offset import OwnOffset, own_offset
 from avsync_cli.model.engine import OnnxEngine
+from avsync_cli.training.dataset import WindowDataset, WindowSpec
 from avsync_cli.training.realign import common_offset, realign
-from tests.toy_model import build_toy_model, cached_flashes
+from tests.toy_model import build_toy_model, cached_flashes, toy_config
 
 FRAMES = 110
 
@@ -76,3 +77,33 @@ def test_what_counts_as_common() -> None:
     assert common_offset(sure[:2]) is None
     assert common_offset([OwnOffset(80.0, False)] * 9) is None
     assert common_offset([OwnOffset(ms, True) for ms in (-200.0, 0.0, 200.0, 400.0)]) is None
+
+
+def test_clips_of_one_shard_keep_offsets_of_their_own(tmp_path: Path, engine: OnnxEngine) -> None:
+    shard = tmp_path / "shard.tar"
+    members = []
+    for number, offset_ms in enumerate((-200, 240)):
+        row = Clip(shard, source="s", kind="talking", member=f"{number}.mp4")
+        members.append(replace(clip(tmp_path, "s", offset_ms, seed=number), clip=row))
+    undo = realign(engine, members)
+    assert undo == pytest.approx({f"{shard}/0.mp4": -20, f"{shard}/1.mp4": 24}, abs=2)
+    data = WindowDataset(members, toy_config(), WindowSpec(), 0, 1, undo, augment=False)
+    plain = WindowDataset(members, toy_config(), WindowSpec(), 0, 1, augment=False)
+    for item, hops in enumerate((-20, 24)):
+        moved = data.sample(item, np.random.default_rng(4))["mel"].numpy()
+        still = plain.sample(item, np.random.default_rng(4))["mel"].numpy()
+        shift = undo[members[item].clip.key]
+        assert shift == pytest.approx(hops, abs=2)
+        inner = slice(60, 200)
+        np.testing.assert_allclose(moved[inner], still[60 + shift : 200 + shift], atol=1e-3)
+
+
+def test_stretches_of_one_file_are_clips_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "long.mp4"
+    keys = [
+        Clip(file, start_s=start, end_s=end).key
+        for start, end in ((None, None), (0.0, 4.0), (4.0, None), (1234.567, 1240.0))
+    ]
+    assert len(set(keys)) == 4
+    assert keys[0] == str(file)
+    assert keys[3].endswith("#t=1234.567,1240.0")
