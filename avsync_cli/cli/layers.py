@@ -75,9 +75,8 @@ def load_settings(
     without = replace(DEFAULTS[command], **{**below, **above})
     changed = words_for(JudgeFlags, settings, without)
     if changed:
-        note(
-            f"note: {LOCAL_FILE} in this folder decides as {' '.join(map(shell_quote, changed))} would"
-        )
+        words = " ".join(map(shell_quote, changed))
+        note(f"note: {LOCAL_FILE} in this folder decides as {words} would")
     return settings
 
 
