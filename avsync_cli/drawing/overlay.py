@@ -8,7 +8,8 @@ as much out of sync as the film.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -137,16 +138,15 @@ class Painter:
 
     def paint(self, frame: np.ndarray, at_s: float) -> np.ndarray:
         """One (H, W, 3) frame of the film at `at_s`, drawn on: (*size, 3) uint8."""
-        picture = Image.fromarray(frame)
-        if picture.width != self._wide:
-            picture = picture.resize((self._wide, self._high), Image.Resampling.NEAREST)
+        out = np.empty((*self.size, 3), np.uint8)
+        picture, strip = out[: self._high], out[self._high :]
+        scale = self._wide // frame.shape[1]
+        picture[:] = frame if scale == 1 else frame.repeat(scale, axis=0).repeat(scale, axis=1)
+        strip[:] = self._strip
         for block in self._now(at_s):
             self._draw_block(picture, block, at_s)
-        out = Image.new("RGB", self.size[::-1])
-        out.paste(picture)
-        out.paste(self._strip, (0, self._high))
-        self._draw_playhead(pen(out), at_s)
-        return np.asarray(out)
+        self._draw_playhead(strip, at_s)
+        return out
 
     def _now(self, at_s: float) -> list[BlockResult]:
         low = bisect.bisect_left(self._starts, at_s - self._longest_s - 1e-6)
@@ -155,30 +155,36 @@ class Painter:
 
     # --- On the picture -----------------------------------------------------------------------
 
-    def _draw_block(self, picture: Image.Image, block: BlockResult, at_s: float) -> None:
-        dot, on = self._dot, pen(picture)
+    def _draw_block(self, picture: np.ndarray, block: BlockResult, at_s: float) -> None:
+        dot = self._dot
         region = self._region_at(block, at_s)
         box = self._placed(region.box)
         if region.kind == "frame":
             box = (dot, dot, self._wide - 2.0 * dot, self._high - 2.0 * dot)
         share = min(1.0, block.weight / self._most)
         color = _mixed(share) if block.used else _LEFT_OUT
+        said = weight_words(block.weight) if block.used else block.reason
+        words = f"{region_words(region)}  {said}".rstrip()
+        label = self._label_box(box, words)
+        around = _grown(box, dot / 2)
         shades = cell_shades(block) if block.used else None
         if shades is not None:
             _draw_cells(picture, seen_patch(region, self._wide, self._high), shades)
-        _draw_frame(on, _grown(box, dot / 2), _BLACK, 2.0 * dot, 0.45)
-        _draw_frame(on, box, color, dot * (1.0 + share))
-        said = weight_words(block.weight) if block.used else block.reason
-        self._draw_label(on, box, f"{region_words(region)}  {said}".rstrip(), color)
+        with _part(picture, [around, label]) as (part, moved):
+            on = pen(part)
+            _draw_frame(on, moved(around), _BLACK, 2.0 * dot, 0.45)
+            _draw_frame(on, moved(box), color, dot * (1.0 + share))
+            left, top, width, height = moved(label)
+            fill_rect(on, (left, top, width, height), _BLACK, 0.6)
+            write(on, (left + 2 * dot, top + 9 * dot), words, self._letters, color)
 
-    def _draw_label(self, on: ImageDraw.ImageDraw, box: Box, words: str, color: Color) -> None:
-        """Words above a box, or in it where there is no room above."""
+    def _label_box(self, box: Box, words: str) -> Box:
+        """Where words stand: above a box, or in it where there is no room above."""
         dot = self._dot
         width = self._letters.getlength(plain(words)) + 4.0 * dot
         left = float(np.clip(box[0], 0, max(0.0, self._wide - width)))
         top = box[1] - 11 * dot if box[1] >= 11 * dot else box[1] + dot
-        fill_rect(on, (left, top, width, 11.0 * dot), _BLACK, 0.6)
-        write(on, (left + 2 * dot, top + 9 * dot), words, self._letters, color)
+        return left, top, width, 11.0 * dot
 
     def _region_at(self, block: BlockResult, at_s: float) -> Region:
         """The block's region is that of its middle; between those of neighbours it glides."""
@@ -209,7 +215,7 @@ class Painter:
         share = float(np.clip((at_s - start) / (end - start), 0.0, 1.0))
         return 4 * self._dot + share * (self._wide - 8 * self._dot)
 
-    def _draw_strip(self, judgement: Judgement, says: str) -> Image.Image:
+    def _draw_strip(self, judgement: Judgement, says: str) -> np.ndarray:
         """What does not move: words, bars of attention, the verdict's stretches."""
         dot = self._dot
         strip = Image.new("RGB", (self._wide, _STRIP_DOTS * dot), DARK["paper"])
@@ -235,7 +241,7 @@ class Painter:
             width = max(1.0, right - left - dot / 2)
             color = rgb(DARK[STATUS_ROLE[segment.status]])
             fill_rect(on, (left, 42.0 * dot, width, 6.0 * dot), color)
-        return strip
+        return np.asarray(strip)
 
     def _cut(self, words: str, room: float) -> str:
         """The words, or as many letters of them as have room."""
@@ -245,12 +251,37 @@ class Painter:
             words = words[:-1]
         return words + "..."
 
-    def _draw_playhead(self, on: ImageDraw.ImageDraw, at_s: float) -> None:
-        dot, ink, top = self._dot, rgb(DARK["ink"]), self._high
-        x = self._x(at_s)
-        fill_rect(on, (x - dot / 2, top + 14.0 * dot, float(dot), 35.0 * dot), ink)
-        place = self._wide - 4 * dot, top + 11 * dot
-        write(on, place, clock(at_s, tenths=True), self._letters, ink, "end")
+    def _draw_playhead(self, strip: np.ndarray, at_s: float) -> None:
+        dot, ink = self._dot, rgb(DARK["ink"])
+        x = round(self._x(at_s) - dot / 2)
+        strip[14 * dot : 49 * dot, x : x + dot] = ink
+        now = clock(at_s, tenths=True)
+        width = self._letters.getlength(now)
+        room = (self._wide - 5 * dot - width, 0.0, width + 5 * dot, 14.0 * dot)
+        with _part(strip, [room]) as (part, moved):
+            left, top, *_ = moved(room)
+            write(pen(part), (left + width + dot, top + 11 * dot), now, self._letters, ink, "end")
+
+
+@contextmanager
+def _part(
+    pixels: np.ndarray, boxes: Sequence[Box]
+) -> Iterator[tuple[Image.Image, Callable[[Box], Box]]]:
+    """The part of (H, W, 3) pixels around boxes, and what moves a box into that part.
+
+    Only what is drawn on goes through Pillow and back: all of a frame would take five times as
+    long as to draw on it.
+    """
+    height, width = pixels.shape[:2]
+    lefts, tops, rights, bottoms = zip(
+        *((x, y, x + across, y + down) for x, y, across, down in boxes), strict=True
+    )
+    left, top = (int(np.clip(min(a) - 1, 0, b - 1)) for a, b in ((lefts, width), (tops, height)))
+    right = int(np.clip(max(rights) + 2, left + 1, width))
+    bottom = int(np.clip(max(bottoms) + 2, top + 1, height))
+    part = Image.fromarray(pixels[top:bottom, left:right])
+    yield part, lambda box: (box[0] - left, box[1] - top, box[2], box[3])
+    pixels[top:bottom, left:right] = np.asarray(part)
 
 
 def _near(track: list[BlockResult], start_s: float) -> range:
@@ -263,13 +294,18 @@ def _between(a: Sides, b: Sides, share: float) -> Sides:
     return cast(Sides, tuple(x + share * (y - x) for x, y in zip(a, b, strict=True)))
 
 
-def _draw_cells(picture: Image.Image, patch: Patch, shades: np.ndarray) -> None:
-    # Gathered first, so that edges which two cells share are not painted twice.
-    cover = Image.new("L", picture.size)
-    on = ImageDraw.Draw(cover)
-    for corners, shade in shaded_cells(patch, shades):
-        on.polygon(corners, fill=round(127 * shade))
-    picture.paste(rgb(CELLS), (0, 0, *picture.size), cover)
+def _draw_cells(picture: np.ndarray, patch: Patch, shades: np.ndarray) -> None:
+    cells = list(shaded_cells(patch, shades))
+    corners = [place for four, _ in cells for place in four]
+    (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
+    with _part(picture, [(left, top, right - left, bottom - top)]) as (part, moved):
+        x, y, *_ = moved((0.0, 0.0, 0.0, 0.0))
+        # Gathered first, so that edges which two cells share are not painted twice.
+        cover = Image.new("L", part.size)
+        on = ImageDraw.Draw(cover)
+        for four, shade in cells:
+            on.polygon([(a + x, b + y) for a, b in four], fill=round(127 * shade))
+        part.paste(rgb(CELLS), (0, 0, *part.size), cover)
 
 
 def _mixed(share: float) -> Color:

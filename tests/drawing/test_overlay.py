@@ -184,6 +184,15 @@ def test_weight_shows_in_the_colour_and_the_playhead_moves(make_report: Make) ->
     assert abs(grey[0] - grey[2]) < 40
 
 
+@pytest.mark.parametrize("left", [-3.0, -0.4, 0.8, 0.99, 2.5])
+def test_what_reaches_beyond_the_picture_is_cut_off(make_report: Make, left: float) -> None:
+    region = Region("face", 0, (left, left, 0.5, 0.5), (left, left, 0.3, 0.2, -0.2, 0.3))
+    cells = np.array([[0.7, 0.1], [0.1, 0.1]])
+    blocks = [dataclasses.replace(b, region=region, cells=cells) for b in make_blocks(2)]
+    painter = Painter(make_report(blocks=blocks), (240, 480))
+    assert painter.paint(np.zeros((240, 480, 3), np.uint8), 0.5).shape == (*painter.size, 3)
+
+
 def test_boxes_glide_between_the_middles_of_blocks(make_report: Make) -> None:
     blocks = [
         dataclasses.replace(b, region=Region("face", 0, (0.1 * k, 0.2, 0.2, 0.4)))
