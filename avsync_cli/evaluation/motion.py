@@ -71,13 +71,16 @@ class MotionScorer:
 
 class _MotionTrack:
     def __init__(self, track: Track) -> None:
-        self._crops, self._first = track.crops, track.first_frame
+        self._track = track
         self._loud = log_energy(track.sound)
 
     def scores(self, first: int, frames: int, offsets: np.ndarray, alone: bool = True) -> Scores:
-        moving = motion_energy(self._crops[first : first + frames])
-        at = self._first + first + np.asarray(offsets)[:, None] + np.arange(frames)
+        at = self._track.first_frame + first + np.asarray(offsets)[:, None] + np.arange(frames)
         inside = (at >= 0) & (at < len(self._loud))
         silence = np.float32(np.log10(POWER_FLOOR))
         loud = np.where(inside, self._loud[np.clip(at, 0, len(self._loud) - 1)], silence)
-        return Scores(correlations(moving, loud), "correlation", None, NO_CONFIDENCE)
+        faces = [
+            correlations(motion_energy(self._track.pictures[k][start : start + frames]), loud)
+            for k, start in self._track.seen(first, frames)
+        ]
+        return Scores(np.max(faces, axis=0), "correlation", None, NO_CONFIDENCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,34 +41,37 @@ class ModelScorer:
     def open(self, track: Track, reach: int, others: Sequence[OpenTrack] = ()) -> OpenTrack:
         for other in others:
             if isinstance(other, _ModelTrack) and other.encoders == self.encoders:
-                return other.judged_by(self._engine)
-        opened = _ModelTrack(self._engine, self.encoders, reach, track.first_frame)
-        opened.picture = TrackFeatures(self._engine, track.crops)
-        opened.sound = encode_clip_sound(self._engine, track.sound, reach)
-        return opened
+                return replace(other, engine=self._engine)
+        return _ModelTrack(
+            engine=self._engine,
+            encoders=self.encoders,
+            track=track,
+            reach=reach,
+            pictures=[TrackFeatures(self._engine, crops) for crops in track.pictures],
+            sound=encode_clip_sound(self._engine, track.sound, reach),
+        )
 
 
+@dataclass(frozen=True, kw_only=True)
 class _ModelTrack:
-    picture: TrackFeatures
+    """Features of a track, before the head of an engine."""
+
+    engine: Engine
+    encoders: str
+    track: Track
+    reach: int
+    pictures: list[TrackFeatures]
     sound: np.ndarray
 
-    def __init__(self, engine: Engine, encoders: str, reach: int, first_frame: int) -> None:
-        self._engine, self._reach, self._first = engine, reach, first_frame
-        self.encoders = encoders
-
-    def judged_by(self, engine: Engine) -> _ModelTrack:
-        """The same features before another head."""
-        same = _ModelTrack(engine, self.encoders, self._reach, self._first)
-        same.picture, same.sound = self.picture, self.sound
-        return same
-
     def scores(self, first: int, frames: int, offsets: np.ndarray, alone: bool = True) -> Scores:
-        if alone:
-            v = self.picture.window(first, frames)
-        else:
-            v = self.picture.stream[first : first + frames]
-        a = slid_sound(self.sound, self._first + first, frames, offsets, self._reach)
-        found = pair_scores(self._engine, v, a)
+        faces = []
+        for number, start in self.track.seen(first, frames):
+            picture = self.pictures[number]
+            whole = picture.window(start, frames) if alone else picture.stream[start:][:frames]
+            faces.append(whole)
+        at = self.track.first_frame + first
+        a = slid_sound(self.sound, at, frames, offsets, self.reach)
+        found = pair_scores(self.engine, faces, a)
         if np.isnan(found.margin).any():
             return Scores(found.similarity, "similarity", None, NO_CONFIDENCE)
         return Scores(found.margin, "decision", 0.0, found.confidence)

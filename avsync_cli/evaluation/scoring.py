@@ -23,11 +23,32 @@ class Track:
         crops: (T, 96, 96) uint8.
         first_frame: of the track on the clip's timeline.
         sound: (S,) float32 in -1..1 of the whole clip, S a multiple of 640.
+        beside: crops and first frame of other faces that are seen for some of the time.
     """
 
     crops: np.ndarray
     first_frame: int
     sound: np.ndarray
+    beside: tuple[tuple[np.ndarray, int], ...] = ()
+
+    @property
+    def pictures(self) -> list[np.ndarray]:
+        """Crops of the track and of the faces beside it."""
+        return [self.crops, *(crops for crops, _ in self.beside)]
+
+    def seen(self, first: int, frames: int) -> list[tuple[int, int]]:
+        """Which faces show the whole of a stretch: in a file they compete, and so they do here.
+
+        Args:
+            first, frames: the stretch, counted from the track's start.
+
+        Returns:
+            number among `pictures` and the frame of it at which the stretch begins; the track
+            itself is the first.
+        """
+        starts = [(k, self.first_frame + first - at) for k, (_, at) in enumerate(self.beside, 1)]
+        lengths = [len(crops) for crops in self.pictures]
+        return [(0, first), *((k, s) for k, s in starts if 0 <= s <= lengths[k] - frames)]
 
 
 class Scores(NamedTuple):
@@ -58,7 +79,8 @@ class OpenTrack(Protocol):
         Args:
             first, frames: the window.
             offsets: (O,) frames by which the sound is taken later than the picture; beyond the
-                clip there is silence.
+                clip there is silence. Where several faces show the whole window, each may be the
+                one that speaks.
             alone: whether nothing of the picture outside the window may be seen. False lets a few
                 neighbouring frames in, which is cheaper.
         """

@@ -43,15 +43,24 @@ def origin_of(clip: CachedClip, rule_of: RuleOf) -> Origin:
 def main_tracks(clip: CachedClip) -> list[CachedTrack]:
     """The largest region of every stretch of time; where there is a face, faces only.
 
-    Whoever else is in the picture is silent as a rule, and nobody can place a silent mouth.
+    Windows are placed along these. Whoever else is in the picture is silent as a rule, and nobody
+    can place a silent mouth; but who speaks is not known, and the others compete.
     """
-    faces = [t for t in clip.tracks if t.kind == "face"] or list(clip.tracks)
     kept: list[CachedTrack] = []
-    for track in sorted(faces, key=lambda t: (-t.size * t.count, t.first_frame)):
-        end = track.first_frame + track.count
-        if all(end <= k.first_frame or k.first_frame + k.count <= track.first_frame for k in kept):
+    for track in sorted(_candidates(clip), key=lambda t: (-t.size * t.count, t.first_frame)):
+        if not any(_meet(track, k) for k in kept):
             kept.append(track)
     return sorted(kept, key=lambda t: t.first_frame)
+
+
+def _candidates(clip: CachedClip) -> list[CachedTrack]:
+    """The clip's faces, or all its regions where it has none."""
+    return [t for t in clip.tracks if t.kind == "face"] or list(clip.tracks)
+
+
+def _meet(one: CachedTrack, other: CachedTrack) -> bool:
+    ends = one.first_frame + one.count, other.first_frame + other.count
+    return one.first_frame < ends[1] and other.first_frame < ends[0]
 
 
 def clip_sound(clip: CachedClip) -> np.ndarray:
@@ -60,11 +69,19 @@ def clip_sound(clip: CachedClip) -> np.ndarray:
 
 
 def open_tracks(clip: CachedClip) -> list[Track]:
-    """The main tracks of a clip with their crops and the clip's sound."""
+    """The main tracks of a clip with their crops, the faces beside them, and the clip's sound."""
     sound, crops = clip_sound(clip), clip.crops()
+
+    def opened(track: CachedTrack) -> tuple[np.ndarray, int]:
+        return np.asarray(crops[track.start : track.start + track.count]), track.first_frame
+
     return [
-        Track(np.asarray(crops[t.start : t.start + t.count]), t.first_frame, sound)
-        for t in main_tracks(clip)
+        Track(
+            *opened(main),
+            sound,
+            tuple(opened(t) for t in _candidates(clip) if t is not main and _meet(t, main)),
+        )
+        for main in main_tracks(clip)
     ]
 
 

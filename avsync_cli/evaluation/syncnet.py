@@ -59,10 +59,12 @@ class SyncNetScorer:
 
 class _SyncNetTrack:
     def __init__(self, model: SyncNetShape, track: Track, reach: int) -> None:
-        self._first, self._reach = track.first_frame, reach
-        seen = np.ascontiguousarray(centre_crop(track.crops, SYNCNET_CONFIG.input_px))
-        windows = np.lib.stride_tricks.sliding_window_view(seen, WINDOW_FRAMES, axis=0)
-        self._picture = _run(model, model.see, np.moveaxis(windows, -1, 1))
+        self._track, self._reach = track, reach
+        self._pictures = []
+        for crops in track.pictures:
+            seen = np.ascontiguousarray(centre_crop(crops, SYNCNET_CONFIG.input_px))
+            windows = np.lib.stride_tricks.sliding_window_view(seen, WINDOW_FRAMES, axis=0)
+            self._pictures.append(_run(model, model.see, np.moveaxis(windows, -1, 1)))
         # Sound from R + 2 frames before the clip to R + 2 after it; a window's vector belongs to
         # its first frame here, as the picture's does.
         around = (reach + WINDOW_FRAMES) * HOPS_PER_FRAME * HOP_SAMPLES
@@ -72,11 +74,14 @@ class _SyncNetTrack:
         self._sound = np.repeat(heard, HOPS_PER_FRAME, axis=0)
 
     def scores(self, first: int, frames: int, offsets: np.ndarray, alone: bool = True) -> Scores:
-        count = max(1, frames - WINDOW_FRAMES + 1)
-        v = self._picture[first : first + count]
-        a = slid_sound(self._sound, self._first + first, len(v), offsets, self._reach)
-        distance = np.sqrt(np.maximum(2.0 - 2.0 * np.einsum("tc,otc->ot", v, a), 0.0))
-        return Scores(-distance.mean(axis=1), "distance", None, NO_CONFIDENCE)
+        count, at = max(1, frames - WINDOW_FRAMES + 1), self._track.first_frame + first
+        faces = []
+        for number, start in self._track.seen(first, frames):
+            v = self._pictures[number][start : start + count]
+            a = slid_sound(self._sound, at, len(v), offsets, self._reach)
+            distance = np.sqrt(np.maximum(2.0 - 2.0 * np.einsum("tc,otc->ot", v, a), 0.0))
+            faces.append(-distance.mean(axis=1))
+        return Scores(np.max(faces, axis=0), "distance", None, NO_CONFIDENCE)
 
 
 @torch.inference_mode()

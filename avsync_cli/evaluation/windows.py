@@ -11,6 +11,7 @@ same numbers as encoding the window by itself, for a fraction of the work (see `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -161,28 +162,36 @@ def slid_sound(
     return features[np.clip(at, 0, len(features) - 1)]
 
 
-def pair_scores(engine: Engine, v: np.ndarray, a: np.ndarray) -> PairScores:
+def pair_scores(engine: Engine, faces: Sequence[np.ndarray], a: np.ndarray) -> PairScores:
     """Judge one stretch of picture with several stretches of sound.
+
+    Of several faces the units of all compete in one softmax, as in a file; the similarity, which
+    knows no attention, is that of the face that fits best.
 
     Args:
         engine: the model.
-        v: (n, C, h, w) features of the picture.
+        faces: (n, C, h, w) features of each face.
         a: (O, n, C) features of the sound.
     """
-    frames, offsets = len(v), len(a)
-    similarity = np.einsum("tc,otc->o", v.mean(axis=(2, 3)), a) / frames
+    offsets, frames = a.shape[:2]
+    means = np.stack([v.mean(axis=(2, 3)) for v in faces])
+    similarity = (np.einsum("ftc,otc->fo", means, a) / frames).max(axis=0)
     blocks = frames // BLOCK_FRAMES
     if blocks == 0:
         nothing = np.full(offsets, np.nan, np.float32)
         return PairScores(nothing, similarity, nothing)
     used = blocks * BLOCK_FRAMES
-    vb = v[:used].reshape(blocks, BLOCK_FRAMES, *v.shape[1:])
     ab = a[:, :used].reshape(offsets, blocks, BLOCK_FRAMES, -1).transpose(1, 0, 2, 3)
-    z, confidence, per_unit = engine.joint(vb, ab)
-    units = blocks * z.shape[2]
-    z = z.transpose(1, 0, 2, 3).reshape(offsets, units, -1)
-    confidence = confidence.transpose(1, 0, 2).reshape(offsets, units)
-    logits, _ = engine.decide(z, confidence, per_unit.transpose(1, 0, 2).reshape(offsets, units))
+    judged = [engine.joint(v[:used].reshape(blocks, BLOCK_FRAMES, *v.shape[1:]), ab) for v in faces]
+    # (blocks, O, M, ...) of every face to (O, units, ...), the units of all blocks and faces.
+    z, confidence, per_unit = (
+        np.concatenate(
+            [p.swapaxes(0, 1).reshape(offsets, blocks * p.shape[2], *p.shape[3:]) for p in parts],
+            axis=1,
+        )
+        for parts in zip(*judged, strict=True)
+    )
+    logits, _ = engine.decide(z, confidence, per_unit)
     top = confidence.max(axis=1, keepdims=True)
     pooled = (top + np.log(np.exp(confidence - top).mean(axis=1, keepdims=True)))[:, 0]
     return PairScores(logits[:, 1] - logits[:, 0], similarity, pooled)

@@ -143,6 +143,35 @@ def test_the_largest_face_of_every_stretch(make_clip: MakeClip) -> None:
     assert main_tracks(alone) == list(tracks[3:])
 
 
+@pytest.mark.parametrize("scorer", ["toy", "motion"])
+@pytest.mark.parametrize("frames", [10, 50])
+def test_a_smaller_face_that_speaks_is_found_beside_a_larger_one(
+    toy: OnnxEngine, scorer: str, frames: int
+) -> None:
+    crops, sound = restless(200, 4) if scorer == "motion" else flash_clip(200, 160, seed=2)
+    still = np.full_like(crops, 100)
+    late = 4
+    judge = MotionScorer() if scorer == "motion" else ModelScorer(toy)
+
+    def found(track: Track) -> np.ndarray:
+        return judge.open(track, 15).scores(40, frames, NEAR).score
+
+    alone, together = found(Track(still, 0, sound)), found(Track(still, 0, sound, ((crops, 0),)))
+    speaker = found(Track(crops, 0, sound))
+    assert np.ptp(alone) < 0.2 * np.ptp(speaker)
+    assert abs(NEAR[together.argmax()] - late) <= 1
+    assert together.argmax() == speaker.argmax()
+
+
+def test_only_faces_that_show_the_whole_window_compete() -> None:
+    crops = np.zeros((50, 96, 96), np.uint8)
+    track = Track(crops, 10, np.zeros(80 * 640, np.float32), ((crops[:20], 15), (crops, 0)))
+    assert track.seen(5, 20) == [(0, 5), (1, 0), (2, 15)]
+    assert track.seen(4, 20) == [(0, 4), (2, 14)]
+    assert track.seen(6, 20) == [(0, 6), (2, 16)]
+    assert track.seen(30, 20) == [(0, 30)]
+
+
 def test_scorers_by_name(tmp_path: Path) -> None:
     assert load_scorer("motion").note == "no learning"
     with pytest.raises(ModelError, match="no model named"):

@@ -74,7 +74,7 @@ def test_windows_shorter_than_a_block_go_by_similarity(
     features = encode_clip_sound(toy, sound, 15)
     for start in placed_starts(120, 0, 120, frames, 15, 3):
         v = TrackFeatures(toy, crops).window(start, frames)
-        found = pair_scores(toy, v, slid_sound(features, start, frames, near, 15))
+        found = pair_scores(toy, [v], slid_sound(features, start, frames, near, 15))
         assert np.isnan(found.margin).all() != exact
         assert np.isfinite(found.similarity).all()
         if exact:
