@@ -50,11 +50,6 @@ class Outcome:
     stamp: Stamp | None = None
     trace: str = ""
 
-    @property
-    def statuses(self) -> list[str]:
-        """Of every answer, "error" for none."""
-        return ["error" if isinstance(one, Failure) else one.verdict.status for one in self.results]
-
 
 class Watcher(Protocol):
     """Hears how a batch goes; files are told by their number in the list, from 0."""
