@@ -1,1 +1,1 @@
-"""Answers written down: for people (`terminal`), for scripts (`machine`), in words (`words`)."""
+"""Answers written down: in words (`sentences`), for people (`terminal`, `html`), for scripts (`machine`)."""
