@@ -1,1 +1,1 @@
-"""Answers written down: in words (`sentences`), for people (`terminal`, `html`), for scripts (`machine`)."""
+"""Answers written down: in words (`sentences`), for people and for scripts."""
