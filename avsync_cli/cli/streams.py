@@ -21,12 +21,13 @@ class OutputClosed(Exception):
 
 
 def make_safe() -> None:
-    """Put streams in place of `sys.stdout` and `sys.stderr` that fail as this module says, and see
-    to it that no file is ever opened under the number of a closed one."""
+    """Put streams in place of the standard ones that fail as this module says, and see to it that
+    no file is ever opened under the number of a closed one."""
     with contextlib.suppress(OSError):
         _occupy(0, os.O_RDONLY)
         _occupy(1, os.O_RDONLY)  # to be written to, it fails as a closed one does
         _occupy(2, os.O_WRONLY)
+        sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - open to the end
         sys.stdout = _text(_Answer(1, "wb", closefd=False), sys.stdout)
         sys.stderr = _text(_Messages(2, "wb", closefd=False), sys.stderr)
 

@@ -89,6 +89,11 @@ def test_a_page_whose_reader_goes_away_is_no_verdict(words: list[str], tmp_path:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize("broken", ["<&-", "</dev/null", "<&- 2>&-"])
+def test_names_that_cannot_be_read_are_a_usage_error(broken: str, tmp_path: Path) -> None:
+    assert _run(broken, tmp_path, "score", "--files-from", "-").returncode == 2
+
+
 def test_processes_side_by_side_need_no_stderr(judge: list[str], clips: Path) -> None:
     done = _run("2>&- <&-", clips, *judge, "-v", "--jobs", "2", SYNC, LATE, GONE)
     assert done.returncode == 1
