@@ -27,6 +27,8 @@ from avsync_cli.model.folder import read_about
 
 if TYPE_CHECKING:
     from avsync_cli.inference.evidence import Evidence
+    from avsync_cli.inference.pipeline import AnalyseOptions
+    from avsync_cli.media.facts import MediaInfo
     from avsync_cli.model.engine import Engine, OnnxEngine
     from avsync_cli.verdict.answer import Judgement, Tolerance
 
@@ -99,6 +101,7 @@ def analyse_file(
         FfmpegMissingError: there is no ffmpeg.
     """
     from avsync_cli.inference.pipeline import AnalyseOptions, analyse
+    from avsync_cli.media.probe import probe
 
     excerpt = excerpt or Excerpt()
     options = AnalyseOptions(
@@ -111,8 +114,43 @@ def analyse_file(
         threads=settings.threads,
     )
     profile = tolerance_profile(settings.tolerance)
-    evidence = analyse(path, options, engine, progress)
-    return judged(path, evidence, tolerance_for(profile, evidence.media.fps))
+    info = probe(path)
+
+    def judge(info: MediaInfo, options: AnalyseOptions) -> Judgement:
+        evidence = analyse(info, options, engine, progress)
+        return judged(path, evidence, tolerance_for(profile, evidence.media.fps))
+
+    mixed = judge(info, options)
+    if mixed.verdict.status != "undecided":
+        return mixed
+    return _by_other_sounds(info, options, judge) or mixed
+
+
+def _by_other_sounds(
+    info: MediaInfo,
+    options: AnalyseOptions,
+    judge: Callable[[MediaInfo, AnalyseOptions], Judgement],
+) -> Judgement | None:
+    """The surest judgement by one of a file's channels or mono tracks alone, where they differ.
+
+    A track that was asked for by its number is not exchanged for another.
+    """
+    from avsync_cli.media.channels import other_sounds
+    from avsync_cli.media.facts import pick_audio
+
+    track = pick_audio(info, options.audio_track)
+    best: Judgement | None = None
+    for other in other_sounds(info, track, options.start_s):
+        if options.audio_track is not None and other.track != track.position:
+            continue
+        found = judge(other.info, replace(options, audio_track=other.track))
+        if found.verdict.status == "undecided":
+            continue
+        if best is None or found.verdict.confidence > best.verdict.confidence:
+            words = f"by the sound of {other.name} alone, which differs from the rest"
+            told = replace(found.verdict, reasons=[*found.verdict.reasons, words])
+            best = replace(found, verdict=told)
+    return best
 
 
 def judged(path: str | os.PathLike[str], evidence: Evidence, tolerance: Tolerance) -> Judgement:

@@ -26,6 +26,7 @@ from avsync_cli.timebase import BLOCK_FRAMES, FPS, HOP_MS, HOPS_PER_FRAME, SAMPL
 
 if TYPE_CHECKING:
     from avsync_cli.media.decode import Timeline
+    from avsync_cli.media.facts import MediaInfo
     from avsync_cli.regions.stream import RegionPiece, RegionStream
 
 CHUNK_FRAMES = 25
@@ -187,7 +188,7 @@ def analyse_tracks(
 
 
 def analyse(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | MediaInfo,
     options: AnalyseOptions,
     engine: Engine,
     progress: Progress | None = None,
@@ -195,7 +196,7 @@ def analyse(
     """The evidence of one file, in one pass.
 
     Args:
-        path: the file.
+        path: the file, or what `probe` said of it.
         options: what to look at and how.
         engine: the model, as of `load_engine`.
         progress: called after every chunk; an exception it raises ends the work.
@@ -237,7 +238,7 @@ def analyse(
                     progress((end_frame - first_frame) / FPS, total_s)
         sound_s = 0.0 if analysis is None else analysis.sound_s
         if analysis is None or frames < BLOCK_FRAMES or sound_s < 1.0:
-            raise _too_short(path, frames / FPS, sound_s)
+            raise _too_short(timeline.info.path, frames / FPS, sound_s)
         analysis.push_pieces(regions.finish(), end_frame)
         media, remarks = summarise(timeline, end_frame / FPS)
         return analysis.finish(media, remarks)
@@ -249,12 +250,11 @@ def _total_s(timeline: Timeline, options: AnalyseOptions) -> float:
     return left_s if options.duration_s is None else min(left_s, options.duration_s)
 
 
-def _too_short(path: str | os.PathLike[str], picture_s: float, sound_s: float) -> TooShortError:
+def _too_short(path: str, picture_s: float, sound_s: float) -> TooShortError:
     return TooShortError(
-        f"too short to judge: {picture_s:.2f} s of picture and {sound_s:.2f} s of "
-        f"sound: {os.fspath(path)}",
+        f"too short to judge: {picture_s:.2f} s of picture and {sound_s:.2f} s of sound: {path}",
         "one second of both is the least",
-        os.fspath(path),
+        path,
     )
 
 

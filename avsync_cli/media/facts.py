@@ -78,10 +78,16 @@ class VideoTrack(Track):
 
 @dataclass(frozen=True, kw_only=True)
 class AudioTrack(Track):
-    """One sound track; its first packet may be codec delay that a player skips."""
+    """One sound track; its first packet may be codec delay that a player skips.
+
+    Attributes:
+        rate_hz, channels: as declared.
+        channel: the only one of the channels that is listened to, from 0; None mixes them.
+    """
 
     rate_hz: int
     channels: int
+    channel: int | None = None
 
     @property
     def spec(self) -> str:

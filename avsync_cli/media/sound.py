@@ -70,8 +70,8 @@ class SoundReader:
     ) -> None:
         self._file = info.file
         self._stretch = stretch
-        self._channels = min(track.channels, 2)
-        if track.channels > MAX_MIX_CHANNELS:
+        self._channels = min(track.channels, 2) if track.channel is None else 1
+        if track.channels > MAX_MIX_CHANNELS and track.channel is None:
             self._channels = track.channels
         self._zero = round(stretch.zero_s * SAMPLE_RATE_HZ)
         self._next = stretch.first_frame * SAMPLES_PER_FRAME
@@ -102,7 +102,9 @@ class SoundReader:
         if bounds:
             stream = stream.filter("atrim", **bounds)
         wanted = {"sample_rates": str(SAMPLE_RATE_HZ), "sample_fmts": "flt"}
-        if track.channels <= MAX_MIX_CHANNELS:
+        if track.channel is not None:
+            stream = stream.filter("channelmap", map=str(track.channel), channel_layout="mono")
+        elif track.channels <= MAX_MIX_CHANNELS:
             wanted["channel_layouts"] = "mono" if track.channels == 1 else "stereo"
         stream = stream.filter("aformat", **wanted).filter("asettb", f"1/{SAMPLE_RATE_HZ}")
         stream = stream.filter("ashowinfo")
