@@ -146,7 +146,8 @@ class SecondCurves:
     Attributes:
         start_s: (N,) float64, start of each second that was judged, rising.
         offsets_ms: (K,) rising in equal steps, within the scan's.
-        logits: (N, K) float16 log-odds of "in sync" of the second by itself, as in `WindowResult`.
+        logits: (N, K) float16 log-odds of "in sync" of the second by itself, as in `WindowResult`;
+            NaN at offsets at which its sound lies beyond the file's ends.
     """
 
     start_s: np.ndarray

@@ -215,12 +215,10 @@ class WindowScanner:
         return slid, (known[at + _BLOCK_HOPS] - known[at]) / _BLOCK_HOPS
 
     def _record_seconds(self, window: _Window) -> None:
-        """Keep what single seconds say; what was not heard gets the curve's own middle."""
+        """Keep what single seconds say."""
         for start, curve in zip(window.second_starts, window.seconds, strict=True):
-            known = np.isfinite(curve)
-            if known.any():
-                filled = np.where(known, curve, np.median(curve[known]))
-                self._second_curves.append(filled[self._kept].astype(np.float16))
+            if np.isfinite(curve[self._kept]).any():
+                self._second_curves.append(curve[self._kept].astype(np.float16))
                 self._second_starts.append(start / FPS)
 
     @property

@@ -7,6 +7,7 @@ band of speech is from moment to moment, says which channels or tracks are worth
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import ffmpeg as ffmpeg_python
@@ -131,4 +132,4 @@ def _differ(one: np.ndarray, other: np.ndarray) -> bool:
     size = min(len(one), len(other))
     one, other = one[:size] - one[:size].mean(), other[:size] - other[:size].mean()
     power = float((one * one).sum() * (other * other).sum())
-    return float((one * other).sum()) < ANOTHER_STORY * np.sqrt(power) + 1e-9
+    return float((one * other).sum()) < ANOTHER_STORY * math.sqrt(power) + 1e-9

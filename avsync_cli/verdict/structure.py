@@ -8,14 +8,15 @@ cuts in two, the seconds that lie in it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from avsync_cli.inference.evidence import SecondCurves, WindowResult
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS
-from avsync_cli.verdict.drift import Drift, find_drift, read_along
-from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows
+from avsync_cli.verdict.drift import Drift, find_drift, read_along, without_drift
+from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows, window_votes
 from avsync_cli.verdict.steps import Steps, find_steps
 from avsync_cli.verdict.stretches import UNJUDGED_S, Part
 
@@ -67,11 +68,12 @@ def find_structure(
         drift = find_drift(read.votes, read.scores, _middles(windows), offsets, constants)
     units = windows if seconds is None else second_windows(seconds, seconds.offsets_ms)
     grid = offsets if seconds is None else seconds.offsets_ms.astype(np.float64)
-    read = read_windows(units, constants)
+    votes = _fair_votes(units, constants)
     if drift is not None:
-        read = read_along(read, grid, _middles(units), drift)
+        nothing = np.full(len(units), -math.log(len(grid)))
+        votes = without_drift(votes, grid, _middles(units), drift, nothing)
     row_s = float(np.median([u.end_s - u.start_s for u in units]))
-    steps = find_steps(read.votes, float(grid[1] - grid[0]), row_s)
+    steps = find_steps(votes, float(grid[1] - grid[0]), row_s)
 
     def answered(rows: slice) -> tuple[list[WindowResult], Answer]:
         mine = windows
@@ -110,15 +112,31 @@ def second_windows(
     """Every second as a window of its own, its log-odds read between the offsets that were kept."""
     kept = seconds.offsets_ms.astype(np.float64)
     wanted = np.asarray(offsets_ms, np.float64)
-    return [
-        WindowResult(
-            start_s=float(start),
-            end_s=float(start) + BLOCK_S,
-            logits=np.interp(wanted, kept, row.astype(np.float64)).astype(np.float32),
-            blocks=1.0,
+    found = []
+    for start, row in zip(seconds.start_s[rows], seconds.logits[rows], strict=True):
+        known = np.isfinite(row)
+        filled = np.where(known, row, np.median(row[known])).astype(np.float64)
+        heard = None if known.all() else np.floor(np.interp(wanted, kept, known) + 1e-9)
+        found.append(
+            WindowResult(
+                start_s=float(start),
+                end_s=float(start) + BLOCK_S,
+                logits=np.interp(wanted, kept, filled).astype(np.float32),
+                blocks=1.0,
+                support=None if heard is None else heard.astype(np.float32),
+            )
         )
-        for start, row in zip(seconds.start_s[rows], seconds.logits[rows], strict=True)
-    ]
+    return found
+
+
+def _fair_votes(units: list[WindowResult], constants: Constants) -> np.ndarray:
+    """(T, O) votes that say nothing at all of a lag at which a unit's sound lies beyond the file:
+    near the ends a large lag must not look like a step only because the rest was heard."""
+    votes, _ = window_votes(units, constants)
+    for row, unit in zip(votes, units, strict=True):
+        if unit.support is not None:
+            row[np.asarray(unit.support) <= 0.0] = -math.log(len(row))
+    return votes
 
 
 def _middles(windows: list[WindowResult]) -> np.ndarray:
@@ -148,7 +166,12 @@ def _pooled(units: list[WindowResult]) -> WindowResult:
         end_s=max(u.end_s for u in units),
         logits=(middle + POOLED_GAIN * (mean - middle)).astype(np.float32),
         blocks=float(len(units)),
+        support=np.mean([_support(u) for u in units], axis=0).astype(np.float32),
     )
+
+
+def _support(unit: WindowResult) -> np.ndarray:
+    return np.ones(len(unit.logits)) if unit.support is None else np.asarray(unit.support)
 
 
 def _timed(
