@@ -2,7 +2,8 @@
 
 A window is eight seconds of the file with all regions seen in it. At each offset the joint part of
 the model is run on every block, and all units (cells of blocks of regions) compete in one softmax,
-so that the attention picks the speaker among faces as it picks the mouth among cells.
+so that the attention picks the speaker among faces as it picks the mouth among cells. Where
+several regions are seen at once, each is also heard by itself, and one of them is the speaker.
 
 An offset o > 0 takes the sound from o ms later: the block starting at frame k is compared with
 the sound features of the steps 4 k + o / 10 + 4 t, t = 0..24. The log-odds therefore peak at the
@@ -292,12 +293,13 @@ class _Window:
         self.shares = np.zeros((len(blocks), len(coarse), self._cells), np.uint8)
         self.singles = np.full((len(blocks), len(coarse)), np.nan, np.float32)
         first = np.array([b.first_frame for b in blocks])
-        self._rows = [
+        seconds = [
             np.flatnonzero(first // BLOCK_FRAMES == second)
             for second in np.unique(first // BLOCK_FRAMES)
         ]
-        self.second_starts = [int(first[rows].min()) for rows in self._rows]
-        self.seconds = np.full((len(self._rows), len(self._judged)), np.nan, np.float32)
+        self.second_starts = [int(first[rows].min()) for rows in seconds]
+        self.seconds = np.full((len(seconds), len(self._judged)), np.nan, np.float32)
+        self._rivals = [_rivals(blocks, rows) for rows in (np.arange(len(blocks)), *seconds)]
 
     def evaluate(self, offsets: np.ndarray) -> None:
         """Judge at the given indices of offsets, a bounded number at a time."""
@@ -309,10 +311,9 @@ class _Window:
             self.levels[:, columns], self.shares[:, columns] = levels, shares
             heard = self.heard[:, part]
             confidence = np.where(heard[..., None], confidence, np.float32(ABSENT))
-            every = np.arange(len(heard))
-            self._together(self.logits, every, part, (z, confidence, similarity))
-            for curve, own in zip(self.seconds, self._rows, strict=True):
-                self._together(curve, own, part, (z, confidence, similarity))
+            for curve, rivals in zip((self.logits, *self.seconds), self._rivals, strict=True):
+                said = [self._together(own, part, (z, confidence, similarity)) for own in rivals]
+                curve[part] = _any_of(np.stack(said))
             self._alone(columns, part[rows], [x[:, rows] for x in (z, confidence, similarity)])
         self._judged[offsets] = True
 
@@ -327,25 +328,25 @@ class _Window:
 
     def _together(
         self,
-        curve: np.ndarray,
         rows: np.ndarray,
         part: np.ndarray,
         joint: tuple[np.ndarray, np.ndarray, np.ndarray],
-    ) -> None:
-        """Put into a curve what some blocks say when all their units compete in one softmax."""
+    ) -> np.ndarray:
+        """What some blocks say at some offsets when all their units compete in one softmax."""
+        said = np.full(len(part), np.nan, np.float32)
         some = np.flatnonzero(self.heard[rows][:, part].any(axis=0))
-        if not len(some):
-            return
-        z, confidence, similarity = (x[rows][:, some].swapaxes(0, 1) for x in joint)
-        units = (len(some), len(rows) * self._cells)
-        curve[part[some]] = self._decide(
-            z.reshape(*units, -1), confidence.reshape(units), similarity.reshape(units)
-        )
+        if len(some):
+            z, confidence, similarity = (x[rows][:, some].swapaxes(0, 1) for x in joint)
+            units = (len(some), len(rows) * self._cells)
+            said[some] = self._decide(
+                z.reshape(*units, -1), confidence.reshape(units), similarity.reshape(units)
+            )
+        return said
 
     def interpolate(self) -> None:
         """Fill in the offsets between those judged."""
-        rows = [np.arange(len(self.heard)), *self._rows]
-        for own, curve in zip(rows, (self.logits, *self.seconds), strict=True):
+        for rivals, curve in zip(self._rivals, (self.logits, *self.seconds), strict=True):
+            own = rivals[0]
             known = np.flatnonzero(self._judged & np.isfinite(curve))
             if len(known):
                 between = np.flatnonzero(~self._judged & self.heard[own].any(axis=0))
@@ -369,3 +370,35 @@ class _Window:
         logits, _ = self._engine.decide(z, confidence, similarity)
         difference: np.ndarray = logits[:, 1] - logits[:, 0]
         return difference
+
+
+def _rivals(blocks: list[Block], rows: np.ndarray) -> list[np.ndarray]:
+    """Who may be the speaker, as rows of blocks: whoever the attention picks among all of them,
+    or one region alone, with those that were in the picture before and after it.
+
+    Mouths that move to words nobody hears draw the attention as the speaker's does: of four talkers
+    of whom one was heard it found none, and each of them alone was found.
+    """
+    lanes: list[list[int]] = []
+    tracks: dict[int, list[int]] = {}
+    for row in rows:
+        tracks.setdefault(blocks[row].track, []).append(int(row))
+    for own in sorted(tracks.values(), key=lambda own: blocks[own[0]].first_frame):
+        begin = blocks[own[0]].first_frame
+        free = (n for n in lanes if blocks[n[-1]].first_frame + BLOCK_FRAMES <= begin)
+        lane = next(free, None)
+        if lane is None:
+            lanes.append(own)
+        else:
+            lane += own
+    return [rows] if len(lanes) < 2 else [rows, *map(np.array, lanes)]
+
+
+def _any_of(logits: np.ndarray) -> np.ndarray:
+    """Log-odds (R, O) of rivals to those of one of them, each as likely beforehand; (O,)."""
+    heard = np.isfinite(logits)
+    top = np.max(logits, axis=0, initial=-np.inf, where=heard)
+    share = np.where(heard, np.exp(np.where(heard, logits - top, 0.0)), 0.0).sum(axis=0)
+    count = np.maximum(heard.sum(axis=0), 1)
+    said = np.where(heard.any(axis=0), top + np.log(np.maximum(share, 1e-30) / count), np.nan)
+    return said.astype(np.float32)
