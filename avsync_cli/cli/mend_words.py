@@ -39,7 +39,7 @@ class Teller:
 
     def _nothing_to_do(self, done: Repair) -> None:
         from avsync_cli.repair.plan import GOOD_ENOUGH_MS
-        from avsync_cli.report.sentences import sure_words, tolerance_name
+        from avsync_cli.report.sentences import is_at_border, limits_words, sure_words
         from avsync_cli.wording import offset_words
 
         before = done.before
@@ -49,9 +49,10 @@ class Teller:
         if abs(offset) <= GOOD_ENOUGH_MS:
             self._line(f"{self.source}: in sync ({round(offset):+d} ms, {sure}); nothing to fix")
             return
-        name = tolerance_name(before.tolerance)
+        where = "at the border of" if is_at_border(before) else "inside"
+        limits = limits_words(before.tolerance)
         self._line(
-            f"{self.source}: {offset_words(offset)} ({sure}), inside {name}; nothing to fix "
+            f"{self.source}: {offset_words(offset)} ({sure}), {where} {limits}; nothing to fix "
             "(--force moves it all the same)"
         )
 

@@ -13,8 +13,6 @@ from avsync_cli.drawing.plot import Plot, Scale, round_ticks, signed
 from avsync_cli.drawing.svg import SvgCanvas
 from avsync_cli.verdict.answer import Judgement, Verdict
 
-SUFFIXES = (".png", ".svg")
-
 WIDTH, HEIGHT = 960.0, 400.0
 
 _LETTERS = 150
@@ -32,7 +30,7 @@ def offset_curve_file(judgement: Judgement, suffix: str, *, says: str, shows: st
 
     Args:
         judgement: whose curve it is.
-        suffix: one of `SUFFIXES`; the PNG is twice the size in pixels.
+        suffix: ".svg", or ".png", which is twice the size in pixels.
         says: the verdict in a sentence, written above the curve.
         shows: what the curve shows, for people who cannot see it.
     """

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from avsync_cli.report.sentences import tolerance_name
+from avsync_cli.report.sentences import limits_words
 from avsync_cli.report.table import csv_line
 from avsync_cli.report.timecode import exact_rate, frame_at, frame_of, is_drop_frame, timecode
 from avsync_cli.verdict.answer import Judgement
 from avsync_cli.wording import offset_words, percent, safe_text
-
-FORMATS = (".csv", ".edl")
 
 CSV_COLUMNS = ("Marker Name", "Description", "In", "Out", "Duration", "Marker Type")
 
@@ -36,11 +34,11 @@ class Marker:
     note: str
 
 
-def markers(report: Judgement) -> list[Marker]:
+def markers(judgement: Judgement) -> list[Marker]:
     """The out-of-sync stretches of a film, in order."""
-    rate = exact_rate(report.evidence.media.fps)
+    rate = exact_rate(judgement.evidence.media.fps)
     found = []
-    for segment in report.verdict.segments:
+    for segment in judgement.verdict.segments:
         if segment.status != "out_of_sync" or segment.offset_ms is None:
             continue
         first = frame_at(segment.start_s, rate)
@@ -49,19 +47,19 @@ def markers(report: Judgement) -> list[Marker]:
         if segment.offset_ci_ms is not None:
             low, high = segment.offset_ci_ms
             note = f"{low:+.0f} to {high:+.0f} ms, {note}"
-        note = f"{words}, {note}; outside {tolerance_name(report.tolerance)}"
+        note = f"{words}, {note}; outside {limits_words(judgement.tolerance)}"
         end = max(first + 1, frame_at(segment.end_s, rate))
         found.append(Marker(first, end, words, note))
     return found
 
 
-def marker_file(report: Judgement, suffix: str) -> str:
+def marker_file(judgement: Judgement, suffix: str) -> str:
     """The markers of a film as the text of a file; its ending, in small letters, says which."""
-    rate = exact_rate(report.evidence.media.fps)
+    rate = exact_rate(judgement.evidence.media.fps)
     if suffix == ".edl":
-        title = Path(report.path).stem
-        return edl_text(markers(report), rate, title)
-    return csv_text(markers(report), rate)
+        title = Path(judgement.path).stem
+        return edl_text(markers(judgement), rate, title)
+    return csv_text(markers(judgement), rate)
 
 
 def csv_text(found: list[Marker], rate: Fraction) -> str:

@@ -135,7 +135,10 @@ def test_what_is_in_sync_is_left_alone(
     inside = {"status": "in_sync", "offset_ms": 50.0, "ci_ms": (40.0, 60.0)}
     verdicts += [inside]
     assert main(["fix", "movie.mp4", "-o", "fixed.mp4"]) == 0
-    assert "inside EBU R37; nothing to fix (--force" in capsys.readouterr().out
+    assert (
+        "inside EBU R37 (40 ms early to 60 ms late); nothing to fix (--force"
+        in capsys.readouterr().out
+    )
     assert names(here) == ["movie.mp4"]
     verdicts += [inside, FINE]
     assert main(["fix", "movie.mp4", "-o", "fixed.mp4", "--force"]) == 0
