@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import select
 import sys
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from avsync_cli.errors import WriteError
 
@@ -35,7 +36,9 @@ def make_safe() -> None:
 class _Answer(io.FileIO):
     def write(self, data: Any) -> int:
         try:
-            return super().write(data)
+            while (written := cast("int | None", super().write(data))) is None:
+                select.select([], [self], [])  # somebody made it non-blocking, and it is full
+            return written
         except OSError as error:
             _abandon(1)
             if isinstance(error, BrokenPipeError):
@@ -48,9 +51,10 @@ class _Answer(io.FileIO):
 
 class _Messages(io.FileIO):
     def write(self, data: Any) -> int:
+        written: int | None = None
         with contextlib.suppress(OSError):
-            return super().write(data)
-        return len(data)
+            written = super().write(data)
+        return len(data) if written is None else written
 
 
 def _text(raw: io.FileIO, before: TextIO | None) -> io.TextIOWrapper:

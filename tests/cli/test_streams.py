@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,25 @@ def test_a_page_whose_reader_goes_away_is_no_verdict(words: list[str], tmp_path:
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_slow_reader_of_a_pipe_that_does_not_block(number: int, tmp_path: Path) -> None:
+    """As where another program shares the terminal's or pipe's flags."""
+    read, write = os.pipe()
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(write, False)
+    names = ["explain"] if number == 1 else ["score", *(f"{'x' * 200}{n}.mp4" for n in range(40))]
+    command = [sys.executable, "-m", "avsync_cli", *names]
+    around = {**os.environ, "PYTHONPATH": str(REPO)}
+    streams = {1: {"stdout": write}, 2: {"stderr": write}}[number]
+    process = subprocess.Popen(command, cwd=tmp_path, env=around, **streams)  # type: ignore[call-overload]
+    os.close(write)
+    time.sleep(3.0)
+    with os.fdopen(read, "rb") as stream:
+        said = stream.read()
+    assert process.wait(timeout=60) == (0 if number == 1 else 3)
+    assert len(said) > 8192 if number == 1 else said
 
 
 @pytest.mark.parametrize("broken", ["<&-", "</dev/null", "<&- 2>&-"])
