@@ -58,6 +58,7 @@ class Line:
     Attributes:
         path: as it was named.
         status: the answer, "error" for none.
+        complete: whether it reached its declared end, None if unknown.
         failure: why there is none.
         model, tolerance: names of what judged, and by what.
         command: "score" or "offset-scan"; None of a failure, which does not tell.
@@ -66,6 +67,7 @@ class Line:
 
     path: str
     status: str
+    complete: bool | None
     failure: Failure | None
     model: str
     tolerance: str
@@ -143,12 +145,18 @@ def read_line(raw: bytes) -> Line:
     return Line(
         path=path,
         status=status,
+        complete=None if error else _complete(_table(entry, "media")),
         failure=error,
         model=_text(_table(entry, "tool"), "model"),
         tolerance=_text(_table(entry, "tolerance"), "name"),
         command=None if error else "offset-scan" if "curve" in entry else "score",
         ticket=_ticket(_table(entry, "resume")) if "resume" in entry else None,
     )
+
+
+def _complete(media: Mapping[str, Any]) -> bool | None:
+    value = media.get("complete")  # older lines have none
+    return value if isinstance(value, bool) else None
 
 
 def _ticket(entry: Mapping[str, Any]) -> Ticket:

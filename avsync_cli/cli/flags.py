@@ -218,6 +218,10 @@ class BatchFlags:
         bool,
         _out("--exit-zero", help="Exit with 0 whatever the verdicts."),
     ] = False
+    strict: Annotated[
+        bool,
+        _out("--strict", help="Exit with 3 for a file that ends before its declared end."),
+    ] = False
     jobs: Annotated[
         int | None,
         _many(

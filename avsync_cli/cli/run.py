@@ -67,6 +67,7 @@ class Run:
         self.failures: list[Failure] = []
         self.counts: Counter[str] = Counter()
         self.internal = False
+        self.incomplete = False
 
     def all(self) -> int:
         """Judge every file, write the answer, and say at the end what could not be judged."""
@@ -99,6 +100,7 @@ class Run:
         taken = journal.take_up(self.job.files)
         for lines in taken.held:
             self.counts[_worst([line.status for line in lines])] += 1
+            self.incomplete |= any(line.complete is False for line in lines)
             self.failures += [line.failure for line in lines if line.failure is not None]
         if journal.cut_off:
             say(f"warning: {journal.path} ended in the middle of a line, which was cut off")
@@ -156,6 +158,7 @@ class Run:
         failed = [one for one in outcome.results if isinstance(one, Failure)]
         judged = [one for one in outcome.results if not isinstance(one, Failure)]
         self.failures += failed
+        self.incomplete |= any(one.evidence.media.complete is False for one in judged)
         self.counts[
             _worst([*(one.verdict.status for one in judged), *("error" for _ in failed)])
         ] += 1
@@ -195,6 +198,8 @@ class Run:
         if self.counts["out_of_sync"]:
             return EXIT_OUT_OF_SYNC
         if self.counts["undecided"] or self.counts["error"]:
+            return EXIT_UNDECIDED
+        if self.incomplete and self.job.flags.batch.strict:
             return EXIT_UNDECIDED
         return EXIT_IN_SYNC
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from avsync_cli.errors import MediaError
 from avsync_cli.media.facts import MediaInfo
@@ -11,6 +12,10 @@ from avsync_cli.media.packets import PacketReader, copied
 DECLARING = ("mov", "matroska", "avi", "flv", "asf", "mxf", "gxf", "wtv", "nut")
 """Containers whose header or index says how long they are. Of the others ffmpeg tells what it finds
 at their end."""
+
+_HEADER_BYTES = 1 << 16
+_LONGEST_S = 1e6
+"""Eleven days: what claims more is damaged."""
 
 SHORT_S = 1.0
 """What may lack: of the last packets of a track no successor says how long they last."""
@@ -33,7 +38,30 @@ class Ends:
 
 def declared_s(info: MediaInfo) -> float | None:
     """The length that the file itself declares; None if it declares none."""
-    return info.duration_s if info.duration_s > 0 and info.is_in(*DECLARING) else None
+    if not info.is_in(*DECLARING):
+        return None
+    declared = max(info.duration_s, _avi_header_s(info) if info.is_in("avi") else 0.0)
+    return declared if declared > 0 else None
+
+
+def _avi_header_s(info: MediaInfo) -> float:
+    """The length in an avi's header: of a file whose index is lost, ffmpeg tells what is left."""
+    try:
+        with Path(info.path).open("rb") as file:
+            head = file.read(_HEADER_BYTES)
+    except OSError:
+        return 0.0
+    main, extended = head.find(b"avih"), head.find(b"dmlh")
+    if main < 0:
+        return 0.0
+
+    def number(at: int) -> int:
+        return int.from_bytes(head[at : at + 4], "little")
+
+    # Beyond a gigabyte the main header counts the first part alone, and the extended one all.
+    frames = max(number(main + 24), number(extended + 8) if extended >= 0 else 0)
+    seconds = frames * number(main + 8) / 1e6
+    return seconds if seconds < _LONGEST_S else 0.0
 
 
 def is_complete(info: MediaInfo, ends: Ends) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,13 +23,15 @@ Make = Callable[..., Judgement]
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, make_report: Make) -> dict[str, Any]:
-    """Outcomes by file name: keywords of a report, or an exception to raise."""
+    """Outcomes by file name: keywords of a report, one, or an exception to raise."""
     outcomes: dict[str, Any] = {}
 
     def analyse_file(source: Source, *_: object) -> Judgement:
         outcome = outcomes[source.path]
         if isinstance(outcome, BaseException):
             raise outcome
+        if isinstance(outcome, Judgement):
+            return outcome
         return make_report(source.path, **outcome)
 
     engine = SimpleNamespace(name="fake", backend="none", folder=models_dir() / "default")
@@ -63,6 +66,23 @@ def test_exit_codes(
     capsys.readouterr()
     # Exit 0 whatever the answers are; a fault of ours is no answer.
     assert main(["score", "--exit-zero", "a", "b"]) == (70 if code == 70 else 0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "complete", "code"), [(_FINE, False, 3), (_FINE, True, 0), (_LATE, False, 1)]
+)
+def test_strict_exits_with_3_for_an_incomplete_file(
+    fake: dict[str, Any],
+    make_report: Make,
+    changed: dict[str, Any],
+    complete: bool,
+    code: int,
+) -> None:
+    judgement = make_report("a", **changed)
+    media = replace(judgement.evidence.media, complete=complete)
+    fake["a"] = replace(judgement, evidence=replace(judgement.evidence, media=media))
+    assert main(["score", "--strict", "a"]) == code
+    assert main(["score", "a"]) == (1 if code == 1 else 0)
 
 
 def test_a_fault_of_ours_on_one_file_leaves_the_others_their_answers(

@@ -13,8 +13,8 @@ _JUDGE = {
     "--range", "--step", "--tolerance", "--model", "--attention", "--video-track",
     "--audio-track", "--all-audio", "--start", "--duration", "--recursive", "-r", "--files-from",
     "--json", "--jsonl", "--csv", "--output", "-o", "--all-blocks", "--quiet", "-q", "--verbose",
-    "-v", "--no-color", "--exit-zero", "--threads", "--config", "--jobs", "-j", "--resume",
-    "--shard", "--engine", "--html", "--plot", "--overlay", "--markers",
+    "-v", "--no-color", "--exit-zero", "--strict", "--threads", "--config", "--jobs", "-j",
+    "--resume", "--shard", "--engine", "--html", "--plot", "--overlay", "--markers",
 }  # fmt: skip
 
 FLAGS = {

@@ -1,0 +1,86 @@
+"""What a file declares against what it holds, and which of its tracks a player would choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from avsync_cli.inference.evidence import MediaSummary
+from avsync_cli.inference.summary import summarise
+from avsync_cli.media.decode import Timeline
+
+
+def told(path: Path, **how: float) -> tuple[MediaSummary, list[str]]:
+    with Timeline(path, **how) as timeline:
+        read_s = sum(len(chunk.frames) for chunk in timeline) / 25
+        return summarise(timeline, read_s)
+
+
+WRITTEN = {
+    "mp4": ("-movflags", "+faststart"),
+    "mov": ("-movflags", "+faststart", "-c:a", "pcm_s16le"),
+    "mkv": (),
+    "avi": ("-c:v", "mpeg4", "-c:a", "pcm_s16le"),
+    "flv": ("-ar", "44100"),
+    "mxf": ("-c:v", "mpeg2video", "-c:a", "pcm_s16le"),
+}
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_a_file_cut_in_half_is_incomplete(clips, kind):
+    whole = clips.make(f"complete.{kind}", *WRITTEN[kind], seconds=8)
+    media, remarks = told(whole)
+    assert (media.complete, media.declared_s) == (True, pytest.approx(8.0, abs=0.1))
+    assert media.decoded_s == pytest.approx(8.0, abs=0.2)
+    assert remarks == []
+    data = whole.read_bytes()
+    cut = clips.folder / f"cut.{kind}"
+    cut.write_bytes(data[: len(data) // 2])
+    media, _ = told(cut)
+    assert media.complete is False
+    assert media.declared_s == pytest.approx(8.0, abs=0.1)
+    assert 0 < media.decoded_s < 6.5
+
+
+def test_a_part_that_was_asked_for_says_nothing_about_the_rest(clips):
+    media, _ = told(clips.make("complete.mkv", seconds=8), duration_s=2.0)
+    assert (media.complete, media.decoded_s) == (None, None)
+
+
+def test_transport_streams_declare_nothing(clips):
+    media, _ = told(clips.make("complete.ts", "-c:a", "mp2"))
+    assert (media.complete, media.declared_s) == (True, None)
+
+
+def test_titles_may_last_longer(clips):
+    titles, path = clips.folder / "late.srt", clips.folder / "late-titles.mkv"
+    titles.write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\na\n\n2\n00:00:09,000 --> 00:00:10,000\nb\n\n"
+    )
+    clips.run("-i", str(clips.make("short.mkv")), "-i", str(titles), "-c:v", "copy", str(path))
+    media, _ = told(path)
+    assert media.declared_s == pytest.approx(10.0, abs=0.2)
+    assert media.complete is True
+
+
+def test_picture_and_sound_of_different_length(clips):
+    path = clips.folder / "lengths.mkv"
+    sound = ["-i", str(clips.sound(seconds=5)), "-c:a", "flac"]
+    clips.run(*clips.picture("25"), *sound, *clips.picture_out("25"), str(path))
+    media, remarks = told(path)
+    assert media.complete is True
+    assert remarks == ["the picture ends at 0:03, the sound at 0:05"]
+
+
+@pytest.mark.parametrize(("flags", "chosen"), [(("0", "default"), 1), (("0", "0"), 0)])
+def test_a_player_takes_the_default_track_then_the_first(clips, flags, chosen):
+    path = clips.folder / f"default-{chosen}.mkv"
+    clip = clips.make("short.mkv")
+    dispositions = [part for n, flag in enumerate(flags) for part in (f"-disposition:a:{n}", flag)]
+    maps = ["-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy"]
+    clips.run("-i", str(clip), *maps, *dispositions, str(path))
+    with Timeline(path) as timeline:
+        assert timeline.audio.position == chosen
+    with Timeline(path, audio_track=0) as timeline:
+        assert timeline.audio.position == 0
