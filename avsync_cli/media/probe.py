@@ -19,7 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from avsync_cli.errors import DecodeError, FileMissingError
-from avsync_cli.media.clock import STEADY, joint_from_s
+from avsync_cli.media.clock import STEADY, is_joined, joint_from_s
 from avsync_cli.media.facts import AudioTrack, MediaInfo, VideoTrack
 from avsync_cli.media.listing import ListedTrack, Listing, ListingLog
 from avsync_cli.media.packets import Packet, PacketReader, StreamHead, copied, first_picture
@@ -244,7 +244,13 @@ def _video_track(
     width, height = _displayed_size(file, look, stream, listing.may_be_turned)
     stamping, start_s = Stamping(), look.start_s
     if not listed.is_cover and is_doubtful(look.head.codec, look.packets):
-        stamping = look_closely(file, stream, fps, vfr=vfr, timeout_s=PROBE_TIMEOUT_S)
+        stamping = look_closely(
+            file,
+            stream,
+            None if vfr else fps,
+            needed=is_joined(listing.container),
+            timeout_s=PROBE_TIMEOUT_S,
+        )
     if stamping.first_s is not None:
         start_s = stamping.first_s
     elif stamping.kind == "order" and start_s is not None:

@@ -69,13 +69,13 @@ def is_doubtful(codec: str, packets: Sequence[Packet]) -> bool:
 
 
 def look_closely(
-    file: Source, stream: str, fps: Fraction, *, vfr: bool, timeout_s: float
+    file: Source, stream: str, fps: Fraction | None, *, needed: bool, timeout_s: float
 ) -> Stamping:
     """Judge a track's stamps by what is stored of them, and by the bitstream's own order.
 
     Args:
         file, stream: which.
-        fps, vfr: its frame rate, and whether that is uneven.
+        fps, needed: as of `judge_stamps`.
         timeout_s: as of `FfmpegStream`.
     """
     order = OrderLog()
@@ -94,11 +94,16 @@ def look_closely(
             tick_s = reader.heads[0].tick_s if 0 in reader.heads else tick_s
     ranks = order.ranks()
     known = ranks if len(ranks) == len(packets) else None
-    return judge_stamps(packets, known, tick_s, None if vfr else fps)
+    return judge_stamps(packets, known, tick_s, fps, needed=needed)
 
 
 def judge_stamps(
-    packets: Sequence[Packet], ranks: Sequence[int] | None, tick_s: Fraction, fps: Fraction | None
+    packets: Sequence[Packet],
+    ranks: Sequence[int] | None,
+    tick_s: Fraction,
+    fps: Fraction | None,
+    *,
+    needed: bool = False,
 ) -> Stamping:
     """How stamps are to be read.
 
@@ -107,14 +112,17 @@ def judge_stamps(
         ranks: of each, its place in the order of showing, from 0; None if unknown.
         tick_s: unit of the stamps.
         fps: frame rate, None where it is uneven.
+        needed: whether the container is one of time stamps, not of the order alone.
 
-    >>> at = lambda pts: Packet(stream=0, dts=None, pts=pts, duration=0, is_key=True)
+    >>> rest = {"stream": 0, "dts": None, "duration": 0, "size": 9, "checksum": 0}
+    >>> at = lambda pts: Packet(pts=pts, is_key=True, **rest)
     >>> judge_stamps([at(80), at(None), at(None)], [0, 2, 1], Fraction(1, 1000), Fraction(25))
     Stamping(kind='rebuilt', first_s=Fraction(2, 25), reason='')
     """
     stamped = [(k, packet.pts) for k, packet in enumerate(packets) if packet.pts is not None]
     if not stamped:
-        return Stamping("order")
+        none = Stamping("unsound", None, "no picture has a time stamp")
+        return none if needed else Stamping("order")
     complete = len(stamped) == len(packets)
     if complete and (ranks is None or _in_order([pts for _, pts in stamped], ranks)):
         return Stamping()

