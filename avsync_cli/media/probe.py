@@ -19,7 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from avsync_cli.errors import DecodeError, FileMissingError
-from avsync_cli.media.clock import STEADY, is_joined, joint_from_s
+from avsync_cli.media.clock import STEADY, joint_from_s
 from avsync_cli.media.facts import AudioTrack, MediaInfo, VideoTrack
 from avsync_cli.media.listing import ListedTrack, Listing, ListingLog
 from avsync_cli.media.packets import Packet, PacketReader, StreamHead, copied, first_picture
@@ -248,7 +248,7 @@ def _video_track(
             file,
             stream,
             None if vfr else fps,
-            needed=is_joined(listing.container),
+            container=listing.container,
             timeout_s=PROBE_TIMEOUT_S,
         )
     if stamping.first_s is not None:

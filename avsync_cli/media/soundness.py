@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from statistics import median
 
+from avsync_cli.media.clock import is_joined
 from avsync_cli.media.facts import StampKind
 from avsync_cli.media.packets import Packet, PacketReader, copied
 from avsync_cli.media.source import Source
@@ -26,6 +27,9 @@ REORDERING = ("h264", "hevc", "mpeg2video")
 
 LOOK_PICTURES = 60
 """Pictures that are looked at: two groups of them as a rule."""
+
+SUMMING = ("mov", "avi", "flv", "mxf", "gxf")
+"""Containers that store how long pictures last rather than when they are shown."""
 
 MOST_REORDERED = 16
 """Pictures that a decoder may hold back, by the standards."""
@@ -69,13 +73,13 @@ def is_doubtful(codec: str, packets: Sequence[Packet]) -> bool:
 
 
 def look_closely(
-    file: Source, stream: str, fps: Fraction | None, *, needed: bool, timeout_s: float
+    file: Source, stream: str, fps: Fraction | None, *, container: str, timeout_s: float
 ) -> Stamping:
     """Judge a track's stamps by what is stored of them, and by the bitstream's own order.
 
     Args:
         file, stream: which.
-        fps, needed: as of `judge_stamps`.
+        fps, container: as of `judge_stamps`.
         timeout_s: as of `FfmpegStream`.
     """
     order = OrderLog()
@@ -94,7 +98,7 @@ def look_closely(
             tick_s = reader.heads[0].tick_s if 0 in reader.heads else tick_s
     ranks = order.ranks()
     known = ranks if len(ranks) == len(packets) else None
-    return judge_stamps(packets, known, tick_s, fps, needed=needed)
+    return judge_stamps(packets, known, tick_s, fps, container=container)
 
 
 def judge_stamps(
@@ -103,7 +107,7 @@ def judge_stamps(
     tick_s: Fraction,
     fps: Fraction | None,
     *,
-    needed: bool = False,
+    container: str = "",
 ) -> Stamping:
     """How stamps are to be read.
 
@@ -112,7 +116,7 @@ def judge_stamps(
         ranks: of each, its place in the order of showing, from 0; None if unknown.
         tick_s: unit of the stamps.
         fps: frame rate, None where it is uneven.
-        needed: whether the container is one of time stamps, not of the order alone.
+        container: ffmpeg's name of the demuxer.
 
     >>> rest = {"stream": 0, "dts": None, "duration": 0, "size": 9, "checksum": 0}
     >>> at = lambda pts: Packet(pts=pts, is_key=True, **rest)
@@ -122,13 +126,16 @@ def judge_stamps(
     stamped = [(k, packet.pts) for k, packet in enumerate(packets) if packet.pts is not None]
     if not stamped:
         none = Stamping("unsound", None, "no picture has a time stamp")
-        return none if needed else Stamping("order")
+        return none if is_joined(container) else Stamping("order")
     complete = len(stamped) == len(packets)
     if complete and (ranks is None or _in_order([pts for _, pts in stamped], ranks)):
         return Stamping()
     few = f"{len(stamped)} of {len(packets)} pictures have a time stamp"
     what = "the pictures' time stamps are in the order of decoding" if complete else few
-    if ranks is None or fps is None or not packets[0].is_key:
+    # Where stamps are sums of durations, the first picture shown has the first stamp. Elsewhere
+    # nobody knows whether that was meant for the decoder.
+    known = not complete or not set(SUMMING).isdisjoint(container.split(","))
+    if ranks is None or fps is None or not packets[0].is_key or not known:
         return Stamping("unsound", None, f"{what}, and their times cannot be rebuilt")
     if complete:
         return Stamping("rebuilt", min(pts for _, pts in stamped) * tick_s)

@@ -20,6 +20,7 @@ from avsync_cli.media.decode import Timeline, read_all
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
 from tests.clips import Clips
+from tests.media_surgery import change_atom
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +198,28 @@ def test_a_timeline_of_nothing_ends(
         for chunk in timeline:
             assert len(chunk.frames) <= 250
     assert "--start" in caught.value.hint
+    assert not children()
+
+
+@pytest.mark.parametrize("scale", (0, 1))
+@pytest.mark.parametrize("kinds", ((b"vide",), (b"soun",), (b"vide", b"soun")))
+def test_a_time_scale_of_nothing_is_told_before_it_costs(
+    clip: Path, tmp_path: Path, scale: int, kinds: tuple[bytes, ...]
+) -> None:
+    def rescaled(media: bytes) -> bytes:
+        if not any(kind in media[:120] for kind in kinds):
+            return media
+        at = media.index(b"mdhd") + 16
+        return media[:at] + scale.to_bytes(4, "big") + media[at + 4 :]
+
+    path = tmp_path / "scale.mp4"
+    path.write_bytes(change_atom(clip.read_bytes(), (b"moov", b"trak", b"mdia"), rescaled))
+    assert path.read_bytes() != clip.read_bytes()
+    frames = 0
+    with contextlib.suppress(MediaError), Timeline(path) as timeline:
+        for chunk in timeline:
+            frames += len(chunk.frames)
+    assert frames <= 25 * limits.MAX_FILLER_S
     assert not children()
 
 

@@ -94,7 +94,8 @@ def test_any_mux_is_right_or_says_why(
         kept = lambda n, is_key: (seed * 2_654_435_761 + n * 40_503) % 1000 < 1000 * keep  # noqa: E731
         path.write_bytes(thin_stamps(whole.read_bytes(), kept))
     else:
-        rounded = f"setts=ts=round(TS*TB*1000/{grid_ms or 1})*{grid_ms or 1}/(TB*1000)"
+        step = (grid_ms or 1) * (1 if kind == "mkv" else 90)
+        rounded = f"setts=pts=round(PTS/{step})*{step}:dts=round(DTS/{step})*{step}"
         mode = ["-mpegts_m2ts_mode", "1"] if kind == "m2ts" else []
         bitstream = ["-bsf:v", rounded] if grid_ms else []
         clips.run("-copyts", "-i", str(whole), "-c", "copy", *bitstream, *mode, str(path))
@@ -122,7 +123,7 @@ def test_what_cannot_be_rebuilt_says_why():
     assert judge_stamps(few, None, TICK_S, Fraction(25)).kind == "unsound"
     none = packets(None, None)
     assert judge_stamps(none, (0, 1), TICK_S, Fraction(25)).kind == "order"
-    assert judge_stamps(none, (0, 1), TICK_S, Fraction(25), needed=True).kind == "unsound"
+    assert judge_stamps(none, (0, 1), TICK_S, Fraction(25), container="mpegts").kind == "unsound"
     assert "1 of 3" in judge_stamps(few, (0, 2, 1), TICK_S, None).reason
     apart = packets(0, 400, None)
     assert "contradict" in judge_stamps(apart, (0, 2, 1), TICK_S, Fraction(25)).reason
@@ -132,8 +133,10 @@ def test_complete_stamps_in_the_bitstreams_order_are_sound():
     stamps = [40 * rank for rank in RANKS]
     assert judge_stamps(packets(*stamps), RANKS, TICK_S, Fraction(25)).kind == "sound"
     decoding = packets(*(40 * k for k in range(len(RANKS))))
-    found = judge_stamps(decoding, RANKS, TICK_S, Fraction(25))
+    found = judge_stamps(decoding, RANKS, TICK_S, Fraction(25), container="mov,mp4")
     assert (found.kind, found.first_s) == ("rebuilt", 0)
+    found = judge_stamps(decoding, RANKS, TICK_S, Fraction(25), container="matroska,webm")
+    assert (found.kind, "order of decoding" in found.reason) == ("unsound", True)
     assert is_doubtful("h264", decoding)
     assert not is_doubtful("vp9", decoding)
     assert not is_doubtful("h264", packets(*stamps))
