@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from avsync_cli.errors import UsageError
 from avsync_cli.model.config import WIDTHS, Attention, Size
+
+_LEAST = {
+    "steps": 1,
+    "batch": 2,
+    "val_every": 1,
+    "warmup": 1,
+    "windows": 1,
+    "negatives": 1,
+    "realign_at": 0,
+    "synthetic": 0,
+    "workers": 0,
+    "learning_rate": 0,
+    "weight_decay": 0,
+    "head_weight": 0,
+    "checkpoint_minutes": 0,
+}
+_SHARES = ("cooldown", "val_share", "ema", "pieces", "dropout")
+_WORDS = {"baseline": ("", "syncnet"), "size": tuple(WIDTHS), "precision": ("bf16", "fp32")}
+_WHY = {"batch": "batch normalisation needs company", "realign_at": "0 is for never"}
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,29 +113,21 @@ class TrainOptions:
         Raises:
             UsageError: naming the first value that cannot.
         """
-        for name in ("steps", "batch", "val_every", "warmup", "windows"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} must be at least 1")
-        if self.batch < 2:
-            raise UsageError("--batch must be at least 2: batch normalisation needs company")
-        if not 0.0 <= self.cooldown <= 1.0 or not 0.0 <= self.val_share < 1.0:
-            raise UsageError("--cooldown and --val-share are shares between 0 and 1")
-        if not 0.0 <= self.ema < 1.0:
-            raise UsageError("--ema must lie between 0 and 1")
-        if self.baseline not in ("", "syncnet"):
-            raise UsageError(f"unknown baseline {self.baseline!r}", "use --baseline syncnet")
-        if self.size not in WIDTHS:
-            raise UsageError(f"--size {self.size} is unknown", f"use {' or '.join(WIDTHS)}")
-        if self.precision not in ("bf16", "fp32"):
-            raise UsageError(f"--precision {self.precision} is unknown", "use bf16 or fp32")
-        if not 0.0 <= self.pieces <= 1.0:
-            raise UsageError("--pieces is a share between 0 and 1")
-        if not 0.0 <= self.dropout < 1.0:
-            raise UsageError("--dropout must lie between 0 and 1")
-        if self.realign_at < 0:
-            raise UsageError("--realign-at must be a step, or 0 for never")
-        if self.negatives < 1:
-            raise UsageError("--negatives must be at least 1")
+        for name, least in _LEAST.items():
+            if not least <= getattr(self, name) < math.inf:
+                raise UsageError(f"{_flag(name)} must be at least {least}", _WHY.get(name, ""))
+        for name in _SHARES:
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise UsageError(f"{_flag(name)} is a share between 0 and 1")
+        for name in ("val_share", "ema", "dropout"):
+            if getattr(self, name) == 1.0:
+                raise UsageError(f"{_flag(name)} must lie below 1")
+        for name, words in _WORDS.items():
+            if getattr(self, name) not in words:
+                known = " or ".join(word for word in words if word)
+                raise UsageError(
+                    f"unknown {name} {getattr(self, name)!r}", f"use {_flag(name)} {known}"
+                )
         if self.device not in ("auto", "cpu") and not self.device.startswith("cuda"):
             raise UsageError(f"--device {self.device} is unknown", "use auto, cpu or cuda")
         return self

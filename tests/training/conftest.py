@@ -1,11 +1,56 @@
-"""Rendered clips that the tests of this room share."""
+"""Rendered clips, and processes that work together, which the tests of this room share."""
 
 from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.rendered import rendered_clips
+from tests.conftest import REPO
+
+
+def surroundings(rank: int, count: int, port: str) -> dict[str, str]:
+    """What `torchrun` tells one of so many processes."""
+    return {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+    }  # fmt: skip
+
+
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+@contextmanager
+def together(count: int, script: str, *args: str) -> Iterator[list[subprocess.Popen[str]]]:
+    """So many processes that run a script together; what is left of them is killed."""
+    port = free_port()
+    plain = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, *args],
+            env=plain | surroundings(rank, count, port),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="session")

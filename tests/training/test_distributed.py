@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,9 +20,11 @@ from avsync_cli.model.checkpoint import load_tensors
 from avsync_cli.training import distributed
 from avsync_cli.training.distributed import SharedBatchNorm, device_name
 from tests.conftest import REPO
+from tests.training.conftest import free_port, surroundings, together
 
-SOON_S = 30.0
-"""Far below `EXCHANGE` and `SILENCE_S`: who waits for those waits in vain."""
+SOON_S = 90.0
+"""Seconds, on a machine with a lot to do; below `EXCHANGE` and `SILENCE_S`, which would be waited
+for in vain."""
 
 
 @pytest.mark.parametrize(
@@ -69,10 +68,7 @@ def test_the_timeout_is_passed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(distributed.dist, "init_process_group", start)
     monkeypatch.setattr(distributed.dist, "destroy_process_group", lambda: None)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    for name, value in alone_of_two(0, port).items():
+    for name, value in surroundings(0, 2, free_port()).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "False")
     monkeypatch.setattr(
@@ -93,13 +89,6 @@ def test_normalisation_alone_is_torchs_own(shape: tuple[int, ...]) -> None:
     x = torch.randn(shape)
     plain = nn.BatchNorm1d(3) if len(shape) == 2 else nn.BatchNorm2d(3)
     torch.testing.assert_close(SharedBatchNorm(3)(x), plain(x))
-
-
-def alone_of_two(rank: int, port: str) -> dict[str, str]:
-    return {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
 
 
 HEAD = """
@@ -125,34 +114,11 @@ ADDS = "distributed.mean_count(torch.tensor(1.0))"
 MEETS = "distributed.barrier()"
 
 
-@contextmanager
-def pair(script: str, loser: int) -> Iterator[list[subprocess.Popen[str]]]:
-    """Two processes that run a script together."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(loser)],
-            env=os.environ | alone_of_two(rank, port) | {"PYTHONPATH": str(REPO)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        yield started
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-
-
 @pytest.mark.parametrize("loser", [0, 1])
 @pytest.mark.parametrize("exchange", [ADDS, MEETS], ids=["exchange", "meeting"])
 def test_a_process_that_fails_ends_the_other_with_its_reason(exchange: str, loser: int) -> None:
-    with pair(HEAD.format(deed=FAILS, exchange=exchange, body="work()"), loser) as processes:
+    script = HEAD.format(deed=FAILS, exchange=exchange, body="work()")
+    with together(2, script, str(loser)) as processes:
         for process in processes:
             assert process.stdout is not None
             assert process.stdout.readline() == "here\n"
@@ -171,8 +137,8 @@ def test_a_process_that_fails_ends_the_other_with_its_reason(exchange: str, lose
 
 @pytest.mark.parametrize("loser", [0, 1])
 def test_a_process_that_is_killed_ends_the_other(loser: int) -> None:
-    with pair(HEAD.format(deed=DIES, exchange=ADDS, body="work()"), loser) as processes:
-        _, said = processes[1 - loser].communicate(timeout=SOON_S * 2)
+    with together(2, HEAD.format(deed=DIES, exchange=ADDS, body="work()"), str(loser)) as processes:
+        _, said = processes[1 - loser].communicate(timeout=SOON_S)
         assert processes[1 - loser].returncode == 1
         assert "WorkerError: another process of this run has stopped" in said
         assert processes[loser].wait() == -signal.SIGKILL
@@ -180,8 +146,8 @@ def test_a_process_that_is_killed_ends_the_other(loser: int) -> None:
 
 def test_who_waits_for_a_dead_one_hears_of_it() -> None:
     body = "distributed.SILENCE_S = 2.0; distributed.BEAT_S = 0.2; work()"
-    with pair(HEAD.format(deed=DIES, exchange=MEETS, body=body), 1) as processes:
-        _, said = processes[0].communicate(timeout=SOON_S * 2)
+    with together(2, HEAD.format(deed=DIES, exchange=MEETS, body=body), "1") as processes:
+        _, said = processes[0].communicate(timeout=SOON_S)
         assert "nothing was heard of process 1 for 2 s" in said
 
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +10,7 @@ import torch
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.model.checkpoint import load_tensors
+from tests.training.conftest import together
 
 SCRIPT = """
 import sys
@@ -52,27 +49,11 @@ def run(
 
 def go(out: Path, clips: list[CachedClip], processes: int, steps: int) -> None:
     """Train up to a step in so many processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    started = []
-    for rank in range(processes):
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        if processes > 1:
-            environment |= {
-                "RANK": str(rank),
-                "WORLD_SIZE": str(processes),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-            }
-        folders = (str(c.folder) for c in clips)
-        command = [sys.executable, "-c", SCRIPT, str(steps), str(out), *folders]
-        started.append(subprocess.Popen(command, env=environment))
-    try:
-        assert [p.wait(timeout=600) for p in started] == [0] * processes
-    finally:
+    folders = [str(c.folder) for c in clips]
+    with together(processes, SCRIPT, str(steps), str(out), *folders) as started:
         for process in started:
-            process.kill()
+            _, said = process.communicate(timeout=600)
+            assert process.returncode == 0, said
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path, clips: list[CachedClip]) -> None:
