@@ -12,7 +12,7 @@ import ffmpeg as ffmpeg_python
 from avsync_cli.media.facts import MediaInfo
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
 from avsync_cli.repair.containers import Carrier
-from avsync_cli.repair.contents import Contents, Program, Track
+from avsync_cli.repair.contents import LETTERS, Contents, Program, Track
 
 OUTPUT = "avsync-output"
 """Stands for the output's name while a command is composed, as INPUT does for the input's."""
@@ -49,7 +49,8 @@ def copy_args(
         **options,
     }
     args = list(ffmpeg_python.output(*streams, OUTPUT, **settings).get_args())
-    return [*args[:-1], *_container_words(info, contents, into), args[-1]]
+    words = [*_flag_words(contents), *_container_words(info, contents, into)]
+    return [*args[:-1], *words, args[-1]]
 
 
 def extract_args(track: Track) -> list[str]:
@@ -88,6 +89,16 @@ def shown(args: Sequence[str], source: str, target: str | os.PathLike[str]) -> l
 
 
 # --- What is not sound ----------------------------------------------------------------------------
+
+
+def _flag_words(contents: Contents) -> Iterator[str]:
+    """Of several tracks of a kind ffmpeg makes the first one the default where none is, unless it
+    is told of any track what to do."""
+    for kind in LETTERS:
+        places = [n for n, t in enumerate(contents.mapped) if t.kind == kind and not t.is_cover]
+        tracks = [contents.mapped[place] for place in places]
+        if len(tracks) > 1 and not any("default" in track.flags for track in tracks):
+            yield from (f"-disposition:{places[0]}", "+".join(tracks[0].flags) or "0")
 
 
 def _container_words(info: MediaInfo, contents: Contents, into: Carrier) -> Iterator[str]:

@@ -16,17 +16,22 @@ from typing import Any
 import ffmpeg as ffmpeg_python
 import numpy as np
 
+from avsync_cli.errors import DecodeError
 from avsync_cli.media.ffmpeg import INPUT, input_args, passthrough_args
 from avsync_cli.media.packets import PacketReader
 from avsync_cli.media.source import Source
 from avsync_cli.repair.contents import Track
 from avsync_cli.repair.copy import Move, Recipe
 from avsync_cli.repair.sound_shift import Heard, measure, windows_of
+from avsync_cli.repair.wholeness import is_whole
 from avsync_cli.wording import clock
 
 EXACT_MS = 2.0
 """The most that moved sound may lie beside its place: a stamp of Matroska is 1 ms, and two of
 them are rounded."""
+
+STAMP_S = 0.001
+"""Matroska counts in ms, and mp4 does where a track begins."""
 
 TEMPO_MS = 25.0
 """The same where the speed changes and the pitch does not: pieces of sound are moved about."""
@@ -42,12 +47,14 @@ class Packets:
     Attributes:
         stamps_s: (N,) presentation, else decoding, from the first picture on; NaN where there are
             none.
+        lengths_s: (N,) how long each lasts, 0 where that is not known.
         ends_s: when the last one is over.
         tick_s: the unit of the stamps.
         sizes, checksums: (N,) of what is in them.
     """
 
     stamps_s: np.ndarray
+    lengths_s: np.ndarray
     ends_s: float
     tick_s: Fraction
     sizes: np.ndarray
@@ -78,6 +85,8 @@ def check_copy(move: Move, recipe: Recipe, copy: Path) -> Finding:
     Raises:
         MediaError: one of the two cannot be read.
     """
+    if not is_whole(copy):
+        return Finding(against="the end of the copy is missing")
     attached = recipe.contents.attached
     pairs = [pair for pair in recipe.contents.counterparts() if pair[0] not in attached]
     file = Source.of(copy)
@@ -134,6 +143,9 @@ def read_packets(file: Source, streams: Sequence[str], *, decoded: bool = False)
         file: whose.
         streams: their indices, or names such as "a:0".
         decoded: take pictures in place of packets.
+
+    Raises:
+        DecodeError: there are no such streams, or nothing in them.
     """
     source = ffmpeg_python.input(INPUT, **input_args())
     how: dict[str, Any] = {"c": "copy", "copyinkf": None, "copy_unknown": None}
@@ -149,7 +161,9 @@ def read_packets(file: Source, streams: Sequence[str], *, decoded: bool = False)
             stamp = packet.dts if packet.pts is None else packet.pts
             time = np.nan if stamp is None else float(stamp)
             rows[packet.stream].append((time, packet.duration, packet.size, packet.checksum))
-        packets.process.check_end()
+        if packets.process.check_end() != 0 and not any(rows):
+            said = packets.process.last_error()
+            raise DecodeError(f"cannot be read ({said}): {file.shown}", path=file.path)
         heads = packets.heads
     found = []
     for number, of_stream in enumerate(rows):
@@ -159,6 +173,7 @@ def read_packets(file: Source, streams: Sequence[str], *, decoded: bool = False)
         found.append(
             Packets(
                 stamps_s=table[:, 0] * float(tick_s),
+                lengths_s=table[:, 1] * float(tick_s),
                 ends_s=float(np.nanmax(ends, initial=-np.inf)),
                 tick_s=tick_s,
                 sizes=table[:, 2],
@@ -180,7 +195,7 @@ def _check_copied(track: Track, theirs: Packets, ours: Packets) -> Finding:
     if track.kind != "video" and changed:
         return Finding(against=f"the {track.words} is not what it was")
     late_s = ours.stamps_s - theirs.stamps_s
-    within_s = float(theirs.tick_s + ours.tick_s) + 1e-6
+    within_s = max(STAMP_S, float(theirs.tick_s + ours.tick_s)) + 1e-6
     if not np.nanmax(np.abs(late_s), initial=0.0) > within_s:
         return Finding()
     worst = int(np.nanargmax(np.abs(late_s)))
@@ -239,6 +254,12 @@ def _check_moved(move: Move, recipe: Recipe, theirs: Side, ours: Side) -> Findin
     )
 
 
+def _widest_gap_s(packets: Packets) -> float:
+    """The most that one packet begins beside the end of the one before."""
+    gaps_s = packets.stamps_s[1:] - packets.stamps_s[:-1] - packets.lengths_s[:-1]
+    return float(np.nanmax(np.abs(gaps_s[packets.lengths_s[:-1] > 0]), initial=0.0))
+
+
 def _check_moved_packets(move: Move, recipe: Recipe, theirs: Packets, ours: Packets) -> str:
     """What speaks against the moved sound's packets, or ""."""
     count = len(ours.sizes)
@@ -250,8 +271,10 @@ def _check_moved_packets(move: Move, recipe: Recipe, theirs: Packets, ours: Pack
             return "the sound that was copied is not what it was"
         planned_s = theirs.stamps_s[-count:] - last.offset_ms / 1000.0
         beside_s = np.nanmax(np.abs(ours.stamps_s - planned_s), initial=0.0)
-        if beside_s > 2 * float(theirs.tick_s + ours.tick_s):
+        if beside_s > 2 * max(STAMP_S, float(theirs.tick_s + ours.tick_s)):
             return f"the sound's time stamps are {1000 * beside_s:.1f} ms beside the plan"
+    elif (gap_s := _widest_gap_s(ours)) > 3 * STAMP_S:
+        return f"the sound's time stamps jump by {1000 * gap_s:.0f} ms"
     start_s = last.start_s - move.lead_s if len(move.pieces) > 1 else 0.0
     offset_s = last.offset_at(start_s + move.lead_s) / 1000.0
     ends_s = start_s + (theirs.ends_s - start_s - offset_s) / last.speed

@@ -34,6 +34,7 @@ class Track:
         tag: the container's own name of the codec.
         number: the stream's number in the container (a PID in ts), None where it has none.
         is_cover: a still picture that belongs to the file, not to its time.
+        flags: the dispositions that are set, such as "default".
         tags: metadata, as text from the file.
     """
 
@@ -44,6 +45,7 @@ class Track:
     tag: str = ""
     number: int | None = None
     is_cover: bool = False
+    flags: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -153,6 +155,7 @@ def _read_track(stream: Mapping[str, Any]) -> Track:
     tags = _tags(stream)
     rate = str(stream.get("bit_rate") or tags.get("BPS") or "0")
     number = str(stream.get("id", ""))
+    flags = stream.get("disposition", {})
     return Track(
         index=int(stream["index"]),
         kind=kind if kind in LETTERS else "data",
@@ -160,7 +163,8 @@ def _read_track(stream: Mapping[str, Any]) -> Track:
         kbps=round(int(rate) / 1000) if rate.isdecimal() and len(rate) < 12 else 0,
         tag=str(stream.get("codec_tag_string", "")),
         number=int(number, 16) if number.startswith("0x") else None,
-        is_cover=bool(stream.get("disposition", {}).get("attached_pic")),
+        is_cover=bool(flags.get("attached_pic")),
+        flags=tuple(str(name) for name, is_set in flags.items() if is_set),
         tags=tags,
     )
 

@@ -181,7 +181,9 @@ def _drop_filter(move: Move) -> str | None:
     pieces = move.pieces
     if len(pieces) != 1 or pieces[0].drift_ms_per_min or pieces[0].offset_ms <= 0:
         return None
-    if move.audio.codec not in move.into.drops:
+    # Between containers of two kinds the filters count in the unit of the one and not the other.
+    alike = move.info.is_in({"ts": "mpegts"}.get(move.into.family, move.into.family))
+    if move.audio.codec not in move.into.drops or not alike:
         return None
     move_s = pieces[0].offset_ms / 1000
     first_s = move.lead_s + move_s

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import ffmpeg as ffmpeg_python
 import numpy as np
 
+from avsync_cli.errors import DecodeError
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
 from avsync_cli.media.process import FfmpegStream
 from avsync_cli.media.source import Source
@@ -119,18 +120,26 @@ def measure(
 
     Returns:
         each window that has sound in it with the lag in ms (> 0 the copy's sound is too late), or
-        None where the source has no such sound near there.
+        None where one of the two has no such sound near there.
+
+    Raises:
+        DecodeError: a track cannot be read.
     """
     ours = _read(copy, [(w.at_s, w.length_s) for w in windows], rate_hz)
     wide = [(w.from_s - REACH_S, w.length_s * w.speed + 2 * REACH_S) for w in windows]
     theirs = _read(source, wide, rate_hz)
     found: list[tuple[Window, float | None]] = []
     for window, heard, around in zip(windows, ours, theirs, strict=True):
-        if np.sqrt(np.mean(heard**2)) < _SILENCE:
+        there = _at_speed(around, window, rate_hz)
+        reach = (len(there) - len(heard)) // 2
+        if max(_loudness(heard), _loudness(there[reach : reach + len(heard)])) < _SILENCE:
             continue
-        lag = _lag(heard, _at_speed(around, window, rate_hz), rate_hz, within_ms)
-        found.append((window, lag))
+        found.append((window, _lag(heard, there, rate_hz, within_ms)))
     return found
+
+
+def _loudness(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(samples**2)))
 
 
 def _at_speed(around: np.ndarray, window: Window, rate_hz: int) -> np.ndarray:
@@ -166,11 +175,10 @@ def _read(heard: Heard, spans: Sequence[tuple[float, float]], rate_hz: int) -> l
         ffmpeg_python.input(INPUT, **input_args())[f"a:{heard.track}"]
         .filter("asetpts", f"PTS-({heard.zero_s:.9f})/TB")
         .filter("aresample", rate_hz, **{"async": 1, "first_pts": 0})
+        # The weights differ so that opposite channels do not silence each other.
+        .filter("pan", f"mono|c0<{weights}")
     )
-    # The weights differ so that opposite channels do not silence each other.
-    args = ffmpeg_python.output(
-        sound, "pipe:1", format="s16le", af=f"pan=mono|c0<{weights}", ar=rate_hz
-    ).get_args()
+    args = ffmpeg_python.output(sound, "pipe:1", format="s16le").get_args()
     places = [(round(start * rate_hz), round(length * rate_hz)) for start, length in spans]
     taken = [np.zeros(length) for _, length in places]
     done = 0
@@ -183,5 +191,10 @@ def _read(heard: Heard, spans: Sequence[tuple[float, float]], rate_hz: int) -> l
                 if low < high:
                     window[low - start : high - start] = samples[low - done : high - done]
             done += len(samples)
-        pipe.check_end()
+        if pipe.check_end() != 0 and not done:
+            raise DecodeError(
+                f"the sound cannot be read ({pipe.last_error()}): {heard.file.shown}",
+                "the file may be damaged",
+                heard.file.path,
+            )
     return taken

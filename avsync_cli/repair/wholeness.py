@@ -1,0 +1,87 @@
+"""Whether a file goes as far as it says itself: the last thing a writer writes may be an index that
+nobody misses who reads from the beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+_TRANSPORT = {".ts": 188, ".m2ts": 192, ".mts": 192}
+"""Bytes of a transport stream's packets."""
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the last part of a container ends with the file; True for kinds that do not say.
+
+    Args:
+        path: a file that ffmpeg has just written; its extension names the container.
+    """
+    kind = path.suffix.lower()
+    size = path.stat().st_size
+    if kind in _TRANSPORT:
+        return size > 0 and size % _TRANSPORT[kind] == 0
+    step = _STEPS.get(kind)
+    if step is None:
+        return True
+    with path.open("rb") as file:
+        at = 0
+        while at < size:
+            file.seek(at)
+            length = step(file)
+            if length <= 0:
+                return False
+            at += length
+    return at == size and size > 0
+
+
+def _box(file: BinaryIO) -> int:
+    """Length of a box of mp4, its head included; 0 if there is none."""
+    head = file.read(16)
+    length = int.from_bytes(head[:4], "big")
+    if length == 1:
+        length = int.from_bytes(head[8:16], "big")
+    return length if len(head) >= 8 and length >= 8 else 0
+
+
+def _chunk(file: BinaryIO) -> int:
+    """Length of a chunk of RIFF."""
+    head = file.read(8)
+    length = int.from_bytes(head[4:8], "little")
+    return 8 + length + length % 2 if len(head) == 8 else 0
+
+
+def _element(file: BinaryIO) -> int:
+    """Length of an element of EBML."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return 0
+    head = 9 - first[0].bit_length()
+    file.read(head - 1)
+    mark = file.read(1)
+    if not mark or not mark[0]:
+        return 0
+    more = 8 - mark[0].bit_length()
+    value = int.from_bytes(bytes([mark[0] & (0xFF >> (more + 1))]) + file.read(more), "big")
+    if value == (1 << (7 * (more + 1))) - 1:  # a length that nobody came to fill in
+        return 0
+    return head + 1 + more + value
+
+
+def _triplet(file: BinaryIO) -> int:
+    """Length of a key, a length and a value of MXF."""
+    head = file.read(17)
+    if len(head) < 17 or head[:4] != b"\x06\x0e\x2b\x34":
+        return 0
+    if head[16] < 0x80:
+        return 17 + head[16]
+    more = head[16] & 0x7F
+    return 17 + more + int.from_bytes(file.read(more), "big")
+
+
+_STEPS: dict[str, Callable[[BinaryIO], int]] = {
+    **dict.fromkeys((".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2"), _box),
+    **dict.fromkeys((".mkv", ".webm"), _element),
+    ".avi": _chunk,
+    ".mxf": _triplet,
+}
