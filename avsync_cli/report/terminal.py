@@ -115,7 +115,7 @@ def block_table(blocks: Sequence[BlockResult], layout: Layout) -> list[Text]:
     if not blocks:
         return []
     merged = not layout.all_blocks and len(blocks) > MAX_ROWS
-    rows = _merge(blocks, MAX_ROWS) if merged else [_row(block) for block in blocks]
+    rows = _merge(blocks, MAX_ROWS) if merged else [_row([block]) for block in blocks]
     known = [row.confidence for row in rows if row.confidence is not None]
     low, high = (min(known), max(known)) if known else (0.0, 0.0)
 
@@ -158,18 +158,6 @@ def _region(block: BlockResult) -> str:
     return f"face {block.region.track}" if block.region.kind == "face" else "frame"
 
 
-def _row(block: BlockResult) -> _Row:
-    return _Row(
-        start_s=block.start_s,
-        end_s=block.end_s,
-        region=_region(block),
-        confidence=block.confidence if block.used else None,
-        weight=block.weight,
-        p_sync=block.p_sync if block.used else None,
-        note="" if block.used else safe_text(block.reason or "left out"),
-    )
-
-
 def _merge(blocks: Sequence[BlockResult], rows: int) -> list[_Row]:
     """At most `rows` rows of equal spans of time; weights add up, the rest is their mean."""
     start = min(block.start_s for block in blocks)
@@ -179,10 +167,11 @@ def _merge(blocks: Sequence[BlockResult], rows: int) -> list[_Row]:
     groups: dict[int, list[BlockResult]] = {}
     for block in blocks:
         groups.setdefault(int((block.start_s - start) // row_s), []).append(block)
-    return [_merged_row(groups[index]) for index in sorted(groups)]
+    return [_row(groups[index]) for index in sorted(groups)]
 
 
-def _merged_row(group: list[BlockResult]) -> _Row:
+def _row(group: list[BlockResult]) -> _Row:
+    """One line for neighbours; of what was left out, the usual reason."""
     used = [block for block in group if block.used]
     names = sorted({_region(block) for block in used or group})
     note = ""
