@@ -81,6 +81,7 @@ def find_steps(votes: np.ndarray, step_ms: float, row_s: float = 1.0) -> Steps:
     before, total = chain.forward(around)
     after, _ = chain.forward(around[::-1])
     _, level = replace(chain, chance=0.0).forward(around)
+    level += (rows - 1) * math.log1p(-chain.chance)
     at = 1 + int(np.argmax(before + after[::-1]))
     probability = -math.expm1(min(0.0, level - total))
     runs = chain.likeliest(around) if probability >= 0.5 else [slice(0, rows)]
