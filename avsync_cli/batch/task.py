@@ -108,15 +108,15 @@ def _every_track(source: Source, excerpt: Excerpt) -> list[Excerpt]:
 def _judged(
     task: Task, engine: Engine, source: Source, excerpt: Excerpt, progress: ProgressCall | None
 ) -> Judgement | Failure:
-    """One answer; where there are several, a track that cannot be judged leaves the others theirs.
+    """One answer; where every track has one, what is wrong with one leaves the others theirs.
 
     Raises:
-        MediaError: there is only one, and the file cannot be judged.
+        MediaError: the file cannot be judged, and it is not for one of its tracks.
     """
     try:
         return analyse_file(source, task.settings, engine, excerpt, progress)
     except MediaError as error:
-        if not task.all_audio:
+        if not task.all_audio or excerpt.audio_track is None:
             raise
         message = f"{error.message} (audio track {excerpt.audio_track})"
         return Failure(source.path, message, error.hint)
