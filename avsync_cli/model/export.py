@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from avsync_cli.config import models_dir
 from avsync_cli.errors import ModelError
 from avsync_cli.files import folder_beside, scratch_folder
 from avsync_cli.model.checkpoint import load_model, save_tensors
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
 from avsync_cli.model.features import centre_crop, log_mel
-from avsync_cli.model.folder import WEIGHTS, sums, write_about
+from avsync_cli.model.folder import WEIGHTS, move_in, sums, write_about
 from avsync_cli.model.graphs import ports
 from avsync_cli.timebase import FPS
 
@@ -166,7 +167,8 @@ def export(
 
     Args:
         checkpoint_dir: folder with model.json and weights.safetensors.
-        out_dir: where the bundle goes; replaced whole when there already.
+        out_dir: where the bundle goes; replaced whole when there already. Beside the bundled
+            models it shares what it has in common with them, see `folder.move_in`.
         name: the model's name, the folder's own unless given.
         version: of the weights.
         calibrate: given the finished bundle, measures its calibration constants, and how well
@@ -181,7 +183,7 @@ def export(
         ModelError: `checkpoint_dir` cannot be read, or the samples are too short.
     """
     model, about = load_model(checkpoint_dir)
-
+    bundled = out_dir.resolve().parent == models_dir().resolve()
     with folder_beside(out_dir) as folder:
         export_graphs(model, folder)
         if samples is not None:
@@ -196,7 +198,7 @@ def export(
             "config": model.config.to_json(),
             "calibration": about.calibration,
             "training": about.training,
-            "files": sums(folder),
+            "files": move_in(folder, out_dir.name) if bundled else sums(folder),
         }
         write_about(folder, **bundle)
         if calibrate is not None:

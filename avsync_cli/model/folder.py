@@ -29,6 +29,7 @@ FORMAT = 1
 
 ABOUT = "model.json"
 WEIGHTS = "weights.safetensors"
+ENCODERS = ("visual.onnx", "sound.onnx")
 
 SYNCNET = "syncnet"
 """Kind of a folder that holds the baseline of SyncNet's shape."""
@@ -265,3 +266,26 @@ def sums(folder: Path) -> dict[str, dict[str, str]]:
         for file in sorted(folder.iterdir())
         if file.suffix in (".onnx", ".safetensors")
     }
+
+
+def move_in(folder: Path, name: str) -> dict[str, dict[str, str]]:
+    """Prepare a folder to be the bundled model `name`: whatever another bundled model has as its
+    own is left to it.
+
+    A model whose encoders are all another's is a head, and keeps no weights to train on from.
+
+    Returns:
+        what model.json says of the model's files.
+    """
+    files = sums(folder)
+    neighbours = sorted(p.parent for p in models_dir().glob(f"*/{ABOUT}") if p.parent.name != name)
+    for neighbour in neighbours:
+        for file, stored in read_about(neighbour).files.items():
+            lent = files.get(file, {})
+            if not stored.home and "home" not in lent and lent.get("sha256") == stored.sha256:
+                lent["home"] = neighbour.name
+                (folder / file).unlink()
+    if WEIGHTS in files and all("home" in files[graph] for graph in ENCODERS):
+        del files[WEIGHTS]
+        (folder / WEIGHTS).unlink()
+    return files

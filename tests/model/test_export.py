@@ -10,6 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from avsync_cli.errors import ModelError  # noqa: E402
+from avsync_cli.model import export as export_module  # noqa: E402
+from avsync_cli.model import folder as folder_module  # noqa: E402
 from avsync_cli.model.checkpoint import load_model, save_tensors  # noqa: E402
 from avsync_cli.model.config import ModelConfig  # noqa: E402
 from avsync_cli.model.core import SyncModel  # noqa: E402
@@ -18,6 +20,7 @@ from avsync_cli.model.export import export  # noqa: E402
 from avsync_cli.model.features import log_mel  # noqa: E402
 from avsync_cli.model.folder import write_about  # noqa: E402
 from avsync_cli.model.torch_engine import TorchEngine  # noqa: E402
+from avsync_cli.training.bank import encoder_tensors  # noqa: E402
 
 
 def trained_folder(tmp_path: Path, attention: str, size: str = "base") -> Path:
@@ -111,6 +114,32 @@ def test_a_model_older_than_the_sizes_is_of_the_first() -> None:
     values = ModelConfig().to_json()
     del values["size"]
     assert ModelConfig.from_json(values) == ModelConfig.of("base")
+
+
+def test_a_head_exported_beside_its_encoders_model_leaves_them_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = tmp_path / "shelf"
+    for module in (folder_module, export_module):
+        monkeypatch.setattr(module, "models_dir", lambda: shelf)
+    first = trained_folder(tmp_path, "spatio-temporal")
+    export(first, shelf / "first")
+    model, _ = load_model(first)
+    head = SyncModel(ModelConfig(attention="temporal"))
+    head.load_state_dict(encoder_tensors(model), strict=False)
+    save_tensors(first / "weights.safetensors", head.state_dict())
+    write_about(first, config=head.config.to_json())
+    export(first, shelf / "second")
+    assert {f.name for f in (shelf / "second").iterdir()} == {
+        "decide.onnx", "joint.onnx", "model.json"
+    }  # fmt: skip
+    crops = np.random.default_rng(0).integers(0, 256, (12, 96, 96)).astype(np.uint8)
+    one, two = (load_engine(shelf / name, threads=1) for name in ("first", "second"))
+    np.testing.assert_array_equal(one.encode_visual(crops), two.encode_visual(crops))
+    assert two.config.attention == "temporal"
+    export(first, tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere" / "visual.onnx").is_file()
+    assert (tmp_path / "elsewhere" / "weights.safetensors").is_file()
 
 
 def test_encoders_in_eight_bits_say_nearly_the_same(tmp_path: Path) -> None:
