@@ -65,7 +65,7 @@ class PixelCanvas:
         self._pen.polygon(self._placed(points), fill=(*rgb(LIGHT[role]), round(255 * alpha)))
 
     def dot(self, x: float, y: float, role: str) -> None:
-        self._pen.circle(self._placed([(x, y)])[0], 3 * self._fine, fill=rgb(LIGHT[role]))
+        self._pen.ellipse(self._placed([(x - 3, y - 3), (x + 3, y + 3)]), fill=rgb(LIGHT[role]))
 
     def text(
         self,

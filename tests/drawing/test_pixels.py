@@ -97,6 +97,14 @@ def test_an_area_is_its_inside() -> None:
     assert (paper[8, 28] == 255).all()
 
 
+def test_a_dot_lies_round_its_point() -> None:
+    canvas = _canvas()
+    canvas.dot(15.0, 10.0, "bad")
+    rows, columns = np.nonzero((canvas.pixels == RED).all(axis=2))
+    assert (rows.mean() + 0.5, columns.mean() + 0.5) == pytest.approx((10.0, 15.0), abs=0.5)
+    assert 5 <= np.ptp(rows) + 1 <= 7
+
+
 def test_a_heat_map_has_its_cells_where_they_belong() -> None:
     canvas = _canvas()
     canvas.heat((10.0, 0.0, 20.0, 20.0), np.array([[0.0, 1.0], [0.5, 0.0]]))
