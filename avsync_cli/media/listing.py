@@ -94,6 +94,7 @@ class ListingLog:
         self.mark = f"<{secrets.token_hex(4)}>"
         self._lines: list[str] = []
         self._complaints: list[str] = []
+        self._begun = False
         self._seen = 0
         self._is_over = False
         self._changed = threading.Condition()
@@ -105,10 +106,13 @@ class ListingLog:
         own = "" if "\x1b" in plain else plain.removeprefix("[info] ")
         with self._changed:
             marked = self.mark in own
-            useful = marked or any(pattern.match(own) for pattern in (_INPUT, _DURATION, _TITLE))
-            if (useful or "rotation of" in own) and len(self._lines) < _MOST_LINES:
+            useful = "rotation of" in own or any(
+                pattern.match(own) for pattern in (_INPUT, _DURATION, _TITLE)
+            )
+            if marked or (useful and len(self._lines) < _MOST_LINES):
                 self._lines.append(own)
-            if not any(_INPUT.match(kept) for kept in self._lines):
+            self._begun |= _INPUT.match(own) is not None
+            if not self._begun:
                 self._complaints = [*self._complaints[1 - _COMPLAINTS :], line]
             self._seen += marked
             self._is_over = not marked and (self._is_over or plain.startswith(_AFTER))
@@ -130,8 +134,8 @@ class ListingLog:
             NotMediaError: nothing, for this is no file that ffmpeg opens.
         """
         with self._changed:
-            lines = list(self._lines)
-        if not any(_INPUT.match(line) for line in lines):
+            lines, begun = list(self._lines), self._begun
+        if not begun:
             raise self._not_media(file)
         listing = Listing(may_be_turned=any("rotation of" in line for line in lines))
         containers = [match.group(1) for line in lines if (match := _INPUT.match(line))]

@@ -290,6 +290,13 @@ def test_what_is_listed_twice_is_not_believed(line, lost):
     assert twice.tracks == once.tracks
 
 
+def test_a_flood_of_words_hides_no_track():
+    before, _, after = LISTING.partition("[info]   Stream #0:0(eng)")
+    flood = "[info]       title           : rotation of 1.2.3 degrees\n" * 20_000
+    listing = read_listing(f"{before}{flood}[info]   Stream #0:0(eng){after}")
+    assert len(listing.tracks) == 4
+
+
 @pytest.mark.parametrize(
     ("layout", "channels"),
     [

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from avsync_cli.media.decode import Timeline, read_all
@@ -73,6 +73,7 @@ def test_mxf_without_an_index(clips, measure_clip, codec):
 
 @settings(
     max_examples=8,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking takes minutes
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

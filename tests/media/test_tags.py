@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from avsync_cli.media.decode import read_all
@@ -108,6 +108,7 @@ def with_words(clips, path: Path, said: dict[str, str], name: str) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 @settings(
     max_examples=5,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking takes minutes
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
