@@ -11,6 +11,7 @@ from avsync_cli.verdict.answer import Segment, Tolerance
 from avsync_cli.verdict.drift import STEEPEST_MS_PER_MIN, likely_cause
 from avsync_cli.verdict.posterior import Answer, mass
 from avsync_cli.verdict.stretches import Part, straddles
+from avsync_cli.wording import clock
 
 NO_EVIDENCE = "nothing could be judged"
 
@@ -66,10 +67,7 @@ def all_reasons(
 
 def cut_words(step_s: float) -> str:
     """That a part of the file points elsewhere than the rest, and from when on."""
-    minutes, seconds = divmod(round(step_s), 60)
-    hours, minutes = divmod(minutes, 60)
-    clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-    return f"the sound seems to be cut at about {clock}"
+    return f"the sound seems to be cut at about {clock(step_s)}"
 
 
 def _drift_reasons(main: Part, segments: list[Segment], reach_s: float) -> list[str]:
