@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avsync_cli import wording
@@ -58,11 +58,13 @@ def test_safe_text_escapes_what_a_terminal_obeys(name: str, shown: str) -> None:
     assert wording.safe_text(name) == shown
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_safe_text_is_always_printable(text: str) -> None:
     assert wording.safe_text(text).isprintable()
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=30).filter(lambda b: b"\0" not in b))
 def test_shell_quote_is_printable_and_bash_reads_the_name_back(name: bytes) -> None:
     quoted = wording.shell_quote(os.fsdecode(name))

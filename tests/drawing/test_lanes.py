@@ -7,7 +7,7 @@ from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avsync_cli.drawing.lanes import Bar, Extras, draw_lanes, lanes_height, stacked
@@ -52,6 +52,7 @@ def _drawn(regions: list[tuple[int, int, float]]) -> list[Bar]:
     return stacked([b for track, row in rows for b in _blocks(row[0], row[1], track, row[2])])
 
 
+@settings(deadline=None)
 @given(REGIONS)
 def test_no_two_bars_cover_each_other(regions: list[tuple[int, int, float]]) -> None:
     for a, b in itertools.combinations(_drawn(regions), 2):
@@ -61,6 +62,7 @@ def test_no_two_bars_cover_each_other(regions: list[tuple[int, int, float]]) -> 
         assert not together or apart
 
 
+@settings(deadline=None)
 @given(REGIONS)
 def test_a_region_by_itself_stands_on_the_ground(regions: list[tuple[int, int, float]]) -> None:
     for region in regions:

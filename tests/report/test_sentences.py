@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avsync_cli.config import TOLERANCES
@@ -45,6 +45,7 @@ def _judged(offset_ms: float, half_ms: float, tolerance: Tolerance, p_sync: floa
     return replace(judgement, verdict=replace(judgement.verdict, at_border=border, p_sync=p_sync))
 
 
+@settings(deadline=None)
 @given(
     st.floats(-400.0, 400.0),
     st.floats(1.0, 60.0),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avsync_cli.report.table import Table, csv_line, csv_text, markdown, terminal_lines
@@ -32,6 +32,7 @@ def recipe() -> Callable[[str], str]:
     return names["cell_text"]
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_every_text_comes_back_by_the_documented_recipe(
     recipe: Callable[[str], str], text: str
@@ -41,6 +42,7 @@ def test_every_text_comes_back_by_the_documented_recipe(
     assert last == "end"
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_no_text_is_a_formula_or_obeyed_by_a_terminal(text: str) -> None:
     cell = csv_text(text)
