@@ -19,13 +19,15 @@ import ffmpeg as ffmpeg_python
 import numpy as np
 
 from avsync_cli.errors import DecodeError, UsageError
-from avsync_cli.files import file_beside
+from avsync_cli.files import file_beside, has_no_room, no_room
 from avsync_cli.media.child import ask, kill_group
 from avsync_cli.media.clock import Stretch
 from avsync_cli.media.facts import AudioTrack, MediaInfo
 from avsync_cli.media.ffmpeg import INPUT, VERSION_TIMEOUT_S, command, find_ffmpeg, input_args
+from avsync_cli.media.packets import PacketReader, copied
 from avsync_cli.media.process import STALL_S, Ffmpeg
 from avsync_cli.media.source import Source
+from avsync_cli.media.wholeness import is_whole
 from avsync_cli.timebase import FPS
 
 _AAC = {"acodec": "aac", "audio_bitrate": "192k"}
@@ -46,8 +48,8 @@ def film_writer(
 ) -> Iterator[Callable[[np.ndarray], None]]:
     """Write a film frame by frame: the block is given a function that appends one.
 
-    The film appears under its name only when the block ends without an exception and ffmpeg is
-    content. A frame is (H, W, 3) uint8, RGB.
+    The film appears under its name only when the block ends without an exception and all frames
+    are in it. A frame is (H, W, 3) uint8, RGB.
 
     Args:
         target: the new film; its ending is one of CONTAINERS.
@@ -73,16 +75,30 @@ def film_writer(
         )
         pipe = ffmpeg.child.stdin
         assert pipe is not None
+        count = 0
+
+        def append(frame: np.ndarray) -> None:
+            nonlocal count
+            _append(ffmpeg, target, frame)
+            count += 1
+
         try:
-            yield functools.partial(_append, ffmpeg, target)
+            yield append
             with contextlib.suppress(OSError):
                 pipe.close()
-            if ffmpeg.finish(timeout_s=10 * STALL_S) != 0 or part.stat().st_size == 0:
-                raise _failed(ffmpeg, target)
+            done = ffmpeg.finish(timeout_s=10 * STALL_S) == 0
+            # On a disk that is full at the last moment ffmpeg is content all the same.
+            if not (done and is_whole(part) and _pictures_in(part) == count):
+                raise no_room(target) if has_no_room(part.parent) else _failed(ffmpeg, target)
         finally:
             with contextlib.suppress(OSError):
                 pipe.close()
             ffmpeg.close()
+
+
+def _pictures_in(film: Path) -> int:
+    with PacketReader(film, copied("v:0")) as packets:
+        return sum(1 for _ in packets)
 
 
 def _append(ffmpeg: Ffmpeg, target: Path, frame: np.ndarray) -> None:

@@ -20,10 +20,10 @@ from avsync_cli.errors import DecodeError
 from avsync_cli.media.ffmpeg import INPUT, input_args, passthrough_args
 from avsync_cli.media.packets import PacketReader
 from avsync_cli.media.source import Source
+from avsync_cli.media.wholeness import is_whole
 from avsync_cli.repair.contents import Track
 from avsync_cli.repair.copy import Move, Recipe
 from avsync_cli.repair.sound_shift import Heard, measure, windows_of
-from avsync_cli.repair.wholeness import is_whole
 from avsync_cli.wording import clock
 
 EXACT_MS = 2.0
@@ -113,10 +113,11 @@ def check_copy(move: Move, recipe: Recipe, copy: Path) -> Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the two files: packets by the tracks' index in the source, from the first picture on,
-    which comes `zero_s` after the file's zero."""
+    """One of the two files: the streams looked at, and their packets by the tracks' index in the
+    source, from the first picture on, which comes `zero_s` after the file's zero."""
 
     file: Source
+    streams: tuple[str, ...]
     zero_s: float
     packets: Mapping[int, Packets]
 
@@ -133,7 +134,7 @@ def _from_first_picture(
     if not np.isfinite(zero_s):
         return None
     packets = {index: each.since(zero_s) for index, each in found.items()}
-    return Side(file=file, zero_s=zero_s, packets=packets)
+    return Side(file=file, streams=tuple(streams), zero_s=zero_s, packets=packets)
 
 
 def read_packets(file: Source, streams: Sequence[str], *, decoded: bool = False) -> list[Packets]:
@@ -234,7 +235,13 @@ def _check_moved(move: Move, recipe: Recipe, theirs: Side, ours: Side) -> Findin
     within_ms = TEMPO_MS if tempo else EXACT_MS
     windows = windows_of(move.pieces, move.lead_s, theirs.packets[index].ends_s)
     sides = [
-        Heard(file=side.file, track=track, channels=move.audio.channels, zero_s=side.zero_s)
+        Heard(
+            file=side.file,
+            track=track,
+            channels=move.audio.channels,
+            zero_s=side.zero_s,
+            beside=side.streams,
+        )
         for side, track in ((theirs, move.audio.position), (ours, recipe.position))
     ]
     heard = measure(sides[0], sides[1], windows, move.audio.rate_hz, within_ms)

@@ -43,12 +43,15 @@ class Heard:
         track: number among its sound tracks.
         channels: how many it has.
         zero_s: when the first picture comes, seconds after the file's zero.
+        beside: all tracks by which `zero_s` was found: of a transport stream ffmpeg takes the
+            earliest of those that it is asked for as zero.
     """
 
     file: Source
     track: int
     channels: int
     zero_s: float
+    beside: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,14 +174,18 @@ def _lag(heard: np.ndarray, around: np.ndarray, rate_hz: int, within_ms: float) 
 def _read(heard: Heard, spans: Sequence[tuple[float, float]], rate_hz: int) -> list[np.ndarray]:
     """(start, length) in seconds from the first picture on, as samples; silence beyond the ends."""
     weights = "+".join(f"{0.8**k:.3f}*c{k}" for k in range(min(heard.channels, 8)))
+    source = ffmpeg_python.input(INPUT, **input_args())
     sound = (
-        ffmpeg_python.input(INPUT, **input_args())[f"a:{heard.track}"]
+        source[f"a:{heard.track}"]
         .filter("asetpts", f"PTS-({heard.zero_s:.9f})/TB")
         .filter("aresample", rate_hz, **{"async": 1, "first_pts": 0})
         # The weights differ so that opposite channels do not silence each other.
         .filter("pan", f"mono|c0<{weights}")
     )
-    args = ffmpeg_python.output(sound, "pipe:1", format="s16le").get_args()
+    wanted = ffmpeg_python.output(sound, "pipe:1", format="s16le")
+    others = [source[stream] for stream in heard.beside]
+    unused = ffmpeg_python.output(*others, "-", format="null", c="copy", copy_unknown=None)
+    args = ffmpeg_python.merge_outputs(wanted, unused).get_args()
     places = [(round(start * rate_hz), round(length * rate_hz)) for start, length in spans]
     taken = [np.zeros(length) for _, length in places]
     done = 0

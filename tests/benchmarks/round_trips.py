@@ -156,6 +156,8 @@ def _sound(path: Path) -> np.ndarray:
     lead_s = float(first["start_time"]) - float(said["format"]["start_time"])
     command = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-map", "0:a:0", "-af"]
     command += [f"aresample={RATE_HZ}:async=1:first_pts=0", "-ac", "1", "-f", "f32le", "-"]
+    # Of a transport stream the earliest track that is asked for is ffmpeg's zero: so all are.
+    command += ["-map", "0", "-c", "copy", "-copy_unknown", "-f", "null", "-"]
     done = subprocess.run(command, capture_output=True, check=True)
     samples = np.frombuffer(done.stdout, "<f4")[max(0, round(lead_s * RATE_HZ)) :]
     return samples.astype(float) - samples.mean()
