@@ -114,14 +114,19 @@ ADDS = "distributed.mean_count(torch.tensor(1.0))"
 MEETS = "distributed.barrier()"
 
 
+def started(processes: list[subprocess.Popen[str]]) -> None:
+    """Wait until all have joined, which on a busy machine takes as long as it takes."""
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+
+
 @pytest.mark.parametrize("loser", [0, 1])
 @pytest.mark.parametrize("exchange", [ADDS, MEETS], ids=["exchange", "meeting"])
 def test_a_process_that_fails_ends_the_other_with_its_reason(exchange: str, loser: int) -> None:
     script = HEAD.format(deed=FAILS, exchange=exchange, body="work()")
     with together(2, script, str(loser)) as processes:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "here\n"
+        started(processes)
         failed, other = processes[loser], processes[1 - loser]
         _, own = failed.communicate(timeout=SOON_S)
         began = time.monotonic()
@@ -138,6 +143,7 @@ def test_a_process_that_fails_ends_the_other_with_its_reason(exchange: str, lose
 @pytest.mark.parametrize("loser", [0, 1])
 def test_a_process_that_is_killed_ends_the_other(loser: int) -> None:
     with together(2, HEAD.format(deed=DIES, exchange=ADDS, body="work()"), str(loser)) as processes:
+        started(processes)
         _, said = processes[1 - loser].communicate(timeout=SOON_S)
         assert processes[1 - loser].returncode == 1
         assert "WorkerError: another process of this run has stopped" in said
@@ -147,6 +153,7 @@ def test_a_process_that_is_killed_ends_the_other(loser: int) -> None:
 def test_who_waits_for_a_dead_one_hears_of_it() -> None:
     body = "distributed.SILENCE_S = 2.0; distributed.BEAT_S = 0.2; work()"
     with together(2, HEAD.format(deed=DIES, exchange=MEETS, body=body), "1") as processes:
+        started(processes)
         _, said = processes[0].communicate(timeout=SOON_S)
         assert "nothing was heard of process 1 for 2 s" in said
 
