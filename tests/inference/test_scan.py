@@ -125,6 +125,16 @@ def test_regions_compete_in_one_softmax(toy_engine: OnnxEngine) -> None:
     np.testing.assert_allclose(turned.windows[0].logits, both.windows[0].logits, atol=1e-4)
 
 
+def test_one_voice_among_four_talkers_is_found(toy_engine: OnnxEngine) -> None:
+    """Mouths that move to words nobody hears must not drown the one that is heard."""
+    talkers = [flash_clip(200, 0, seed)[0] for seed in range(4)]
+    _, sound = flash_clip(200, 80, 2)
+    alone = scanned(toy_engine, [talkers[2]], sound, step_ms=40).windows[0]
+    grid = scanned(toy_engine, talkers, sound, step_ms=40).windows[0]
+    assert int(np.argmax(grid.logits)) == int(np.argmax(alone.logits))
+    assert grid.logits.max() > alone.logits.max() - np.log(5.0) - 0.01  # one of five rivals
+
+
 def test_portions_do_not_matter(toy_engine: OnnxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     crops, sound = flash_clip(150, 80)
     whole = scanned(toy_engine, [crops, crops[::-1].copy()], sound, step_ms=20)
