@@ -58,11 +58,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
             structure = find_structure(windows, None, offsets, constants, drift)
             statuses = [_status(p, constants, tolerance) for p in structure.parts]
     parts = structure.parts
-    limits: list[str] = []
-    if _scattered(parts, statuses, constants):
-        limits = [SCATTERED]
-    elif _cut_somewhere(structure, statuses, constants):
-        limits = [cut_words(structure.step_s)]
+    limits = _limits(structure, statuses, constants)
     if limits:
         statuses = ["undecided"] * len(parts)
     weights = np.array([p.blocks for p in parts])
@@ -104,6 +100,15 @@ def _pooled_curves(
     blocks = np.array([w.blocks for w in windows])
     score = (np.stack([fair_logits(w, constants) for w in windows]) * blocks[:, None]).sum(axis=0)
     return curve / curve.sum(), score / blocks.sum()
+
+
+def _limits(structure: Structure, statuses: list[Status], constants: Constants) -> list[str]:
+    """Why nothing may be told of a file although a part of it is sure; [] if it may."""
+    if _scattered(structure.parts, statuses, constants):
+        return [SCATTERED]
+    if _cut_somewhere(structure, statuses, constants):
+        return [cut_words(structure.step_s)]
+    return []
 
 
 def _scattered(parts: list[Part], statuses: list[Status], constants: Constants) -> bool:
