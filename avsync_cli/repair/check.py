@@ -23,6 +23,7 @@ from avsync_cli.media.source import Source
 from avsync_cli.media.wholeness import is_whole
 from avsync_cli.repair.contents import Track
 from avsync_cli.repair.copy import Move, Recipe
+from avsync_cli.repair.sound_graph import keeps_pitch
 from avsync_cli.repair.sound_shift import Heard, measure, windows_of
 from avsync_cli.wording import clock
 
@@ -231,7 +232,7 @@ def _check_moved(move: Move, recipe: Recipe, theirs: Side, ours: Side) -> Findin
     against = _check_moved_packets(move, recipe, theirs.packets[index], ours.packets[index])
     if against:
         return Finding(against=against)
-    tempo = any(abs(piece.speed - 1.0) > 1e-6 for piece in move.pieces)
+    tempo = any(keeps_pitch(piece.speed, move.pitch) for piece in move.pieces)
     within_ms = TEMPO_MS if tempo else EXACT_MS
     windows = windows_of(move.pieces, move.lead_s, theirs.packets[index].ends_s)
     sides = [
@@ -244,7 +245,7 @@ def _check_moved(move: Move, recipe: Recipe, theirs: Side, ours: Side) -> Findin
         )
         for side, track in ((theirs, move.audio.position), (ours, recipe.position))
     ]
-    heard = measure(sides[0], sides[1], windows, move.audio.rate_hz, within_ms)
+    heard = measure(sides[0], sides[1], windows, move.audio.rate_hz, within_ms, move.pitch)
     for window, late_ms in heard:
         if late_ms is None:
             return Finding(against=f"at {clock(window.at_s)} the sound is another")

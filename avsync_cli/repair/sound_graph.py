@@ -103,8 +103,7 @@ def _piece_chain(
 
 def _tempo(speed: float, rate_hz: int, pitch: str) -> str:
     """The filters that make sound run faster by `speed`."""
-    keep = pitch == "keep" or (pitch == "auto" and abs(speed - 1) >= KEEP_PITCH_FROM)
-    if keep and not _is_clock_mistake(speed):
+    if keeps_pitch(speed, pitch):
         return f"atempo={speed:.9f}"
     # A rate is a whole number of Hz, too coarse a step for hours of sound: so the sound is read
     # at one rate near its own and resampled to another, whose ratio is the speed to 1e-9.
@@ -114,6 +113,12 @@ def _tempo(speed: float, rate_hz: int, pitch: str) -> str:
         f"asetrate={ratio.numerator * times},aresample={ratio.denominator * times},"
         f"asetrate={rate_hz}"
     )
+
+
+def keeps_pitch(speed: float, pitch: str) -> bool:
+    """Whether sound is moved about in small pieces, rather than resampled, to run at `speed`."""
+    keep = pitch == "keep" or (pitch == "auto" and abs(speed - 1) >= KEEP_PITCH_FROM)
+    return speed != 1.0 and keep and not _is_clock_mistake(speed)
 
 
 def _is_clock_mistake(speed: float) -> bool:

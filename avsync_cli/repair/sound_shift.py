@@ -14,7 +14,7 @@ from avsync_cli.errors import DecodeError
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
 from avsync_cli.media.process import FfmpegStream
 from avsync_cli.media.source import Source
-from avsync_cli.repair.sound_graph import Piece
+from avsync_cli.repair.sound_graph import Piece, keeps_pitch
 
 WINDOW_S = 1.5
 LEAST_WINDOW_S = 0.25
@@ -29,6 +29,16 @@ LIKE = 0.5
 
 _NEARLY = 0.02
 """A hum is like itself at many places: one is as good as the best if it correlates this well."""
+
+_LOUDNESS_HZ = 200
+"""Steps in which loudness is compared where the speed changed and the pitch did not: the samples
+themselves are others then."""
+
+_BLUR_S = 0.05
+"""Loudness is smoothed by as much, since pieces of sound were moved about by half of it."""
+
+_STEADY = 0.1
+"""Loudness that varies by less than this share of its mean is the same everywhere."""
 
 _SILENCE = 3.0
 """Root mean square, in steps of 16-bit sound, below which there is nothing to compare."""
@@ -111,7 +121,12 @@ def windows_of(pieces: Sequence[Piece], lead_s: float, ends_s: float) -> list[Wi
 
 
 def measure(
-    source: Heard, copy: Heard, windows: Sequence[Window], rate_hz: int, within_ms: float
+    source: Heard,
+    copy: Heard,
+    windows: Sequence[Window],
+    rate_hz: int,
+    within_ms: float,
+    pitch: str = "shift",
 ) -> list[tuple[Window, float | None]]:
     """How late the copy's sound is against the plan, window by window.
 
@@ -120,6 +135,7 @@ def measure(
         windows: from `windows_of`.
         rate_hz: at which both are compared.
         within_ms: lags that are not told from none.
+        pitch: what became of it where the speed changed, as in `copy.Move`.
 
     Returns:
         each window that has sound in it with the lag in ms (> 0 the copy's sound is too late), or
@@ -137,8 +153,36 @@ def measure(
         reach = (len(there) - len(heard)) // 2
         if max(_loudness(heard), _loudness(there[reach : reach + len(heard)])) < _SILENCE:
             continue
-        found.append((window, _lag(heard, there, rate_hz, within_ms)))
+        if keeps_pitch(window.speed, pitch):
+            found.append((window, _envelope_lag(heard, there, rate_hz, within_ms)))
+        else:
+            found.append((window, _lag(heard, there, rate_hz, within_ms)))
     return found
+
+
+def _envelope_lag(
+    heard: np.ndarray, around: np.ndarray, rate_hz: int, within_ms: float
+) -> float | None:
+    """`_lag` by loudness alone; 0 where it is the same all the time."""
+    step = max(1, round(rate_hz / _LOUDNESS_HZ))
+    loud, around_loud = (_envelope(sound, step, rate_hz) for sound in (heard, around))
+    reach = (len(around_loud) - len(loud)) // 2
+    there = around_loud[reach : reach + len(loud)]
+    if min(np.mean(loud), np.mean(there)) < _SILENCE:
+        return None
+    if max(np.std(loud) / np.mean(loud), np.std(there) / np.mean(there)) < _STEADY:
+        return 0.0
+    around_loud -= np.mean(around_loud)
+    return _lag(loud - np.mean(loud), around_loud, round(rate_hz / step), within_ms)
+
+
+def _envelope(samples: np.ndarray, step: int, rate_hz: int) -> np.ndarray:
+    """Loudness (root mean square) around every `step`-th sample."""
+    centres, half = np.arange(0, len(samples), step), round(_BLUR_S * rate_hz / 2)
+    low = np.maximum(centres - half, 0)
+    high = np.minimum(centres + half + 1, len(samples))
+    sums = np.concatenate([[0.0], np.cumsum(samples**2)])
+    return np.asarray(np.sqrt(np.maximum(sums[high] - sums[low], 0.0) / (high - low)))
 
 
 def _loudness(samples: np.ndarray) -> float:
@@ -160,6 +204,8 @@ def _lag(heard: np.ndarray, around: np.ndarray, rate_hz: int, within_ms: float) 
     sums = np.concatenate([[0.0], np.cumsum(around**2)])
     energy = sums[size : size + 2 * reach + 1] - sums[: 2 * reach + 1]
     floor = size * _SILENCE**2 / 4
+    if np.sum(heard**2) < floor:
+        return None
     like = product[: 2 * reach + 1] / np.sqrt(np.maximum(energy, floor) * np.sum(heard**2))
     best = int(np.argmax(like))
     if like[best] < LIKE:

@@ -20,7 +20,7 @@ from avsync_cli.media.decode import read_all
 from avsync_cli.media.facts import pick_audio, pick_video
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
-from avsync_cli.repair.check import Finding
+from avsync_cli.repair.check import Finding, check_copy
 from avsync_cli.repair.containers import (
     CARRIERS,
     carrier,
@@ -228,6 +228,14 @@ def test_drift_is_taken_out(clips, tmp_path, pitch):
     found = event_times(np.arange(len(sound)) / rate, np.square(sound), EVENTS_S)
     # Keeping the pitch means moving short pieces of sound about.
     np.testing.assert_allclose(found, EVENTS_S, atol=0.002 if pitch == "shift" else 0.025)
+    # The same copy is not what other plans would have made, nor is one of other sound.
+    other = the_move(probe(source), [Piece(0.0, None, 110.0, 1200.0)], ".mkv", pitch=pitch)
+    recipe = plan_copies(other, list_contents(other.info, other.into))[-1]
+    assert recipe.way == "encode"
+    assert "too late" in check_copy(other, recipe, copy).against
+    mute = tmp_path / "mute.mkv"
+    clips.run("-i", str(copy), "-c:v", "copy", "-af", "volume=0", "-c:a", "flac", str(mute))
+    assert "another" in check_copy(other, recipe, mute).against
 
 
 def test_a_small_drift_is_exact_over_hours():
