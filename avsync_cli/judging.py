@@ -23,7 +23,6 @@ from avsync_cli.config import (
     tolerance_profile,
 )
 from avsync_cli.errors import ModelError, UsageError
-from avsync_cli.model.folder import read_about
 
 if TYPE_CHECKING:
     from avsync_cli.inference.evidence import Evidence
@@ -212,6 +211,8 @@ def find_variant(model: str | Path, attention: str) -> Path:
 
 def _attention(folder: Path) -> str:
     """The attention of the model in a folder, "" where there is none that can be read."""
+    from avsync_cli.model.folder import read_about
+
     try:
         config = read_about(folder).config
     except ModelError:
