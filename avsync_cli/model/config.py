@@ -17,6 +17,7 @@ from avsync_cli.timebase import BLOCK_FRAMES, HOPS_PER_FRAME
 
 Attention = Literal["none", "temporal", "spatio-temporal"]
 Size = Literal["base", "large"]
+Sound = Literal["log-mel", "phones"]
 
 
 class Widths(NamedTuple):
@@ -43,6 +44,16 @@ CROP_PX = 96
 """Side of a stored region crop in pixels: the model's input with room to move it about."""
 
 
+PHONE_WIDTH = 144
+"""Numbers a step that the recogniser's blocks give, see `model.phones`."""
+
+PHONE_EDGE_STEPS = 264
+"""Steps of sound that they take on either side of one: 2.64 s."""
+
+MEL_EDGE_STEPS = 2
+"""Steps of sound beyond either end of a stretch whose samples reach into its log-mel windows."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Sizes of one model.
@@ -50,6 +61,8 @@ class ModelConfig:
     Attributes:
         attention: which units compete in the softmax: nothing (uniform weights), blocks, or
             spatial cells of blocks (arXiv 1812.06071, section 3.2).
+        sound: what the sound encoder is fed a hundred times a second: log-mel, or what a phone
+            recogniser's blocks say; "log-mel" in models older than the field.
         size: how wide the encoders are, see `WIDTHS`; "base" in models older than the field.
         input_px: side of the picture the visual encoder takes, the centre of a 96 px crop.
         channels: C, width of the features of both encoders, as `size` has it.
@@ -57,14 +70,15 @@ class ModelConfig:
         joint_width: D, channels of the joint representation z.
         hidden: width of the first layer of the decision (512 in the paper).
         visual_context: picture frames consumed on either side of every output frame.
-        sound_context: log-mel steps consumed (before, after) the four of every output frame.
-        mel_bands: log-mel bands.
+        sound_context: steps of sound consumed (before, after) the four of every output frame.
+        mel_bands: numbers a step: log-mel bands, or the recogniser's 144.
         product: whether the first joint layer also sees the product of the two features.
         similarity_skip: whether the attention-pooled similarity of the two encoders is added to
             the decision's logits (False is the paper's plain decision).
     """
 
     attention: Attention = "spatio-temporal"
+    sound: Sound = "log-mel"
     size: Size = "base"
     input_px: int = 64
     channels: int = 128
@@ -78,14 +92,21 @@ class ModelConfig:
     similarity_skip: bool = True
 
     @classmethod
-    def of(cls, size: Size, **others: Any) -> ModelConfig:
-        """The configuration of a size, whose features are as wide as it says."""
-        return cls(size=size, channels=WIDTHS[size].features, **others)
+    def of(cls, size: Size, sound: Sound = "log-mel", **others: Any) -> ModelConfig:
+        """The configuration of a size and a kind of sound, with what follows from them."""
+        if sound == "phones":
+            others = {"mel_bands": PHONE_WIDTH, "sound_context": (16, 16)} | others
+        return cls(size=size, sound=sound, channels=WIDTHS[size].features, **others)
 
     @property
     def block_frames(self) -> int:
         """Frames a block (25)."""
         return BLOCK_FRAMES
+
+    @property
+    def edge_steps(self) -> int:
+        """Steps of sound used up at either end of a stretch before there are any to encode."""
+        return PHONE_EDGE_STEPS if self.sound == "phones" else MEL_EDGE_STEPS
 
     @property
     def cells(self) -> int:
@@ -111,7 +132,7 @@ class ModelConfig:
             raise ModelError("the model's configuration is not a table", "reinstall the model")
         known = {f.name: f for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - set(known))
-        missing = sorted(set(known) - set(values) - {"size"})
+        missing = sorted(set(known) - set(values) - {"size", "sound"})
         if unknown or missing:
             shown = reprlib.repr((unknown or missing)[0])
             what = f"unknown key {shown}" if unknown else f"no key {shown}"
@@ -119,7 +140,10 @@ class ModelConfig:
         kept: dict[str, Any] = {}
         for name, value in values.items():
             kept[name] = _checked(name, value)
-        return cls(**kept)
+        config = cls(**kept)
+        if config.sound == "phones" and config.mel_bands != PHONE_WIDTH:
+            raise ModelError(f"the model's configuration has phones of {config.mel_bands} numbers")
+        return config
 
 
 _BOUNDS = {
@@ -143,6 +167,9 @@ def _checked(name: str, value: object) -> object:
             raise refuse()
     elif name == "size":
         if value not in get_args(Size):
+            raise refuse()
+    elif name == "sound":
+        if value not in get_args(Sound):
             raise refuse()
     elif name in ("product", "similarity_skip"):
         if not isinstance(value, bool):

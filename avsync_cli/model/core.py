@@ -18,6 +18,7 @@ from avsync_cli.model.attention import Confidence, pool
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.encoders import SoundEncoder, VisualEncoder
 from avsync_cli.model.joint import JointLayers
+from avsync_cli.model.phones import PhoneEncoder
 
 
 class Joint(NamedTuple):
@@ -47,7 +48,7 @@ class SyncModel(nn.Module):
         super().__init__()
         self.config = config
         self.visual = VisualEncoder(config)
-        self.sound = SoundEncoder(config)
+        self.sound = PhoneEncoder(config) if config.sound == "phones" else SoundEncoder(config)
         self.joint = JointLayers(config)
         self.confidence = Confidence(config)
         self.dropout = dropout if dropout is not None else nn.Identity()
