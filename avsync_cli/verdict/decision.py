@@ -13,19 +13,14 @@ from avsync_cli.names import Direction, Status
 from avsync_cli.timebase import FRAME_MS, HOP_MS
 from avsync_cli.verdict.answer import Tolerance, Verdict
 from avsync_cli.verdict.posterior import Constants, fair_logits, mass, window_votes
-from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons, cut_words
+from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons, cut_words, end_words
 from avsync_cli.verdict.speeds import find_wrong_speed
 from avsync_cli.verdict.stretches import Part, as_segment, p_sync, straddles, with_gaps, with_rest
-from avsync_cli.verdict.structure import Structure, find_structure
+from avsync_cli.verdict.structure import STEP_MORE_LIKELY, Structure, find_structure
 
 LEAST_SHARE = 1 / 3
 """Share of the windows with a clear peak that must lie in decided stretches: among many windows
 that point all over the place, neighbours that agree by chance are always found."""
-
-STEP_MORE_LIKELY = 1.0
-"""One lag is told only where the evidence leaves a step as unlikely as it was beforehand, or makes
-it less likely: where a part of the file points elsewhere, and be it weakly, it does neither. Of 156
-held-out files without a step one is doubted by this rule, of 300 with one a single one is not."""
 
 NEGLIGIBLE = 1 / 30
 """Share of a file that may point to an unknown lag while the rest is told as one."""
@@ -76,9 +71,11 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
         offset_ci_ms=main.ci_ms if decided else None,
         direction=_direction(main.offset_ms) if decided else "none",
         confidence=main.answer.confidence,
-        p_sync=min(p_sync(p, offsets, tolerance) for p in parts),
+        p_sync=min(p_sync(p, offsets, tolerance) for p in parts if not p.doubted),
         drift_ms_per_min=None if found is None else found.ms_per_min,
-        reasons=limits + all_reasons(evidence, main, status, segments, offsets, tolerance),
+        reasons=limits
+        + [end_words(p.start_s, p.end_s) for p in parts if p.doubted and decided]
+        + all_reasons(evidence, main, status, segments, offsets, tolerance),
         segments=with_gaps(segments, windows),
         curve=curve,
         curve_score=score,
@@ -133,8 +130,9 @@ def _cut_somewhere(structure: Structure, statuses: list[Status], constants: Cons
     Several are told if the step between them is sure, and all that matters is decided.
     """
     parts = structure.parts
-    if len(parts) == 1:
-        return structure.step_odds > STEP_MORE_LIKELY and statuses[0] != "undecided"
+    if sum(not p.doubted for p in parts) == 1:
+        sure = any(status != "undecided" for status in statuses)
+        return structure.step_odds > STEP_MORE_LIKELY and sure
     if any(p.beyond for p in parts) or all(s == "undecided" for s in statuses):
         return False
     weights = np.array([p.blocks for p in parts])
@@ -165,7 +163,7 @@ def _nothing(evidence: Evidence, tolerance: Tolerance, offsets: np.ndarray) -> V
 
 
 def _status(part: Part, constants: Constants, tolerance: Tolerance) -> Status:
-    if part.beyond or not part.answer.sure(constants.undecided_below):
+    if part.beyond or part.doubted or not part.answer.sure(constants.undecided_below):
         return "undecided"
     inside = all(-tolerance.early_ms <= ms <= tolerance.late_ms for ms in part.ends_ms)
     return "in_sync" if inside else "out_of_sync"

@@ -70,6 +70,11 @@ def cut_words(step_s: float) -> str:
     return f"the sound seems to be cut at about {clock(step_s)}"
 
 
+def end_words(start_s: float, end_s: float) -> str:
+    """That an end of the file is left out."""
+    return f"the lag may be another from {clock(start_s)} to {clock(end_s)}, which is left out"
+
+
 def _drift_reasons(main: Part, segments: list[Segment], reach_s: float) -> list[str]:
     assert main.drift is not None
     rate = main.drift.ms_per_min

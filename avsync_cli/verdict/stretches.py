@@ -29,6 +29,7 @@ class Part:
         drift: shared by all parts, or None.
         start_s, end_s: of the stretch; parts may meet within a window.
         beyond: whether the lag has left the scanned range here.
+        doubted: whether it is left out, since it may point elsewhere than the rest of the file.
     """
 
     windows: list[WindowResult]
@@ -37,6 +38,7 @@ class Part:
     start_s: float
     end_s: float
     beyond: bool = False
+    doubted: bool = False
 
     def offset_at(self, time_s: float) -> float:
         """The lag at a time."""

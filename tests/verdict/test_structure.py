@@ -95,11 +95,10 @@ def test_a_constant_lag_is_no_drift(lag: float, seed: int) -> None:
     verdict = judge(film(lambda t: lag, 600.0, seed))
     assert verdict.drift_ms_per_min is None
     assert verdict.drift_ci_ms_per_min is None
-    assert len(verdict.segments) == 1
-    if verdict.offset_ms is None:  # the very end is about something else, and may be a step
-        assert "cut at about 9:5" in verdict.reasons[0]
-    else:
-        assert verdict.offset_ms == pytest.approx(lag, abs=12.0)
+    assert verdict.offset_ms == pytest.approx(lag, abs=12.0)
+    left_out = [s for s in verdict.segments if s.offset_ms is None]
+    assert len(verdict.segments) == 1 + len(left_out)
+    assert sum(s.end_s - s.start_s for s in left_out) <= 30.0
 
 
 def test_a_drift_that_leaves_the_scan_says_so() -> None:
