@@ -42,7 +42,7 @@ class Answer:
     def begin(self) -> None:
         """Write what comes before the first file."""
         if self._job.form == "csv":
-            self._sink.write(machine.csv_header())
+            self._sink.write(machine.csv_header(pieces=self._job.flags.output.pieces))
 
     def take(self, results: Sequence[Judgement | Failure], stamp: Stamp | None) -> None:
         """Write one file's part, or keep it where the answer is one document.
@@ -59,7 +59,8 @@ class Answer:
         if form == "jsonl":
             self._write_lines(results, Ticket(self._options, stamp, len(results)))
         elif form == "csv":
-            self._sink.write("".join(map(machine.csv_row, results)))
+            rows = machine.csv_pieces if self._job.flags.output.pieces else machine.csv_row
+            self._sink.write("".join(map(rows, results)))
         elif form == "json":
             self._whole += results
         else:
@@ -85,9 +86,9 @@ class Answer:
         if self._job.flags.console.quiet:
             self._sink.write_lines([terminal.sentence(judgement)])
             return
-        all_blocks = self._job.flags.output.all_blocks
-        full = all_blocks or len(self._job.files) == 1
-        layout = terminal.Layout(self._sink.width, self._sink.unicode, all_blocks)
+        all_rows = self._job.flags.output.blocks
+        full = all_rows or len(self._job.files) == 1
+        layout = terminal.Layout(self._sink.width, self._sink.unicode, all_rows)
         lines = terminal.render(judgement, layout, table=full, curve=full and self._curve)
         self._sink.write_lines(lines)
 

@@ -35,7 +35,8 @@ def explain(
       avsync explain undecided     why there is no answer, and what to do about it
       avsync explain "p(sync)"
 
-    Topics: offset, interval, sure, p(sync), confidence, weight, status, undecided, notes, curve.
+    Topics: offset, pieces, interval, sure, p(sync), confidence, weight, status,
+    undecided, notes, curve.
     """
     from avsync_cli.config import suggestion
     from avsync_cli.errors import UsageError

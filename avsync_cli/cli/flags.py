@@ -144,6 +144,9 @@ class OutputFlags:
     json: Annotated[bool, _out("--json", help="One JSON document.")] = False
     jsonl: Annotated[bool, _out("--jsonl", help="A line of JSON a file, as it finishes.")] = False
     csv: Annotated[bool, _out("--csv", help="A line of CSV a file, as it finishes.")] = False
+    pieces: Annotated[
+        bool, _out("--pieces", help="With --csv: a line for every piece with a lag of its own.")
+    ] = False
     output: Annotated[
         Path | None,
         _out(
@@ -178,11 +181,9 @@ class OutputFlags:
             help="Also list out-of-sync stretches for an editing program: .csv or .edl.",
         ),
     ] = None
-    all_blocks: Annotated[
+    blocks: Annotated[
         bool,
-        _out(
-            "--all-blocks", help="A row for every block, however long the file, and in batches too."
-        ),
+        _out("--blocks", help="Show all pieces and blocks, not those that decide; in batches too."),
     ] = False
 
 

@@ -83,6 +83,8 @@ def _form(flags: JudgeFlags) -> Form:
     forms = [form for form, on in asked.items() if on]
     if len(forms) > 1:
         raise UsageError(f"--{forms[0]} and --{forms[1]} exclude each other", "choose one")
+    if output.pieces and not output.csv:
+        raise UsageError("--pieces is for --csv", "add --csv; JSON has them as `segments` anyway")
     if batch.engine not in ENGINES:
         hint = suggestion(batch.engine, ENGINES) or f"use one of {', '.join(ENGINES)}"
         raise UsageError(f"unknown engine {batch.engine!r}", hint)

@@ -14,6 +14,7 @@ import numpy as np
 
 from avsync_cli.drawing.canvas import LETTER, Canvas
 from avsync_cli.drawing.palette import STATUS_ROLE, TRACK_ROLES, region_role
+from avsync_cli.drawing.people import LINE, draw_people, lines, people
 from avsync_cli.drawing.plot import Plot, Scale, round_ticks, signed, time_ticks
 from avsync_cli.inference.evidence import BlockResult, WindowResult
 from avsync_cli.names import STATUS_WORDS
@@ -59,9 +60,11 @@ class Extras:
     levels_start_s: float = 0.0
 
 
-def lanes_height(extras: Extras) -> float:
+def lanes_height(judgement: Judgement, extras: Extras) -> float:
     """How high a canvas `draw_lanes` needs."""
     lanes = [_STRIP, _BARS]
+    everybody = people(judgement.evidence.blocks)
+    lanes += [LINE * lines(everybody)] if everybody else []
     lanes += [_SOUND] if extras.levels_db is not None else []
     lanes += [_HEAT] if extras.votes is not None and len(extras.votes) else []
     return sum(lanes) + _GAP * len(lanes) + _AXIS
@@ -104,6 +107,10 @@ def draw_lanes(canvas: Canvas, judgement: Judgement, extras: Extras) -> None:
     _draw_strip(lane(_STRIP, "Verdict"), judgement.verdict.segments)
     title = "Attention: each second's share in the decision" if wide else "Attention weight"
     _draw_bars(lane(_BARS, title), judgement.evidence.blocks)
+    everybody = people(judgement.evidence.blocks)
+    if everybody:
+        title = "Who is in the picture: the stronger, the more of the attention" if wide else "Who"
+        draw_people(lane(LINE * lines(everybody), title), everybody)
     if extras.levels_db is not None:
         title = "Loudness of the sound in dB" if wide else "Loudness, dB"
         _draw_levels(lane(_SOUND, title, QUIETEST_DB, 0.0), extras)

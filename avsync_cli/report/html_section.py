@@ -116,7 +116,7 @@ def _facts(judgement: Judgement) -> Iterator[tuple[str, str]]:
 
 
 def _lanes(judgement: Judgement, extras: Extras, number: int) -> dict[str, Any]:
-    height = lanes_height(extras)
+    height = lanes_height(judgement, extras)
 
     def draw(canvas: SvgCanvas, kind: str) -> Markup:
         draw_lanes(canvas, judgement, extras)

@@ -45,6 +45,23 @@ CSV_COLUMNS = (
 )
 
 
+PIECE_COLUMNS = (
+    "path",
+    "piece",
+    "pieces",
+    "start_s",
+    "end_s",
+    "status",
+    "offset_ms",
+    "offset_ci_low_ms",
+    "offset_ci_high_ms",
+    "confidence",
+    "file_status",
+    "audio_track",
+    "error",
+)
+
+
 @dataclass(frozen=True)
 class Tool:
     """What judged: version of avsync, name of the model, backend that ran it."""
@@ -181,21 +198,42 @@ def json_line(
     return json.dumps({**head, **body}, allow_nan=False, separators=(",", ":")) + "\n"
 
 
-def csv_header() -> str:
-    """The first line of the CSV."""
-    return csv_line(CSV_COLUMNS)
+def csv_header(*, pieces: bool = False) -> str:
+    """The first line of the CSV, of files or of pieces."""
+    return csv_line(PIECE_COLUMNS if pieces else CSV_COLUMNS)
 
 
 def csv_row(outcome: Judgement | Failure) -> str:
     """One file as one line of CSV; empty cells where there is no value."""
     if isinstance(outcome, Failure):
-        cells: dict[str, Any] = {"path": outcome.path, "status": "error", "error": outcome.message}
-    else:
-        entry = file_entry(outcome, curve=False)
-        low, high = entry["offset_ci_ms"] or (None, None)
-        cells = {**entry, **entry["media"], "offset_ci_low_ms": low, "offset_ci_high_ms": high}
-        cells["reasons"] = "; ".join(entry["reasons"])
-    return csv_line([cells.get(column) for column in CSV_COLUMNS])
+        return _csv_cells(CSV_COLUMNS, _failed(outcome))
+    entry = file_entry(outcome, curve=False)
+    reasons = "; ".join(entry["reasons"])
+    return _csv_cells(CSV_COLUMNS, {**entry, **entry["media"], "reasons": reasons})
+
+
+def csv_pieces(outcome: Judgement | Failure) -> str:
+    """One file as a line of CSV for every piece; one line for a file without any."""
+    if isinstance(outcome, Failure):
+        return _csv_cells(PIECE_COLUMNS, {**_failed(outcome), "file_status": "error"})
+    verdict = outcome.verdict
+    track = outcome.evidence.media.audio_track
+    file = {"path": outcome.path, "file_status": verdict.status, "audio_track": track}
+    pieces = [_segment(s) for s in verdict.segments] or [{"status": verdict.status}]
+    return "".join(
+        _csv_cells(PIECE_COLUMNS, {**file, **piece, "piece": number, "pieces": len(pieces)})
+        for number, piece in enumerate(pieces, 1)
+    )
+
+
+def _failed(failure: Failure) -> dict[str, Any]:
+    return {"path": failure.path, "status": "error", "error": failure.message}
+
+
+def _csv_cells(columns: Iterable[str], entry: Mapping[str, Any]) -> str:
+    low, high = entry.get("offset_ci_ms") or (None, None)
+    cells = {**entry, "offset_ci_low_ms": low, "offset_ci_high_ms": high}
+    return csv_line([cells.get(column) for column in columns])
 
 
 def _block(block: BlockResult) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from avsync_cli.config import TOLERANCES
 from avsync_cli.drawing.attention import region_words
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.verdict.answer import Judgement, Segment, Tolerance, Verdict
-from avsync_cli.verdict.reasons import NEAR_LIMIT
+from avsync_cli.verdict.reasons import CHANGES, NEAR_LIMIT
 from avsync_cli.wording import (
     clock,
     drift_words,
@@ -18,11 +18,15 @@ from avsync_cli.wording import (
     offset_words,
     percent,
     safe_text,
+    span,
     weight_words,
 )
 
 GUESS_FROM = 0.2
 """Confidence from which an undecided file's likeliest offset is named at all."""
+
+TOLD_PIECES = 4
+"""Pieces that a sentence names; a table has the others."""
 
 MEASURABLE_MS = 20.0
 """Half a frame: less is within what a picture's frames can show."""
@@ -42,6 +46,11 @@ def verdict_words(judgement: Judgement) -> str:
         reasons = [safe_text(reason) for reason in verdict.reasons if reason not in remarks]
         why = ", ".join(reasons) or "too little evidence"
         parts = [f"undecided: {why}{_guess_words(judgement)}"]
+    elif len(pieces := told_pieces(verdict)) > 1:
+        inside = "within" if verdict.status == "in_sync" else "outside"
+        sure = percent(min(p.confidence for p in pieces if p.offset_ms is not None))
+        parts = [f"the lag changes ({sure} sure): {_pieces_words(pieces, judgement)}"]
+        parts.append(f"{inside} {limits}")
     elif is_at_border(judgement):
         parts = [f"at the border of {limits}: {_found_words(judgement)}"]
         parts.append(f"{percent(verdict.p_sync)} likely within it")
@@ -65,12 +74,49 @@ def _found_words(judgement: Judgement) -> str:
     return words if judged is None else f"{words}, from {clock(judged[0])} to {clock(judged[1])}"
 
 
-def _is_measurable(verdict: Verdict) -> bool:
+def told_pieces(verdict: Verdict) -> Sequence[Segment]:
+    """The pieces of a file that is told piece by piece, because its lag steps; else none."""
+    lags = [s for s in verdict.segments if s.offset_ms is not None]
+    steps = len(lags) > 1 and verdict.drift_ms_per_min is None
+    return verdict.segments if steps and verdict.status != "undecided" else ()
+
+
+def _pieces_words(pieces: Sequence[Segment], judgement: Judgement) -> str:
+    """The pieces in order: "0:00–1:40 in sync, from 1:40 on 272 ms late"."""
+    said = [
+        f"{span(p.start_s, p.end_s)} {_piece_words(p, judgement)}" for p in pieces[:TOLD_PIECES]
+    ]
+    more = len(pieces) - len(said)
+    if more:
+        said.append(f"and {more} more pieces")
+    elif pieces[-1].offset_ms is not None:
+        said[-1] = f"from {clock(pieces[-1].start_s)} on {_piece_words(pieces[-1], judgement)}"
+    return ", ".join(said)
+
+
+def _piece_words(piece: Segment, judgement: Judgement) -> str:
+    """One piece's answer: "in sync", "272 ms late", "80 ms late (tolerated)"."""
+    if piece.offset_ms is None:
+        return "undecided"
+    if piece.status == "in_sync" and not _is_measurable(piece):
+        return "in sync"
+    words = f"{round(abs(piece.offset_ms))} ms {'late' if piece.offset_ms > 0 else 'early'}"
+    if _straddles(piece.offset_ci_ms, judgement.tolerance):
+        return f"{words} (at the border)"
+    return words if piece.status == "out_of_sync" else f"{words} (tolerated)"
+
+
+def _straddles(ci_ms: tuple[float, float] | None, tolerance: Tolerance) -> bool:
+    limits = -tolerance.early_ms, tolerance.late_ms
+    return ci_ms is not None and any(ci_ms[0] < limit < ci_ms[1] for limit in limits)
+
+
+def _is_measurable(found: Verdict | Segment) -> bool:
     """Whether sound that is tolerated is late or early all the same, by what could be seen."""
-    if verdict.offset_ms is None or verdict.offset_ci_ms is None:
+    if found.offset_ms is None or found.offset_ci_ms is None:
         return False
-    low, high = verdict.offset_ci_ms
-    return abs(verdict.offset_ms) >= MEASURABLE_MS and not low <= 0.0 <= high
+    low, high = found.offset_ci_ms
+    return abs(found.offset_ms) >= MEASURABLE_MS and not low <= 0.0 <= high
 
 
 def is_at_border(judgement: Judgement) -> bool:
@@ -78,9 +124,7 @@ def is_at_border(judgement: Judgement) -> bool:
     verdict, tolerance = judgement.verdict, judgement.tolerance
     if not verdict.at_border or verdict.offset_ci_ms is None:
         return False
-    low, high = verdict.offset_ci_ms
-    limits = -tolerance.early_ms, tolerance.late_ms
-    return verdict.drift_ms_per_min is not None or any(low < limit < high for limit in limits)
+    return verdict.drift_ms_per_min is not None or _straddles(verdict.offset_ci_ms, tolerance)
 
 
 def media_remarks(judgement: Judgement) -> list[str]:
@@ -99,6 +143,8 @@ def media_remarks(judgement: Judgement) -> list[str]:
 def notes(judgement: Judgement) -> list[str]:
     """What limits the answer and is not in its sentence already."""
     said = media_remarks(judgement) + ([NEAR_LIMIT] if is_at_border(judgement) else [])
+    if told_pieces(judgement.verdict):
+        said += [r for r in judgement.verdict.reasons if r.startswith(CHANGES)]
     return [reason for reason in judgement.verdict.reasons if reason not in said]
 
 
@@ -112,6 +158,9 @@ def headline(judgement: Judgement) -> str:
     offset_ms = judgement.verdict.offset_ms
     if offset_ms is None:
         return "No answer"
+    lags = [s.offset_ms for s in told_pieces(judgement.verdict) if s.offset_ms is not None]
+    if lags:
+        return f"The lag changes by {round(max(lags) - min(lags))} ms"
     amount = round(abs(offset_ms))
     if not amount:
         return "Sound on time"

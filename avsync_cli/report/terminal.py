@@ -1,4 +1,4 @@
-"""The answer for a person: a table of blocks, the offset curve, one sentence and the way to fix it.
+"""The answer for a person: pieces, blocks, the offset curve, one sentence and the way to fix it.
 
 Everything is put together as `rich.text.Text`, never as markup, so that a file name cannot be taken
 for formatting; the caller's console decides on colour and width. Where the terminal's encoding has
@@ -19,20 +19,13 @@ from avsync_cli.report.remedy import remedy
 from avsync_cli.report.sentences import is_at_border, notes, verdict_words
 from avsync_cli.report.text_curve import curve_plot
 from avsync_cli.verdict.answer import Judgement, Segment
-from avsync_cli.wording import (
-    clock,
-    offset_words,
-    percent,
-    safe_text,
-    span,
-    weight_words,
-)
+from avsync_cli.wording import interval_words, percent, safe_text, span, weight_words
 
-MAX_ROWS = 40
-"""Rows of the block table before neighbours are merged: about what a screen holds."""
+MAX_ROWS = 12
+"""Rows of the table of pieces and of the one of blocks: both and the sentence fit a screen."""
 
-MAX_SEGMENTS = 12
-"""Stretches listed below the sentence."""
+DECIDING_SHARE = 0.9
+"""Weight of the blocks that are shown together, where `MAX_ROWS` of them have it."""
 
 STATUS_STYLE = {"in_sync": "green", "out_of_sync": "bold red", "undecided": "yellow"}
 AT_BORDER_STYLE = "yellow"
@@ -43,11 +36,11 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 @dataclass(frozen=True)
 class Layout:
-    """How to write: at most `width` columns, block characters or ASCII, every block or merged."""
+    """How to write: at most `width` columns, block characters or ASCII, all rows or the first."""
 
     width: int = 80
     unicode: bool = True
-    all_blocks: bool = False
+    all_rows: bool = False
 
 
 # --- Sentence -------------------------------------------------------------------------------------
@@ -62,15 +55,9 @@ def sentence(judgement: Judgement) -> Text:
 
 
 def details(judgement: Judgement) -> list[Text]:
-    """Lines below the sentence: segments that differ, limits of the answer, the fix."""
+    """Lines below the sentence: limits of the answer, the fix."""
     verdict = judgement.verdict
     lines: list[Text] = []
-    if len(verdict.segments) > 1:
-        for segment in verdict.segments[:MAX_SEGMENTS]:
-            lines.append(_segment_line(segment))
-        more = len(verdict.segments) - MAX_SEGMENTS
-        if more > 0:
-            lines.append(Text(f"  … and {more} more stretches; --json lists them", style="dim"))
     left = [safe_text(note) for note in notes(judgement)]
     if verdict.status != "undecided" and left:
         lines.append(Text(f"  note: {', '.join(left)}", style="dim"))
@@ -81,30 +68,40 @@ def details(judgement: Judgement) -> list[Text]:
     return lines
 
 
-def _segment_line(segment: Segment) -> Text:
-    text = Text(f"  {clock(segment.start_s)} to {clock(segment.end_s)}  ")
-    if segment.offset_ms is None:
-        words = "undecided"
-    else:
-        words = f"{offset_words(segment.offset_ms)} ({percent(segment.confidence)} sure)"
-    text.append(words, style=STATUS_STYLE[segment.status])
-    return text
+# --- Table of pieces ------------------------------------------------------------------------------
+
+
+def piece_table(segments: Sequence[Segment], layout: Layout) -> list[Text]:
+    """The pieces of a file, each with its verdict; [] for a file in one piece."""
+    if len(segments) < 2:
+        return []
+    shown = segments if layout.all_rows else segments[:MAX_ROWS]
+    times = _times([(s.start_s, s.end_s) for s in shown], layout, tenths=False)
+    width = max(len("piece"), *map(len, times))
+    lines = [Text(f"{'piece':<{width}}  {'verdict':<11}  {'offset':>9}  95 %", style="bold")]
+    for time, segment in zip(times, shown, strict=True):
+        line = Text(f"{time:<{width}}  ")
+        line.append(f"{STATUS_WORDS[segment.status]:<11}", style=STATUS_STYLE[segment.status])
+        if segment.offset_ms is not None:
+            exact = interval_words(segment.offset_ms, segment.offset_ci_ms)
+            sure = f"{percent(segment.confidence)} sure"
+            line.append(f"  {f'{segment.offset_ms:+.0f} ms':>9}  {exact}, {sure}")
+        lines.append(_fitted(line, layout))
+    if len(shown) < len(segments):
+        more = len(segments) - len(shown)
+        lines.append(Text(f"and {more} more pieces: --blocks, or --csv --pieces", style="dim"))
+    return lines
 
 
 # --- Table of blocks ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Row:
-    """One line of the table: a block, or neighbours merged."""
-
-    start_s: float
-    end_s: float
-    region: str
-    confidence: float | None
-    weight: float
-    p_sync: float | None
-    note: str
+def deciding(blocks: Sequence[BlockResult]) -> list[BlockResult]:
+    """The blocks that decided: those with the most weight, until most of it is told, in order."""
+    ranked = sorted((b for b in blocks if b.used), key=lambda b: -b.weight)[:MAX_ROWS]
+    before = np.cumsum([0.0] + [b.weight for b in ranked])[:-1]
+    chosen = {id(b) for b, told in zip(ranked, before, strict=True) if told < DECIDING_SHARE}
+    return [b for b in blocks if id(b) in chosen]
 
 
 def block_table(blocks: Sequence[BlockResult], layout: Layout) -> list[Text]:
@@ -114,86 +111,53 @@ def block_table(blocks: Sequence[BlockResult], layout: Layout) -> list[Text]:
     """
     if not blocks:
         return []
-    merged = not layout.all_blocks and len(blocks) > MAX_ROWS
-    rows = _merge(blocks, MAX_ROWS) if merged else [_row([block]) for block in blocks]
-    known = [row.confidence for row in rows if row.confidence is not None]
+    rows = list(blocks) if layout.all_rows or len(blocks) <= MAX_ROWS else deciding(blocks)
+    known = [block.confidence for block in blocks if block.used]
     low, high = (min(known), max(known)) if known else (0.0, 0.0)
-
-    tenths = not merged
-    times = [span(row.start_s, row.end_s, tenths) for row in rows]
-    if not layout.unicode:
-        times = [time.replace("–", "-") for time in times]
-    time_width = max(len("time"), *map(len, times))
-    region_width = max(len("region"), *(len(row.region) for row in rows))
+    times = _times([(row.start_s, row.end_s) for row in rows], layout, tenths=True)
+    time_width = max([len("time"), *map(len, times)])
+    region_width = max([len("region"), *(len(_region(row)) for row in rows)])
 
     bars = layout.width >= 60
     bar_head = "" if not bars else " " * (_BAR_CELLS + 1)
     head = (
         f"{'time':<{time_width}}  {'region':<{region_width}}  confidence{bar_head}  weight  p(sync)"
     )
-    lines = [Text(head[: layout.width], style="bold")]
+    lines = [Text(head[: layout.width], style="bold")] if rows else []
     for time, row in zip(times, rows, strict=True):
-        line = Text(f"{time:<{time_width}}  {row.region:<{region_width}}  ")
-        if row.confidence is None:
-            line.append(f"{'–' if layout.unicode else '-':>10}{bar_head}", style="dim")
-        else:
+        line = Text(f"{time:<{time_width}}  {_region(row):<{region_width}}  ")
+        if row.used:
             line.append(f"{row.confidence:>10.2f}")
             if bars:
                 line.append(" ")
                 line.append(_bar(row.confidence, low, high, layout.unicode), style="cyan")
+        else:
+            line.append(f"{'–' if layout.unicode else '-':>10}{bar_head}", style="dim")
         line.append(f"  {weight_words(row.weight):>6}  ")
-        if row.p_sync is not None:
+        if row.used:
             line.append(f"{row.p_sync:>7.2f}")
-        if row.note:
-            line.append(f"  {row.note}", style="dim")
-        line.truncate(layout.width, overflow="ellipsis" if layout.unicode else "crop")
-        lines.append(line)
-    if merged:
+        else:
+            line.append(f"  {safe_text(row.reason) or 'left out'}", style="dim")
+        lines.append(_fitted(line, layout))
+    if len(rows) < len(blocks):
         # Short enough for the narrowest terminal the table is made for.
-        lines.append(Text(f"{len(blocks)} blocks merged; see --all-blocks", style="dim"))
+        what = "more" if rows else "left out"
+        lines.append(Text(f"{len(blocks) - len(rows)} {what}: --blocks shows all", style="dim"))
     return lines
+
+
+def _times(spans: Sequence[tuple[float, float]], layout: Layout, *, tenths: bool) -> list[str]:
+    times = [span(start_s, end_s, tenths) for start_s, end_s in spans]
+    return times if layout.unicode else [time.replace("–", "-") for time in times]
+
+
+def _fitted(line: Text, layout: Layout) -> Text:
+    line.truncate(layout.width, overflow="ellipsis" if layout.unicode else "crop")
+    return line if layout.unicode else _ascii(line)
 
 
 def _region(block: BlockResult) -> str:
     return f"face {block.region.track}" if block.region.kind == "face" else "frame"
-
-
-def _merge(blocks: Sequence[BlockResult], rows: int) -> list[_Row]:
-    """At most `rows` rows of equal spans of time; weights add up, the rest is their mean."""
-    start = min(block.start_s for block in blocks)
-    end = max(block.end_s for block in blocks)
-    # Whole seconds a row, so that the times read well.
-    row_s = max(1.0, float(np.ceil((end - start) / rows)))
-    groups: dict[int, list[BlockResult]] = {}
-    for block in blocks:
-        groups.setdefault(int((block.start_s - start) // row_s), []).append(block)
-    return [_row(groups[index]) for index in sorted(groups)]
-
-
-def _row(group: list[BlockResult]) -> _Row:
-    """One line for neighbours; of what was left out, the usual reason."""
-    used = [block for block in group if block.used]
-    names = sorted({_region(block) for block in used or group})
-    note = ""
-    if len(used) < len(group):
-        reasons = [block.reason for block in group if not block.used and block.reason]
-        usual = max(set(reasons), key=reasons.count) if reasons else "left out"
-        note = safe_text(usual) if not used else f"{len(used)} of {len(group)} used"
-    confidence, p_sync = None, None
-    weights = [block.weight for block in used]
-    if used:
-        confidence = float(np.mean([block.confidence for block in used]))
-        values = [block.p_sync for block in used]
-        p_sync = float(np.average(values, weights=weights if sum(weights) > 0 else None))
-    return _Row(
-        start_s=min(block.start_s for block in group),
-        end_s=max(block.end_s for block in group),
-        region=names[0] if len(names) == 1 else f"{len(names)} regions",
-        confidence=confidence,
-        weight=sum(weights),
-        p_sync=p_sync,
-        note=note,
-    )
 
 
 def _bar(value: float, low: float, high: float, unicode: bool) -> str:
@@ -217,12 +181,15 @@ def render(judgement: Judgement, layout: Layout, *, table: bool, curve: bool) ->
     Args:
         judgement: the file's evidence and verdict.
         layout: columns and characters.
-        table: with the blocks.
+        table: with the pieces and the blocks.
         curve: with the offset curve.
     """
     lines: list[Text] = []
     if table:
-        lines += [*block_table(judgement.evidence.blocks, layout), Text("")]
+        pieces = piece_table(judgement.verdict.segments, layout)
+        blocks = block_table(judgement.evidence.blocks, layout)
+        for part in (pieces, blocks):
+            lines += [*part, Text("")] if part else []
     if curve:
         offset = judgement.verdict.offset_ms
         plot = curve_plot(

@@ -21,6 +21,8 @@ MAYBE_DUB = "too little in the picture moves with the sound to rule out a dub"
 
 NEAR_LIMIT = "the offset is close to the limit of the tolerance"
 
+CHANGES = "the lag changes within the file"
+
 SCATTERED = "different parts of the file point to different lags"
 
 _EDGE_CONFIDENCE = 0.3
@@ -57,7 +59,7 @@ def all_reasons(
         else:
             reasons.append(_doubt(answer, offsets))
     elif (told := sum(s.offset_ms is not None for s in segments)) > 1:
-        reasons.append(f"the lag changes within the file: {told} stretches differ")
+        reasons.append(f"{CHANGES}: {told} stretches differ")
     if status != "undecided" and main.drift is not None:
         reasons += _drift_reasons(main, segments, reach_s)
     if status != "undecided" and straddles(main, tolerance):

@@ -134,7 +134,7 @@ def test_a_batch_has_tables_only_when_asked(
     fake.update(a=_LATE, b=_FINE)
     main(["score", "a", "b"])
     assert "p(sync)" not in capsys.readouterr().out
-    main(["score", "--all-blocks", "a", "b"])
+    main(["score", "--blocks", "a", "b"])
     assert capsys.readouterr().out.count("p(sync)") == 2
 
 

@@ -13,7 +13,7 @@ from avsync_cli.__main__ import main
 from avsync_cli.cli import explain
 from avsync_cli.inference.evidence import BlockResult, Region
 from avsync_cli.report import terminal
-from avsync_cli.verdict.answer import Judgement, Tolerance
+from avsync_cli.verdict.answer import Judgement, Segment, Tolerance
 from tests.conftest import REPO, build_report
 
 PAGE = (REPO / "docs" / explain.PAGE).read_text(encoding="utf-8")
@@ -88,9 +88,26 @@ def _answer() -> list[str]:
     return [line.plain.rstrip() for line in lines]
 
 
+def _in_pieces() -> list[str]:
+    pieces = [
+        Segment(
+            start_s=at_s,
+            end_s=at_s + 60.0,
+            offset_ms=lag,
+            offset_ci_ms=(lag - 10.0, lag + 10.0),
+            confidence=0.9,
+            status="out_of_sync" if lag else "in_sync",
+        )
+        for at_s, lag in ((0.0, 0.0), (60.0, 200.0))
+    ]
+    report = replace(_late("holiday.mp4"), verdict=_film(segments=pieces).verdict)
+    table = terminal.piece_table(pieces, terminal.Layout(80))
+    return [line.plain for line in (*table, terminal.Text(""), terminal.sentence(report))]
+
+
 def test_the_examples_are_what_is_printed() -> None:
     blocks = re.findall(r"^```text\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
-    assert [block.splitlines() for block in blocks] == [_answer(), _sentences()]
+    assert [block.splitlines() for block in blocks] == [_answer(), _in_pieces(), _sentences()]
 
 
 def test_every_column_and_word_of_the_answer_is_a_topic() -> None:
@@ -98,7 +115,7 @@ def test_every_column_and_word_of_the_answer_is_a_topic() -> None:
     head = _answer()[0]
     assert {"confidence", "weight", "p(sync)"} <= set(head.split())
     assert {"confidence", "weight", "p(sync)", "sure", "offset", "undecided"} <= set(topics)
-    (listed,) = re.findall(r"Topics: (.*)\.", explain.explain.__doc__ or "")
+    (listed,) = re.findall(r"Topics: (.*)\.", " ".join((explain.explain.__doc__ or "").split()))
     assert listed.split(", ") == list(topics)
     assert all(text.startswith(f"## {name}\n") for name, text in topics.items())
 

@@ -12,9 +12,9 @@ from avsync_cli.cli.app import COMMANDS, app, help_text
 _JUDGE = {
     "--range", "--step", "--tolerance", "--model", "--attention", "--video-track",
     "--audio-track", "--all-audio", "--start", "--duration", "--recursive", "-r", "--files-from",
-    "--json", "--jsonl", "--csv", "--output", "-o", "--all-blocks", "--quiet", "-q", "--verbose",
-    "-v", "--no-color", "--exit-zero", "--strict", "--threads", "--config", "--jobs", "-j",
-    "--resume", "--shard", "--engine", "--html", "--plot", "--overlay", "--markers",
+    "--json", "--jsonl", "--csv", "--output", "-o", "--blocks", "--pieces", "--quiet", "-q",
+    "--verbose", "-v", "--no-color", "--exit-zero", "--strict", "--threads", "--config", "--jobs",
+    "-j", "--resume", "--shard", "--engine", "--html", "--plot", "--overlay", "--markers",
 }  # fmt: skip
 
 FLAGS = {

@@ -118,3 +118,25 @@ def test_csv_reads_back(make_report: Make) -> None:
     assert second["status"] == "error"
     assert second["offset_ms"] == ""
     assert second["error"] == "gone.mp4: no such file"
+
+
+def test_a_file_in_pieces_is_a_row_a_piece(make_report: Make) -> None:
+    (first,) = make_report().verdict.segments
+    second = dataclasses.replace(
+        first, start_s=250.0, end_s=300.0, offset_ms=None, offset_ci_ms=None, status="undecided"
+    )
+    text = machine.csv_header(pieces=True)
+    text += machine.csv_pieces(make_report("two.mp4", segments=[first, second]))
+    text += machine.csv_pieces(
+        make_report("none.mp4", status="undecided", offset_ms=None, ci_ms=None)
+    )
+    text += machine.csv_pieces(Failure("gone.mp4", "gone.mp4: no such file"))
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [(r["path"], r["piece"], r["pieces"]) for r in rows] == [
+        ("two.mp4", "1", "2"), ("two.mp4", "2", "2"), ("none.mp4", "1", "1"), ("gone.mp4", "", ""),
+    ]  # fmt: skip
+    assert [(r["start_s"], r["offset_ms"], r["offset_ci_low_ms"]) for r in rows[:2]] == [
+        ("0.0", "120.0", "110.0"), ("250.0", "", ""),
+    ]  # fmt: skip
+    assert [r["status"] for r in rows] == ["out_of_sync", "undecided", "undecided", "error"]
+    assert [r["file_status"] for r in rows] == ["out_of_sync", "out_of_sync", "undecided", "error"]

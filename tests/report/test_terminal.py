@@ -61,30 +61,52 @@ def test_fix_judges_as_was_judged(make_report: Make) -> None:
     assert "avsync fix --range 2s holiday.mp4" in _plain(terminal.details(report))
 
 
-def test_an_offset_that_changes_is_moved_piece_by_piece(make_report: Make) -> None:
-    segments = [
+def _pieces(*lags: float | None, length_s: float = 60.0) -> list[Segment]:
+    return [
         Segment(
-            start_s=0.0,
-            end_s=60.0,
-            offset_ms=0.0,
-            offset_ci_ms=(-10.0, 10.0),
-            confidence=0.9,
-            status="in_sync",
-        ),
-        Segment(
-            start_s=60.0,
-            end_s=120.0,
-            offset_ms=200.0,
-            offset_ci_ms=(190.0, 210.0),
-            confidence=0.9,
-            status="out_of_sync",
-        ),
+            start_s=k * length_s,
+            end_s=(k + 1) * length_s,
+            offset_ms=lag,
+            offset_ci_ms=None if lag is None else (lag - 10.0, lag + 10.0),
+            confidence=0.9 + k / 1000,
+            status="undecided" if lag is None else "in_sync" if abs(lag) <= 40 else "out_of_sync",
+        )
+        for k, lag in enumerate(lags)
     ]
-    text = _plain(terminal.details(make_report(segments=segments)))
-    assert "0:00 to 1:00" in text
-    assert "1:00 to 2:00  audio is 200 ms late (90 % sure)" in text
+
+
+def test_an_offset_that_changes_is_told_and_moved_piece_by_piece(make_report: Make) -> None:
+    report = make_report(segments=_pieces(0.0, 200.0))
+    assert terminal.sentence(report).plain == (
+        "holiday.mp4: the lag changes (90 % sure): 0:00–1:00 in sync, from 1:00 on "
+        "200 ms late; outside EBU R37 (40 ms early to 60 ms late)"
+    )
+    text = _plain(terminal.details(report))
     assert "piece by piece" in text
     assert "avsync fix" in text
+    lines = [line.plain for line in terminal.render(report, Layout(), table=True, curve=False)]
+    assert lines[0].split() == ["piece", "verdict", "offset", "95", "%"]
+    assert lines[2] == "1:00–2:00  out of sync    +200 ms  ±10 ms, 90 % sure"
+    assert lines[3] == ""
+    assert lines[4].startswith("time")
+
+
+def test_many_pieces_are_counted_in_the_sentence_and_cut_in_the_table(make_report: Make) -> None:
+    lags = [0.0, 200.0, None, *([0.0, 200.0] * 9)]
+    report = make_report(segments=_pieces(*lags))
+    words = terminal.sentence(report).plain
+    assert "2:00–3:00 undecided, 3:00–4:00 in sync, and 17 more pieces; outside" in words
+    table = [line.plain for line in terminal.piece_table(report.verdict.segments, Layout())]
+    assert len(table) == terminal.MAX_ROWS + 2
+    assert table[-1].startswith("and 9 more pieces")
+    whole = terminal.piece_table(report.verdict.segments, Layout(all_rows=True))
+    assert len(whole) == len(lags) + 1
+
+
+def test_a_drift_is_one_course_and_no_pieces(make_report: Make) -> None:
+    words = terminal.sentence(make_report(segments=_pieces(0.0, 200.0), drift=60.0)).plain
+    assert "the lag changes" not in words
+    assert "half-way, and comes 60.0 ms later every minute" in words
 
 
 def test_table_has_every_block_with_bar_and_numbers() -> None:
@@ -101,16 +123,22 @@ def test_table_has_every_block_with_bar_and_numbers() -> None:
     assert 0 < lines[3].count("█") < 10
 
 
-def test_long_films_are_merged_unless_all_blocks_are_wanted() -> None:
+def test_of_a_long_film_the_deciding_blocks_are_shown() -> None:
     blocks = make_blocks(5400, unused=tuple(range(0, 5400, 9)))
+    blocks[4000] = replace(blocks[4000], weight=0.5)
+    blocks[77] = replace(blocks[77], weight=0.45)
     lines = [line.plain for line in terminal.block_table(blocks, Layout())]
-    assert len(lines) <= terminal.MAX_ROWS + 2
-    assert "5400 blocks" in lines[-1]
-    assert "--all-blocks" in lines[-1]
-    shares = [float(line.split(" %")[0].split()[-1]) for line in lines[1:-1]]
-    assert sum(shares) == pytest.approx(100.0, abs=2.5)
-    everything = terminal.block_table(blocks, Layout(all_blocks=True))
+    assert [line.split()[-3] for line in lines[1:3]] == ["45.0", "50.0"]
+    assert lines[3] == "5398 more: --blocks shows all"
+    everything = terminal.block_table(blocks, Layout(all_rows=True))
     assert len(everything) == 5401
+    even = terminal.block_table(make_blocks(5400), Layout())
+    assert len(even) == terminal.MAX_ROWS + 2
+
+
+def test_where_no_block_decided_none_is_shown() -> None:
+    lines = terminal.block_table(make_blocks(50, unused=tuple(range(50))), Layout())
+    assert [line.plain for line in lines] == ["50 left out: --blocks shows all"]
 
 
 @pytest.mark.parametrize("count", [1, 40, 41, 5400])
