@@ -28,6 +28,7 @@ class Options(TypedDict, total=False):
         range_ms: offsets from -range to +range are tried, 10 to 30,000 ms.
         step_ms: distance between two of them, a multiple of 10 ms.
         tolerance: name of a profile such as "ebu", or "EARLY:LATE" in ms.
+        min_confidence: least confidence of an answer, 0.5 to 0.999; None takes the model's own.
         model: name of a bundled model, or its folder.
         attention: "none", "temporal" or "spatio-temporal": that variant of the model.
         engine: a model from `load_model`, to judge many files with one; in place of the two above.
@@ -40,6 +41,7 @@ class Options(TypedDict, total=False):
     range_ms: int
     step_ms: int
     tolerance: str
+    min_confidence: float | None
     model: str
     attention: str | None
     engine: Engine

@@ -117,7 +117,8 @@ def analyse_file(
 
     def judge(info: MediaInfo, options: AnalyseOptions) -> Judgement:
         evidence = analyse(info, options, engine, progress)
-        return judged(path, evidence, tolerance_for(profile, evidence.media.fps))
+        tolerance = tolerance_for(profile, evidence.media.fps)
+        return judged(path, evidence, tolerance, settings.min_confidence)
 
     mixed = judge(info, options)
     if mixed.verdict.status != "undecided":
@@ -152,16 +153,24 @@ def _by_other_sounds(
     return best
 
 
-def judged(path: str | os.PathLike[str], evidence: Evidence, tolerance: Tolerance) -> Judgement:
+def judged(
+    path: str | os.PathLike[str],
+    evidence: Evidence,
+    tolerance: Tolerance,
+    min_confidence: float | None = None,
+) -> Judgement:
     """The judgement of a file whose evidence is complete; the one place where it is decided."""
     from avsync_cli.verdict.answer import Judgement
     from avsync_cli.verdict.blocks import shown_blocks
     from avsync_cli.verdict.decision import decide_verdict
 
+    if min_confidence is not None:
+        bar = {"undecided_below": min_confidence}
+        evidence = replace(evidence, calibration={**evidence.calibration, **bar})
     verdict = decide_verdict(evidence, tolerance)
     blocks = shown_blocks(evidence, verdict, tolerance)
     shown = replace(evidence, blocks=blocks, traces=[])
-    return Judgement(os.fspath(path), shown, verdict, tolerance)
+    return Judgement(os.fspath(path), shown, verdict, tolerance, min_confidence=min_confidence)
 
 
 def load_model(

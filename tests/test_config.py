@@ -146,13 +146,14 @@ def test_what_is_no_settings_file_is_said(tmp_path: Path, content: str) -> None:
 
 @given(st.text(max_size=40) | st.integers().map(str) | st.floats().map(str))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@pytest.mark.parametrize("key", ["RANGE", "STEP", "MODEL", "ATTENTION", "TOLERANCE", "THREADS"])
+@pytest.mark.parametrize("key", [key.upper() for key in setting_keys()])
 def test_whatever_a_variable_holds_is_a_setting_or_an_error(key: str, value: str) -> None:
     value = value.replace("\0", "").encode("utf-8", "replace").decode()
     with mock.patch.dict(os.environ, {f"AVSYNC_{key}": value}), contextlib.suppress(ConfigError):
         found = load_settings("score", {})
         assert 10 <= found.range_ms <= 30_000
         assert 10 <= found.step_ms <= 1_000
+        assert found.min_confidence is None or 0.5 <= found.min_confidence <= 0.999
         profile = config.tolerance_profile(found.tolerance)
         assert profile.early_ms is None or 0 <= profile.early_ms <= 30_000
 

@@ -35,7 +35,7 @@ def explain(
       avsync explain undecided     why there is no answer, and what to do about it
       avsync explain "p(sync)"
 
-    Topics: offset, pieces, interval, sure, p(sync), confidence, weight, status,
+    Topics: offset, pieces, interval, sure, margin, p(sync), confidence, weight, status,
     undecided, notes, curve.
     """
     from avsync_cli.config import suggestion

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from avsync_cli.cli.takes import Sets
-from avsync_cli.cli.values import duration_ms, number, seconds, text, tolerance_text, whole
+from avsync_cli.cli.values import (
+    confidence,
+    duration_ms,
+    number,
+    seconds,
+    text,
+    tolerance_text,
+    whole,
+)
 from avsync_cli.config import (
     ATTENTIONS,
     TOLERANCES,
@@ -89,6 +97,15 @@ class ScanFlags:
             autocompletion=lambda: list(TOLERANCES),
         ),
         Sets(owner=Settings, field="tolerance", parse=tolerance_text),
+    ] = None
+    min_confidence: Annotated[
+        str | None,
+        _what(
+            "--min-confidence",
+            metavar="P",
+            help="How sure an answer must be, 0.5 to 0.999.  \\[default: the model's own, 0.8]",
+        ),
+        Sets(owner=Settings, field="min_confidence", parse=confidence, shown="{:.9g}".format),
     ] = None
     model: Annotated[
         str | None,

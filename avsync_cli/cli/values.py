@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from avsync_cli.config import brief, parse_duration_ms, tolerance_profile
+from avsync_cli.config import brief, check_confidence, parse_duration_ms, tolerance_profile
 from avsync_cli.errors import UsageError
 from avsync_cli.timebase import FPS
 
@@ -40,6 +40,15 @@ def whole(check: Callable[[int], int]) -> Callable[[object], int]:
         return check(int(str(value)))
 
     return parse
+
+
+def confidence(value: object) -> float:
+    """A probability: 0.9 or 90%."""
+    words = str(value).strip()
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9})\s*(%?)", words)
+    if isinstance(value, bool) or found is None:
+        raise UsageError(f"{brief(value)} is no probability", "write 0.9 or 90%")
+    return check_confidence(float(found[1]) / (100.0 if found[2] else 1.0))
 
 
 def number(value: object) -> int:

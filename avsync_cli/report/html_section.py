@@ -18,7 +18,6 @@ from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.report.html_tables import MAX_ROWS, curve_table, heaviest, tables_over_time
 from avsync_cli.report.remedy import remedy
 from avsync_cli.report.sentences import (
-    best_guess_ms,
     block_words,
     capital,
     curve_words,
@@ -100,9 +99,15 @@ def _facts(judgement: Judgement) -> Iterator[tuple[str, str]]:
         yield "Offset", f"{verdict.offset_ms:+.0f} ms"
         if verdict.offset_ci_ms is not None:
             yield "95 % interval", interval_words(verdict.offset_ms, verdict.offset_ci_ms)
-    elif (guess_ms := best_guess_ms(judgement)) is not None:
-        yield "Best guess", f"{guess_ms:+.0f} ms"
+    elif verdict.best is not None:
+        yield "Best so far", f"{verdict.best.offset_ms:+.0f} ms"
     yield "Sure of it", percent(verdict.confidence)
+    if verdict.second is not None:
+        second = verdict.second
+        yield "Second best", f"{second.offset_ms:+.0f} ms, {percent(second.p)}"
+        yield "Margin", f"{verdict.margin:.1f} logits over {verdict.evidence_s:.0f} s"
+    if verdict.would_decide:
+        yield "It takes", verdict.would_decide
     yield "Within tolerance", f"{percent(verdict.p_sync)} likely"
     if verdict.drift_ms_per_min is not None:
         yield "Drift", drift_words(verdict.drift_ms_per_min)

@@ -14,7 +14,7 @@ from typing import Any
 
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.report.table import csv_line
-from avsync_cli.verdict.answer import Judgement, Segment, Tolerance
+from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance
 
 SCHEMA_VERSION = 1
 
@@ -42,6 +42,14 @@ CSV_COLUMNS = (
     "declared_s",
     "decoded_s",
     "audio_tracks",
+    "best_offset_ms",
+    "best_p",
+    "second_offset_ms",
+    "second_p",
+    "margin",
+    "evidence_s",
+    "min_confidence",
+    "would_decide",
 )
 
 
@@ -126,6 +134,12 @@ def file_entry(report: Judgement, *, curve: bool) -> dict[str, Any]:
         "drift_ms_per_min": _number(verdict.drift_ms_per_min),
         "drift_ci_ms_per_min": _pair(verdict.drift_ci_ms_per_min),
         "usable": _number(verdict.usable),
+        "best": _candidate(verdict.best),
+        "second_best": _candidate(verdict.second),
+        "margin": _number(verdict.margin),
+        "evidence_s": _number(verdict.evidence_s),
+        "min_confidence": _number(verdict.min_confidence),
+        "would_decide": verdict.would_decide,
         "reasons": list(verdict.reasons),
         "tolerance": _own_tolerance(report.tolerance),
         "media": {
@@ -209,6 +223,9 @@ def csv_row(outcome: Judgement | Failure) -> str:
         return _csv_cells(CSV_COLUMNS, _failed(outcome))
     entry = file_entry(outcome, curve=False)
     reasons = "; ".join(entry["reasons"])
+    for name, key in (("best", "best"), ("second", "second_best")):
+        found = entry[key] or {}
+        entry |= {f"{name}_offset_ms": found.get("offset_ms"), f"{name}_p": found.get("p")}
     return _csv_cells(CSV_COLUMNS, {**entry, **entry["media"], "reasons": reasons})
 
 
@@ -263,6 +280,10 @@ def _segment(segment: Segment) -> dict[str, Any]:
         "confidence": _number(segment.confidence),
         "status": segment.status,
     }
+
+
+def _candidate(found: Candidate | None) -> dict[str, Any] | None:
+    return None if found is None else {"offset_ms": _number(found.offset_ms), "p": _number(found.p)}
 
 
 def _own_tolerance(tolerance: Tolerance) -> dict[str, Any]:

@@ -22,9 +22,6 @@ from avsync_cli.wording import (
     weight_words,
 )
 
-GUESS_FROM = 0.2
-"""Confidence from which an undecided file's likeliest offset is named at all."""
-
 TOLD_PIECES = 4
 """Pieces that a sentence names; a table has the others."""
 
@@ -45,7 +42,8 @@ def verdict_words(judgement: Judgement) -> str:
     if verdict.status == "undecided" or verdict.offset_ms is None:
         reasons = [safe_text(reason) for reason in verdict.reasons if reason not in remarks]
         why = ", ".join(reasons) or "too little evidence"
-        parts = [f"undecided: {why}{_guess_words(judgement)}"]
+        parts = [f"undecided: {why}{_so_far_words(verdict)}"]
+        parts += [f"it takes {verdict.would_decide}"] if verdict.would_decide else []
     elif len(pieces := told_pieces(verdict)) > 1:
         inside = "within" if verdict.status == "in_sync" else "outside"
         sure = percent(min(p.confidence for p in pieces if p.offset_ms is not None))
@@ -128,13 +126,15 @@ def is_at_border(judgement: Judgement) -> bool:
 
 
 def media_remarks(judgement: Judgement) -> list[str]:
-    """What must be said of the file itself: which of several sound tracks was judged, and that
-    something is missing at its end."""
+    """What must be said beside the answer: which of several sound tracks was judged, how sure it
+    was asked to be, and that something is missing at the file's end."""
     media = judgement.evidence.media
     remarks = []
     if media.audio_tracks > 1:
         number = f"{media.audio_track + 1} of {media.audio_tracks}"
         remarks.append(f"audio track {number} (--audio-track {media.audio_track})")
+    if judgement.min_confidence is not None:
+        remarks.append(f"by --min-confidence {judgement.min_confidence:g}")
     if media.complete is False and media.decoded_s is not None and media.declared_s is not None:
         remarks.append(f"the file ends at {clock(media.decoded_s)} of {clock(media.declared_s)}")
     return remarks
@@ -167,20 +167,14 @@ def headline(judgement: Judgement) -> str:
     return f"Sound {amount} ms {'late' if offset_ms > 0 else 'early'}"
 
 
-def best_guess_ms(judgement: Judgement) -> float | None:
-    """The likeliest offset of a file without an answer, where it is worth a word."""
-    verdict = judgement.verdict
-    if verdict.confidence < GUESS_FROM or not len(verdict.curve):
-        return None
-    return float(judgement.evidence.offsets_ms[int(np.argmax(verdict.curve))])
-
-
-def _guess_words(judgement: Judgement) -> str:
-    guess_ms = best_guess_ms(judgement)
-    if guess_ms is None:
+def _so_far_words(verdict: Verdict) -> str:
+    """The likeliest offset of a file without an answer, and the next one."""
+    if verdict.best is None:
         return ""
-    sure = percent(judgement.verdict.confidence)
-    return f" (best guess: {offset_words(guess_ms)}, {sure} sure)"
+    words = f"best so far: {offset_words(verdict.best.offset_ms)}, {percent(verdict.best.p)}"
+    if verdict.second is not None:
+        words += f"; next: {verdict.second.offset_ms:+.0f} ms, {percent(verdict.second.p)}"
+    return f" ({words})"
 
 
 def _judged_span(judgement: Judgement) -> tuple[float, float] | None:

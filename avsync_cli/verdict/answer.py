@@ -39,6 +39,15 @@ ITU = Tolerance("itu", 45.0, 125.0)
 """ITU-R BT.1359, where viewers begin to notice: the default everywhere."""
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """An offset that may be the file's, > 0 for sound that is late, and the probability 0..1 that
+    it is, to one frame."""
+
+    offset_ms: float
+    p: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The answer for one file; a pure function of `Evidence` and `Tolerance`.
@@ -60,6 +69,13 @@ class Verdict:
         curve_score: (O,) pooled log-odds of "in sync" at each offset.
         drift_ci_ms_per_min: 95 % interval of the drift, or None.
         usable: share 0..1 of the file's time with evidence.
+        best, second: the likeliest offset of the stretch that speaks for the file, decided or not,
+            and the next one that is more than two frames away; None without evidence.
+        margin: by how many logits the pooled log-odds "in sync" at the best offset exceed those at
+            any that far away; below 0 where seconds that disagree outweigh those that agree.
+        evidence_s: seconds of evidence for the best offset.
+        min_confidence: how sure an answer had to be.
+        would_decide: what an undecided file lacks, in words; "" for a decided one.
     """
 
     status: Status
@@ -76,6 +92,12 @@ class Verdict:
     drift_ci_ms_per_min: tuple[float, float] | None = None
     usable: float = 0.0
     at_border: bool = False
+    best: Candidate | None = None
+    second: Candidate | None = None
+    margin: float = 0.0
+    evidence_s: float = 0.0
+    min_confidence: float = 0.8
+    would_decide: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +111,7 @@ class Judgement:
         tolerance: by what it was decided.
         fix_words: the start of a command that repairs the file as it was judged: program, command,
             and the flags that the answer depends on.
+        min_confidence: how sure the answer was asked to be; None for the model's own bar.
     """
 
     path: str
@@ -96,3 +119,4 @@ class Judgement:
     verdict: Verdict
     tolerance: Tolerance
     fix_words: tuple[str, ...] = ("avsync", "fix")
+    min_confidence: float | None = None

@@ -6,12 +6,15 @@ stretch of it gets an answer of its own, and one of them speaks for the file.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from avsync_cli.inference.evidence import Evidence, WindowResult
 from avsync_cli.names import Direction, Status
 from avsync_cli.timebase import FRAME_MS, HOP_MS
-from avsync_cli.verdict.answer import Tolerance, Verdict
+from avsync_cli.verdict.answer import Candidate, Tolerance, Verdict
+from avsync_cli.verdict.missing import SPEECH, STAMPS, would_decide
 from avsync_cli.verdict.posterior import Constants, fair_logits, mass, window_votes
 from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons, cut_words, end_words
 from avsync_cli.verdict.speeds import find_wrong_speed
@@ -42,7 +45,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     offsets = np.asarray(evidence.offsets_ms, np.float64)
     windows = [w for w in evidence.windows if w.blocks > 0 and np.isfinite(w.logits).all()]
     if not windows or evidence.media.stamps == "unsound":
-        return _nothing(evidence, tolerance, offsets)
+        return _nothing(evidence, tolerance, offsets, constants)
     looked_at = windows
     structure = find_structure(windows, evidence.seconds, offsets, constants)
     statuses = [_status(p, constants, tolerance) for p in structure.parts]
@@ -65,7 +68,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     found = main.drift if decided else None
     duration_s = evidence.media.duration_s
     curve, score = _pooled_curves(parts, windows, constants)
-    return Verdict(
+    verdict = Verdict(
         status=status,
         offset_ms=main.offset_ms if decided else None,
         offset_ci_ms=main.ci_ms if decided else None,
@@ -85,6 +88,25 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
             for p, state in zip(parts, statuses, strict=True)
         ),
         usable=min(1.0, evidence.judged_s / duration_s) if duration_s > 0 else 0.0,
+        min_confidence=constants.undecided_below,
+        would_decide="" if decided else would_decide(main, limits, offsets, constants),
+    )
+    return _ranked(verdict, main, offsets)
+
+
+def _ranked(verdict: Verdict, main: Part, offsets: np.ndarray) -> Verdict:
+    """The verdict with what its stretch ranks by: best and second offset, margin and evidence."""
+    answer = main.answer
+    second = None
+    if answer.second_ms is not None:
+        share = mass(offsets, answer.curve, answer.second_ms, FRAME_MS, FRAME_MS)
+        second = Candidate(answer.second_ms, min(share, 1.0 - answer.confidence))
+    return replace(
+        verdict,
+        best=Candidate(main.offset_ms, answer.confidence),
+        second=second,
+        margin=answer.margin,
+        evidence_s=answer.evidence_s,
     )
 
 
@@ -141,7 +163,9 @@ def _cut_somewhere(structure: Structure, statuses: list[Status], constants: Cons
     return bool(doubtful) or structure.step_probability < constants.undecided_below
 
 
-def _nothing(evidence: Evidence, tolerance: Tolerance, offsets: np.ndarray) -> Verdict:
+def _nothing(
+    evidence: Evidence, tolerance: Tolerance, offsets: np.ndarray, constants: Constants
+) -> Verdict:
     flat = np.full(len(offsets), 1.0 / len(offsets))
     confidence = mass(offsets, flat, 0.0, FRAME_MS, FRAME_MS)
     p_sync = mass(offsets, flat, 0.0, tolerance.early_ms, tolerance.late_ms)
@@ -159,6 +183,8 @@ def _nothing(evidence: Evidence, tolerance: Tolerance, offsets: np.ndarray) -> V
         segments=[],
         curve=flat,
         curve_score=none,
+        min_confidence=constants.undecided_below,
+        would_decide=STAMPS if evidence.media.stamps == "unsound" else SPEECH,
     )
 
 

@@ -91,6 +91,9 @@ class Answer:
         p_match: probability that sound and picture belong together at all, for a doubter (see
             `Constants.match_doubt`).
         at_edge: whether the peak lies at the end of what was scanned.
+        second_ms: the next likeliest offset more than two frames away; None if none was scanned.
+        margin: pooled log-odds "in sync" at the peak less those at the best of these; 0 if none.
+        evidence_s: seconds of evidence for the peak.
     """
 
     curve: np.ndarray
@@ -101,6 +104,9 @@ class Answer:
     confidence: float
     p_match: float
     at_edge: bool
+    second_ms: float | None = None
+    margin: float = 0.0
+    evidence_s: float = 0.0
 
     def sure(self, least: float) -> bool:
         """Whether there is no reason to doubt the offset, nor that there is one."""
@@ -288,6 +294,7 @@ def group_answer(reading: Reading, offsets: np.ndarray, constants: Constants) ->
     risen = risen / risen.sum() if risen.any() else curve
     low, high = quantile(offsets, risen, 0.025), quantile(offsets, risen, 0.975)
     near = np.abs(offsets - offsets[peak]) <= FRAME_MS
+    second, margin = runner_up(reading, offsets, peak)
     return Answer(
         curve=curve,
         peak_ms=float(offsets[peak]),
@@ -297,7 +304,21 @@ def group_answer(reading: Reading, offsets: np.ndarray, constants: Constants) ->
         confidence=_confidence(mass(offsets, curve, offset, FRAME_MS, FRAME_MS), constants),
         p_match=_logistic(match + constants.match_doubt),
         at_edge=abs(float(offsets[peak])) > edge_ms or peak in (0, len(offsets) - 1),
+        second_ms=second,
+        margin=margin,
+        evidence_s=found.blocks,
     )
+
+
+def runner_up(reading: Reading, offsets: np.ndarray, peak: int) -> tuple[float | None, float]:
+    """The offset in ms that the windows vote for most beyond two frames from the peak, and by how
+    many logits the peak of the pooled log-odds exceeds those beyond."""
+    away = np.flatnonzero(np.abs(offsets - offsets[peak]) > 2 * FRAME_MS)
+    if not len(away):
+        return None, 0.0
+    pooled = np.average(reading.logits, axis=0, weights=reading.blocks)
+    second = away[int(np.argmax(reading.votes.sum(axis=0)[away]))]
+    return float(offsets[second]), float(pooled[peak] - pooled[away].max())
 
 
 def p_within(answer: Answer, offsets: np.ndarray, tolerance: Tolerance, lag_ms: float) -> float:

@@ -25,7 +25,7 @@ CHANGES = "the lag changes within the file"
 
 SCATTERED = "different parts of the file point to different lags"
 
-_EDGE_CONFIDENCE = 0.3
+EDGE_CONFIDENCE = 0.3
 """Below this a peak at the edge is just the highest of many, no hint at a lag beyond."""
 
 
@@ -51,7 +51,7 @@ def all_reasons(
     reach_s = float(offsets[-1]) / 1000.0
     if status == "undecided":
         answer = main.answer
-        if answer.at_edge and answer.confidence >= _EDGE_CONFIDENCE:
+        if answer.at_edge and answer.confidence >= EDGE_CONFIDENCE:
             reasons.append(
                 f"the lag may lie beyond the scanned range of ±{reach_s:g} s: "
                 f"try --range {2 * reach_s:g}s"

@@ -339,7 +339,8 @@ def test_the_journal_stays_locked_when_it_was_written_anew(
 def test_everything_that_changes_an_answer_changes_the_fingerprint() -> None:
     usual = fingerprint(Settings(), Excerpt(), "digest", all_audio=False)
     other: dict[str, object] = {
-        "range_ms": 2000, "step_ms": 20, "attention": "none", "tolerance": "ebu",
+        "range_ms": 2000, "step_ms": 20, "attention": "none",
+        "tolerance": "ebu", "min_confidence": 0.9,
         "video_track": 1, "audio_track": 0, "start_s": 1.0, "duration_s": 9.0,
     }  # fmt: skip
     names = {field.name for field in [*fields(Settings), *fields(Excerpt)]} - {"threads", "model"}

@@ -13,7 +13,7 @@ from avsync_cli.__main__ import main
 from avsync_cli.cli import explain
 from avsync_cli.inference.evidence import BlockResult, Region
 from avsync_cli.report import terminal
-from avsync_cli.verdict.answer import Judgement, Segment, Tolerance
+from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance
 from tests.conftest import REPO, build_report
 
 PAGE = (REPO / "docs" / explain.PAGE).read_text(encoding="utf-8")
@@ -61,6 +61,10 @@ def _at_border(path: str) -> Judgement:
 
 def _cut_short(path: str, **verdict: object) -> Judgement:
     judgement = _film(path, **verdict)
+    so_far = {"best": Candidate(-120.0, 0.31), "second": Candidate(360.0, 0.12)}
+    needs = "speech of one visible person for 2 seconds more"
+    told = replace(judgement.verdict, **so_far, would_decide=needs)  # type: ignore[arg-type]
+    judgement = replace(judgement, verdict=told)
     media = replace(judgement.evidence.media, declared_s=16.0, decoded_s=7.2, complete=False)
     return replace(judgement, evidence=replace(judgement.evidence, media=media))
 

@@ -10,8 +10,9 @@ import typer.main
 from avsync_cli.cli.app import COMMANDS, app, help_text
 
 _JUDGE = {
-    "--range", "--step", "--tolerance", "--model", "--attention", "--video-track",
-    "--audio-track", "--all-audio", "--start", "--duration", "--recursive", "-r", "--files-from",
+    "--range", "--step", "--tolerance", "--min-confidence", "--model", "--attention",
+    "--video-track", "--audio-track", "--all-audio", "--start", "--duration", "--recursive",
+    "-r", "--files-from",
     "--json", "--jsonl", "--csv", "--output", "-o", "--blocks", "--pieces", "--quiet", "-q",
     "--verbose", "-v", "--no-color", "--exit-zero", "--strict", "--threads", "--config", "--jobs",
     "-j", "--resume", "--shard", "--engine", "--html", "--plot", "--overlay", "--markers",
@@ -22,9 +23,9 @@ FLAGS = {
     "offset-scan": _JUDGE,
     "fix": {
         "--output", "-o", "--in-place", "--offset", "--pitch", "--force", "--dry-run",
-        "--keep-unverified", "--range", "--step", "--tolerance", "--model", "--attention",
-        "--video-track", "--audio-track", "--start", "--duration", "--quiet", "-q", "--verbose",
-        "-v", "--no-color", "--threads", "--config",
+        "--keep-unverified", "--range", "--step", "--tolerance", "--min-confidence",
+        "--model", "--attention", "--video-track", "--audio-track", "--start", "--duration",
+        "--quiet", "-q", "--verbose", "-v", "--no-color", "--threads", "--config",
     },
     "train": {
         "--out", "-o", "--cache", "--attention", "--size", "--steps", "--batch", "--learning-rate",

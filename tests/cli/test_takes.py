@@ -27,6 +27,7 @@ SETTINGS = st.builds(
     model=st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1),
     attention=st.none() | st.sampled_from(ATTENTIONS),
     tolerance=st.sampled_from([*TOLERANCES, "40:60", "0.5:12.25"]),
+    min_confidence=st.none() | st.integers(500, 999).map(lambda n: n / 1000),
     threads=st.integers(0, 256),
 )
 EXCERPTS = st.builds(

@@ -14,7 +14,7 @@ import numpy as np
 
 from avsync_cli.report import machine
 from avsync_cli.report.machine import Failure, Tool
-from avsync_cli.verdict.answer import Judgement
+from avsync_cli.verdict.answer import Candidate, Judgement
 
 Make = Callable[..., Judgement]
 
@@ -43,7 +43,8 @@ def test_keys_of_the_document(make_report: Make) -> None:
     assert set(file) == {
         "path", "status", "offset_ms", "offset_ci_ms", "direction", "confidence", "p_sync",
         "drift_ms_per_min", "drift_ci_ms_per_min", "usable", "reasons", "tolerance", "media",
-        "segments", "blocks", "curve", "at_border",
+        "segments", "blocks", "curve", "at_border", "best", "second_best", "margin", "evidence_s",
+        "min_confidence", "would_decide",
     }  # fmt: skip
     assert set(file["media"]) == {
         "duration_s", "fps", "vfr", "width", "height", "audio_hz", "audio_track", "audio_tracks",
@@ -68,6 +69,23 @@ def test_values_of_the_document(make_report: Make) -> None:
     assert abs(sum(point["p"] for point in file["curve"]) - 1.0) < 1e-3
     best = max(file["curve"], key=lambda point: point["score"])
     assert best["offset_ms"] == 120
+
+
+def test_an_undecided_file_has_its_best_offsets_in_json_and_csv(make_report: Make) -> None:
+    report = make_report(status="undecided", offset_ms=None, ci_ms=None)
+    so_far = {"best": Candidate(-120.0, 0.31), "second": Candidate(360.0, 0.12), "margin": 1.25}
+    verdict = dataclasses.replace(report.verdict, **so_far, evidence_s=2.5, would_decide="more")
+    report = dataclasses.replace(report, verdict=verdict)
+    (file,) = _document([report])["files"]
+    assert file["best"] == {"offset_ms": -120.0, "p": 0.31}
+    assert file["second_best"] == {"offset_ms": 360.0, "p": 0.12}
+    assert (file["margin"], file["evidence_s"], file["would_decide"]) == (1.25, 2.5, "more")
+    text = machine.csv_header() + machine.csv_row(report)
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert (row["offset_ms"], row["direction"]) == ("", "none")
+    said = [row[k] for k in ("best_offset_ms", "best_p", "second_offset_ms", "second_p", "margin")]
+    assert said == ["-120.0", "0.31", "360.0", "0.12", "1.25"]
+    assert (row["evidence_s"], row["min_confidence"], row["would_decide"]) == ("2.5", "0.8", "more")
 
 
 def test_score_has_no_curve(make_report: Make) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from avsync_cli.report import terminal
 from avsync_cli.report.terminal import Layout
-from avsync_cli.verdict.answer import Judgement, Segment
+from avsync_cli.verdict.answer import Candidate, Judgement, Segment
 from tests.conftest import make_blocks
 
 Make = Callable[..., Judgement]
@@ -38,8 +38,13 @@ def test_sentence_undecided_says_why(make_report: Make) -> None:
     )
     text = terminal.sentence(report).plain
     assert "undecided: no face found, music only" in text
-    assert "best guess: audio is neither late nor early, 98 % sure" in text
-    shy = make_report(status="undecided", offset_ms=None, ci_ms=None, confidence=0.05)
+    so_far = {"best": Candidate(-120.0, 0.31), "second": Candidate(360.0, 0.12)}
+    verdict = replace(report.verdict, **so_far, would_decide="a wider scan (--range 2s)")
+    assert terminal.sentence(replace(report, verdict=verdict)).plain.endswith(
+        "music only (best so far: audio is 120 ms early, 31 %; next: +360 ms, 12 %); "
+        "it takes a wider scan (--range 2s)"
+    )
+    shy = make_report(status="undecided", offset_ms=None, ci_ms=None)
     assert terminal.sentence(shy).plain == "holiday.mp4: undecided: too little evidence"
 
 

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avsync_cli.inference.evidence import Evidence, MediaSummary, WindowResult
+from avsync_cli.judging import judged
 from avsync_cli.verdict.answer import Tolerance, Verdict
 from avsync_cli.verdict.decision import decide_verdict
+from avsync_cli.verdict.missing import MORE_S, SPEECH
 from avsync_cli.verdict.posterior import Constants, fair_logits
 from avsync_cli.verdict.reasons import MAYBE_DUB, NO_EVIDENCE, NO_SOURCE
 
@@ -187,6 +189,58 @@ def test_flat_windows_do_not_help_a_low_peak_nor_hurt_a_high_one() -> None:
     for height, status in ((5.2, "undecided"), (7.0, "in_sync")):
         for windows in ([window(80.0, height)], [flat] * 3 + [window(80.0, height)] + [flat] * 3):
             assert judge(windows, **DOUBTER).status == status
+
+
+@settings(max_examples=40, deadline=None)
+@given(height=st.floats(5.0, 12.0), blocks=st.sampled_from([1.0, 2.0, 3.0, 8.0]))
+def test_what_would_decide_a_file_does(height: float, blocks: float) -> None:
+    verdict = judge([window(80.0, height, blocks=blocks)], **DOUBTER)
+    told = verdict.would_decide
+    if verdict.status != "undecided":
+        assert told == ""
+        return
+    assert verdict.best is not None and verdict.best.offset_ms == pytest.approx(80.0, abs=2.0)
+    for more_s in MORE_S:
+        total = blocks + more_s
+        counts = [8.0] * int(total // 8) + ([total % 8] if total % 8 else [])
+        longer = judge([window(80.0, height, blocks=n) for n in counts], **DOUBTER)
+        if longer.status != "undecided":
+            seconds = "a second" if more_s == 1 else f"{more_s} seconds"
+            assert told == f"speech of one visible person for {seconds} more"
+            return
+    assert told == SPEECH
+
+
+def test_an_edge_asks_for_a_wider_scan_and_nothing_for_speech() -> None:
+    edge = judge([window(1000.0)] * 3)
+    assert edge.would_decide == "a wider scan (--range 2s)"
+    nothing = judge([])
+    assert (nothing.would_decide, nothing.best, nothing.second) == (SPEECH, None, None)
+
+
+def test_best_second_and_margin_are_told_of_two_peaks() -> None:
+    high, low = window(200.0, height=8.0), window(-400.0, height=7.0)
+    both = replace(high, logits=np.maximum(high.logits, low.logits))
+    verdict = judge([both])
+    assert verdict.best is not None and verdict.second is not None
+    assert verdict.best.offset_ms == pytest.approx(200.0, abs=2.0)
+    assert verdict.second.offset_ms == pytest.approx(-400.0, abs=10.0)
+    assert verdict.margin == pytest.approx(1.0, abs=0.01)
+    assert verdict.best.p + verdict.second.p <= 1.0
+    assert verdict.evidence_s == pytest.approx(8.0, abs=0.5)
+    margins = [judge([window(0.0, height=h)] * 3).margin for h in (4.0, 6.0, 9.0, 12.0)]
+    assert margins == sorted(margins) and margins[-1] > 2.5 * margins[0]
+
+
+def test_the_bar_that_is_asked_for_decides() -> None:
+    low = evidence([window(80.0, height=5.2)], **DOUBTER)
+    usual, asked = judged("a.mp4", low, ITU), judged("a.mp4", low, ITU, 0.5)
+    assert (usual.verdict.status, usual.verdict.min_confidence) == ("undecided", 0.8)
+    assert (asked.verdict.status, asked.verdict.min_confidence) == ("in_sync", 0.5)
+    assert asked.min_confidence == 0.5
+    sure = evidence([window(80.0)] * 3)
+    assert judged("a.mp4", sure, ITU).verdict.status == "in_sync"
+    assert judged("a.mp4", sure, ITU, 0.999).verdict.status == "undecided"
 
 
 def test_no_evidence_is_undecided_with_a_reason() -> None:
