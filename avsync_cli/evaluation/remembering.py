@@ -18,7 +18,7 @@ from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import HOPS_PER_FRAME
 
 _DECIMALS = 4
-"""Log-mel steps that agree to this many decimals are the same: transforms of the same sound differ
+"""Steps of sound that agree to this many decimals are the same: transforms of the same sound differ
 in the last bits with where they lie in a batch."""
 
 
@@ -69,6 +69,9 @@ class RememberingEngine:
         if key not in self._pictures:
             self._pictures[key] = self._engine.encode_visual(crops)
         return self._pictures[key]
+
+    def sound_steps(self, sound: np.ndarray) -> np.ndarray:
+        return self._engine.sound_steps(sound)
 
     def encode_sound(self, mel: np.ndarray) -> np.ndarray:
         span = sum(self.config.sound_context) + HOPS_PER_FRAME

@@ -20,6 +20,7 @@ from avsync_cli.evaluation.windows import (
 from avsync_cli.model.config import CROP_PX
 from avsync_cli.model.engine import Engine, load_engine
 from avsync_cli.model.folder import SYNCNET, WEIGHTS, About, read_about
+from avsync_cli.timebase import HOP_SAMPLES
 
 MOTION = "motion"
 """Name of the baseline that learns nothing."""
@@ -83,8 +84,10 @@ def _fingerprint(engine: Engine) -> str:
     crops = rng.integers(0, 256, (2 * around + 2, CROP_PX, CROP_PX)).astype(np.uint8)
     hops = engine.config.sound_hops(2)
     mel = rng.standard_normal((hops, engine.config.mel_bands)).astype(np.float32)
+    sound = rng.uniform(-1, 1, (2 * engine.config.edge_steps + 2) * HOP_SAMPLES)
     found = hashlib.sha256(np.ascontiguousarray(engine.encode_visual(crops)).tobytes())
     found.update(np.ascontiguousarray(engine.encode_sound(mel)).tobytes())
+    found.update(engine.sound_steps(sound.astype(np.float32)).tobytes())
     return found.hexdigest()
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from avsync_cli.model.engine import Engine
-from avsync_cli.model.features import edge_pad, log_mel
+from avsync_cli.model.features import edge_pad
 from avsync_cli.timebase import BLOCK_FRAMES, HOP_SAMPLES, HOPS_PER_FRAME
 
 
@@ -45,12 +45,13 @@ def encode_clip_sound(engine: Engine, sound: np.ndarray, reach: int) -> np.ndarr
     """
     before, after = engine.config.sound_context
     around = reach * HOPS_PER_FRAME
+    beyond = around + engine.config.edge_steps
     padded = np.pad(
         np.asarray(sound, np.float32),
-        ((around + before) * HOP_SAMPLES, (around + after + HOPS_PER_FRAME) * HOP_SAMPLES),
+        ((beyond + before) * HOP_SAMPLES, (beyond + after + HOPS_PER_FRAME) * HOP_SAMPLES),
     )
     steps = len(sound) // HOP_SAMPLES + 2 * around
-    return engine.encode_sound(log_mel(padded, engine.config.mel_bands))[:steps]
+    return engine.encode_sound(engine.sound_steps(padded))[:steps]
 
 
 def window_starts(count: int, frames: int, at_most: int) -> list[int]:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from avsync_cli.errors import ModelError
 from avsync_cli.model.engine import Engine
-from avsync_cli.model.features import log_mel
 from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME
 
 PIECE_STEPS = 400
 """Steps computed at a time (4 s): large enough for the encoder to be efficient."""
-
-_EDGE_STEPS = 2
-"""Steps of sound beyond either end of a piece whose samples reach into its log-mel windows."""
 
 
 class SoundStream:
@@ -26,7 +23,7 @@ class SoundStream:
     silence, and not valid.
 
     Args:
-        engine: encodes the log-mel.
+        engine: encodes it.
         first_step: step of the first sample pushed.
     """
 
@@ -34,8 +31,11 @@ class SoundStream:
         self._engine = engine
         self._before, after = engine.config.sound_context
         self._after = after + HOPS_PER_FRAME - 1
-        if max(self._before, self._after) + _EDGE_STEPS > PIECE_STEPS:
-            raise ValueError("the model's sound context is longer than a piece of sound")
+        self._edge = engine.config.edge_steps
+        if max(self._before, self._after) + self._edge > PIECE_STEPS:
+            raise ModelError("the model's sound context is longer than a piece of sound")
+        silence = np.zeros((2 * self._edge + 1) * HOP_SAMPLES, np.float32)
+        self._silent_step = engine.sound_steps(silence)
         self._silence: np.ndarray | None = None
         self._finished = False
         # A piece before the first sample is computed too: the features pass from silence to sound.
@@ -43,7 +43,7 @@ class SoundStream:
         self._features = np.zeros((0, engine.config.channels), np.float32)
         self._mel_first = self._first - PIECE_STEPS
         self._mel = np.zeros((0, engine.config.mel_bands), np.float32)
-        self._samples_first = (self._mel_first - _EDGE_STEPS) * HOP_SAMPLES
+        self._samples_first = (self._mel_first - self._edge) * HOP_SAMPLES
         lead = first_step * HOP_SAMPLES - self._samples_first
         self._samples = np.zeros(lead, np.float32)
         self._hops_first = first_step
@@ -92,7 +92,7 @@ class SoundStream:
             return
         # Enough silence to compute the features that still hear the end of the sound.
         wanted = self._end - self._first_step + self._before + PIECE_STEPS
-        wanted += -wanted % PIECE_STEPS + self._after + PIECE_STEPS + _EDGE_STEPS
+        wanted += -wanted % PIECE_STEPS + self._after + PIECE_STEPS + self._edge
         wanted += self._first_step
         lacking = wanted * HOP_SAMPLES - (self._samples_first + len(self._samples))
         self._samples = np.concatenate([self._samples, np.zeros(lacking, np.float32)])
@@ -145,21 +145,24 @@ class SoundStream:
     def _silent_feature(self) -> np.ndarray:
         """(C,) feature of endless silence."""
         if self._silence is None:
-            config = self._engine.config
-            steps = self._before + self._after + 1
-            mel = log_mel(np.zeros(steps * HOP_SAMPLES, np.float32), config.mel_bands)
-            self._silence = self._engine.encode_sound(mel)[0]
+            steps = np.repeat(self._silent_step, self._before + self._after + 1, axis=0)
+            self._silence = self._engine.encode_sound(steps)[0]
         return self._silence
 
     def _compute(self) -> None:
-        bands = self._engine.config.mel_bands
-        around = _EDGE_STEPS * HOP_SAMPLES
+        around = self._edge * HOP_SAMPLES
         piece = PIECE_STEPS * HOP_SAMPLES
         made = [self._mel]
         used = 0
         while len(self._samples) - used >= piece + 2 * around:
             stretch = self._samples[used : used + piece + 2 * around]
-            made.append(log_mel(stretch, bands)[_EDGE_STEPS:-_EDGE_STEPS])
+            # There is silence before and after every file.
+            heard = stretch.any()
+            made.append(
+                self._engine.sound_steps(stretch)
+                if heard
+                else np.repeat(self._silent_step, PIECE_STEPS, axis=0)
+            )
             used += piece
         if used == 0:
             return

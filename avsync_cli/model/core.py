@@ -18,7 +18,7 @@ from avsync_cli.model.attention import Confidence, pool
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.encoders import SoundEncoder, VisualEncoder
 from avsync_cli.model.joint import JointLayers
-from avsync_cli.model.phones import PhoneEncoder
+from avsync_cli.model.phones import PhoneEncoder, PhoneFront
 
 
 class Joint(NamedTuple):
@@ -48,7 +48,9 @@ class SyncModel(nn.Module):
         super().__init__()
         self.config = config
         self.visual = VisualEncoder(config)
-        self.sound = PhoneEncoder(config) if config.sound == "phones" else SoundEncoder(config)
+        self.sound: SoundEncoder | PhoneEncoder = (
+            PhoneEncoder(config) if config.sound == "phones" else SoundEncoder(config)
+        )
         self.joint = JointLayers(config)
         self.confidence = Confidence(config)
         self.dropout = dropout if dropout is not None else nn.Identity()
@@ -56,6 +58,12 @@ class SyncModel(nn.Module):
         self.logits = nn.Linear(config.hidden, 2)
         self.skip_gain = nn.Parameter(torch.tensor(10.0))
         self.skip_bias = nn.Parameter(torch.tensor(0.3))
+
+    @property
+    def front(self) -> PhoneFront:
+        """What makes steps of sound of samples, in a model that hears phones."""
+        assert isinstance(self.sound, PhoneEncoder)
+        return self.sound.front
 
     def relate(self, v: Tensor, a: Tensor) -> Joint:
         """Blocks of both features to what attention and decision need.

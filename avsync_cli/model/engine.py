@@ -1,11 +1,11 @@
 """What runs the model: one small protocol, and ONNX Runtime behind it.
 
 The encoders never see the other modality, so a stream is encoded once and the sound is slid past
-the picture in feature space. Sound features come at 100 Hz, one a log-mel step: the sound encoder
+the picture in feature space. Sound features come at 100 Hz, one a step of sound: the sound encoder
 makes one every four steps, and is run on the four starting steps in turn. Sliding by 10 ms is then
 exact, no interpolation.
 
-Shapes: T frames, F log-mel steps, r = `config.visual_context`, C = `config.channels`, (h, w) the
+Shapes: T frames, F steps of sound, r = `config.visual_context`, C = `config.channels`, (h, w) the
 grid of cells, N blocks, O offsets, M = `config.cells`, D = `config.joint_width`, G groups of units
 that compete in one softmax.
 """
@@ -21,10 +21,10 @@ import numpy as np
 
 from avsync_cli.errors import ModelError
 from avsync_cli.model.config import ModelConfig
-from avsync_cli.model.features import centre_crop
+from avsync_cli.model.features import centre_crop, log_mel
 from avsync_cli.model.folder import About, is_name, read_bundle, read_graph
-from avsync_cli.model.graphs import GRAPHS, Ports, agrees, ports
-from avsync_cli.timebase import HOPS_PER_FRAME
+from avsync_cli.model.graphs import PHONES, Ports, agrees, ports
+from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME
 
 ABSENT = -1e9
 """Confidence of a unit that takes no part: large, negative and finite, since ONNX Runtime's
@@ -35,6 +35,7 @@ FIRST_CALL_S = 60.0
 
 _VISUAL_FRAMES = 200
 _SOUND_FRAMES = 500
+_PHONE_STEPS = 1000
 _REINSTALL = "reinstall avsync, or fetch the model again"
 
 
@@ -60,10 +61,15 @@ class Engine(Protocol):
         """(T + 2r, 96, 96) uint8 grey crops to (T, C, h, w): r frames are used up at each end."""
         ...
 
-    def encode_sound(self, mel: np.ndarray) -> np.ndarray:
-        """(F, bands) log-mel to (F - b - a - 3, C), where (b, a) = `config.sound_context`.
+    def sound_steps(self, sound: np.ndarray) -> np.ndarray:
+        """(160 n,) samples in -1..1 to (n - 2 e, bands), where e = `config.edge_steps`: what the
+        sound encoder takes. Output step j is around sample 160 (j + e)."""
+        ...
 
-        Output step j uses mel steps j .. j + b + a + 3; with b steps of context in front it
+    def encode_sound(self, mel: np.ndarray) -> np.ndarray:
+        """(F, bands) steps to (F - b - a - 3, C), where (b, a) = `config.sound_context`.
+
+        Output step j uses steps j .. j + b + a + 3; with b steps of context in front it
         belongs to the four steps from the timeline step j on.
         """
         ...
@@ -84,13 +90,45 @@ class Engine(Protocol):
         ...
 
 
+def steps_of(
+    sound: np.ndarray, config: ModelConfig, hear: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """What a model's sound encoder takes of a stretch of sound: log-mel, or a recogniser's phones.
+
+    Args:
+        sound: (160 n,) samples in -1..1 at 16 kHz.
+        config: of the model.
+        hear: takes (1, 160 m) samples, m even, and gives (1, m - 2 e, bands) phones.
+
+    Returns:
+        (n - 2 e, bands) float32, as of `Engine.sound_steps`.
+
+    Raises:
+        ModelError: `hear` gives another number of steps.
+    """
+    edge = config.edge_steps
+    count = len(sound) // HOP_SAMPLES - 2 * edge
+    if config.sound == "log-mel" or count <= 0:
+        return log_mel(sound, config.mel_bands)[edge : edge + max(count, 0)]
+    parts = []
+    for first in range(0, count, _PHONE_STEPS):
+        wanted = min(count - first, _PHONE_STEPS)
+        length = wanted + wanted % 2 + 2 * edge
+        part = np.asarray(sound[first * HOP_SAMPLES : (first + length) * HOP_SAMPLES], np.float32)
+        steps = hear(np.pad(part, (0, length * HOP_SAMPLES - len(part)))[None])
+        if steps.shape[1] != length - 2 * edge:
+            raise ModelError(f"the model gives {steps.shape[1]} steps, not {length - 2 * edge}")
+        parts.append(steps[0, :wanted])
+    return np.concatenate(parts)
+
+
 def encode_phases(
     mel: np.ndarray, config: ModelConfig, encode: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Sound features at every log-mel step, from an encoder that makes one every four.
+    """Sound features at every step of sound, from an encoder that makes one every four.
 
     Args:
-        mel: (F, bands) log-mel.
+        mel: (F, bands) steps of sound.
         config: of the model.
         encode: takes four stretches (4, 4 n + context, bands) float32, each a step later than the
             one before, and gives (4, n, C).
@@ -137,10 +175,10 @@ class OnnxEngine:
         self.config: ModelConfig = config
         self.calibration: dict[str, float] = dict(about.calibration)
         self._ports = ports(config)
-        graphs = {name: read_graph(about, name) for name in GRAPHS}
+        graphs = {name: read_graph(about, name) for name in self._ports}
         self._sessions = {
             name: _session(about, name, graphs.pop(name), threads, self._ports[name])
-            for name in GRAPHS
+            for name in self._ports
         }
         self._tried: set[str] = set()
 
@@ -157,6 +195,9 @@ class OnnxEngine:
             part = seen[first : min(first + _VISUAL_FRAMES, frames) + around]
             parts.append(self._run("visual.onnx", part[None].astype(np.float32))[0][0])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def sound_steps(self, sound: np.ndarray) -> np.ndarray:
+        return steps_of(sound, self.config, lambda part: self._run(PHONES, part)[0])
 
     def encode_sound(self, mel: np.ndarray) -> np.ndarray:
         return encode_phases(mel, self.config, lambda phases: self._run("sound.onnx", phases)[0])

@@ -1,4 +1,4 @@
-"""From a trained folder to the bundle that users run: four ONNX graphs and a model.json."""
+"""From a trained folder to the bundle that users run: its ONNX graphs and a model.json."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from avsync_cli.config import models_dir
 from avsync_cli.errors import ModelError
 from avsync_cli.files import folder_beside, scratch_folder
 from avsync_cli.model.checkpoint import load_model, save_tensors
-from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
-from avsync_cli.model.features import centre_crop, log_mel
+from avsync_cli.model.features import centre_crop
 from avsync_cli.model.folder import WEIGHTS, move_in, sums, write_about
-from avsync_cli.model.graphs import ports
-from avsync_cli.timebase import FPS
+from avsync_cli.model.graphs import PHONES, ports
+from avsync_cli.model.recogniser import NOTICE
+from avsync_cli.model.torch_engine import TorchEngine
+from avsync_cli.timebase import FPS, HOP_SAMPLES
 
 OPSET = 17
 """Oldest ONNX operator set that has all we use; older runtimes can read it."""
@@ -60,7 +61,10 @@ def export_graphs(model: SyncModel, folder: Path) -> None:
     config = model.config
     sizes = {"N": 2, "O": 3, "T": 7, "G": 4, "M": 2 * config.cells}
     sizes |= {"F": 7 + 2 * config.visual_context, "H": config.sound_hops(7)}
-    modules = (model.visual, model.sound, _Relate(model), _Decide(model))
+    sizes |= {"S": (2 * config.edge_steps + 4) * HOP_SAMPLES}
+    modules: list[nn.Module] = [model.visual, model.sound, _Relate(model), _Decide(model)]
+    if config.sound == "phones":
+        modules.append(model.front)
     for module, (name, (inputs, outputs)) in zip(modules, ports(config).items(), strict=True):
         examples = tuple(
             torch.rand([sizes[n] if isinstance(n, str) else n for n in shape])
@@ -83,6 +87,48 @@ def export_graphs(model: SyncModel, folder: Path) -> None:
                 do_constant_folding=True,
                 dynamo=False,
             )
+    if config.sound == "phones":
+        _store_halves(folder / PHONES)
+
+
+def halve(model: nn.Module) -> dict[str, Tensor]:
+    """Round a model's matrices to half precision, whose steps are far finer than what training
+    leaves to chance, so that graphs and kept weights are the same; returns what to keep."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(parameter.half())
+    return {
+        name: tensor.half() if tensor.dtype == torch.float32 and _fits(tensor.numpy()) else tensor
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def _fits(values: np.ndarray) -> bool:
+    """Whether half precision holds values exactly."""
+    with np.errstate(over="ignore"):
+        return bool((values.astype(np.float16).astype(np.float32) == values).all())
+
+
+def _store_halves(graph: Path) -> None:
+    """Keep the weights of a graph in half precision where that holds them exactly; they are made
+    whole again when the graph is loaded."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(str(graph))
+    whole = list(model.graph.initializer)
+    del model.graph.initializer[:]
+    for tensor in whole:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size > 1 and _fits(values):
+            kept = f"{tensor.name}_half"
+            cast = helper.make_node("Cast", [kept], [tensor.name], to=onnx.TensorProto.FLOAT)
+            model.graph.node.insert(0, cast)
+            tensor = numpy_helper.from_array(values.astype(np.float16), kept)
+        model.graph.initializer.append(tensor)
+    onnx.checker.check_model(model)
+    graph.write_bytes(model.SerializeToString())
 
 
 class _Feeds:
@@ -95,7 +141,7 @@ class _Feeds:
         return next(self._left, None)
 
 
-def quantise_encoders(folder: Path, config: ModelConfig, samples: Sequence[Sample]) -> None:
+def quantise_encoders(folder: Path, model: SyncModel, samples: Sequence[Sample]) -> None:
     """Replace visual.onnx and sound.onnx of a folder by ones that convolve in 8 bits.
 
     Weights get a scale for each channel, layers' values one that covers all but the rarest of what
@@ -105,12 +151,13 @@ def quantise_encoders(folder: Path, config: ModelConfig, samples: Sequence[Sampl
 
     Args:
         folder: of the graphs, changed in place.
-        config: of the model.
+        model: that the graphs are of.
         samples: a dozen clips of what the model is for.
 
     Raises:
         ModelError: no sample is long enough.
     """
+    config = model.config
     context = 2 * config.visual_context
     crops = [
         centre_crop(crops[: SAMPLE_FRAMES + context], config.input_px)[None].astype(np.float32)
@@ -118,7 +165,9 @@ def quantise_encoders(folder: Path, config: ModelConfig, samples: Sequence[Sampl
         if len(crops) >= SAMPLE_FRAMES + context
     ]
     hops = config.sound_hops(SAMPLE_FRAMES)
-    mels = [log_mel(sound, config.mel_bands)[:hops] for _, sound in samples]
+    edges = config.edge_steps * HOP_SAMPLES
+    hear = TorchEngine(model).sound_steps
+    mels = [hear(np.pad(sound, edges))[:hops] for _, sound in samples]
     mels = [mel[None] for mel in mels if len(mel) == hops]
     if not crops or not mels:
         raise ModelError(
@@ -184,11 +233,14 @@ def export(
     """
     model, about = load_model(checkpoint_dir)
     bundled = out_dir.resolve().parent == models_dir().resolve()
+    kept = halve(model)
     with folder_beside(out_dir) as folder:
         export_graphs(model, folder)
         if samples is not None:
-            quantise_encoders(folder, model.config, samples)
-        save_tensors(folder / WEIGHTS, model.state_dict())
+            quantise_encoders(folder, model, samples)
+        save_tensors(folder / WEIGHTS, kept)
+        if model.config.sound == "phones":
+            (folder / "NOTICE").write_text(NOTICE, encoding="utf-8")
         card = checkpoint_dir / "CARD.md"
         if card.is_file():
             shutil.copy(card, folder / "CARD.md")

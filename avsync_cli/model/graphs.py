@@ -1,7 +1,8 @@
-"""The four graphs a model is run as, and the shapes of what goes in and comes out.
+"""The graphs a model is run as, and the shapes of what goes in and comes out.
 
 They are the parts of the one core, cut where inference caches: picture features, sound features,
-joint layers with the attention's confidence, and the decision over a window. Export writes them
+joint layers with the attention's confidence, and the decision over a window; a model that hears
+phones has one more, which makes of the sound what its sound encoder takes. Export writes them
 after this table, the engine holds what it loads against it.
 """
 
@@ -14,6 +15,7 @@ from avsync_cli.model.config import ModelConfig
 from avsync_cli.timebase import BLOCK_FRAMES
 
 GRAPHS = ("visual.onnx", "sound.onnx", "joint.onnx", "decide.onnx")
+PHONES = "phones.onnx"
 
 Shape = tuple[str | int, ...]
 """Sizes of an array; a letter stands for any size."""
@@ -29,15 +31,15 @@ class Ports(NamedTuple):
 def ports(config: ModelConfig) -> dict[str, Ports]:
     """What every graph of a model of these sizes takes and gives.
 
-    N blocks or streams, F picture frames and T output frames, H log-mel steps, O offsets, G windows
-    of M units each.
+    N blocks or streams, F picture frames and T output frames, S samples, H steps of sound, O
+    offsets, G windows of M units each.
 
     >>> ports(ModelConfig())["sound.onnx"].outputs
     {'a': ('N', 'T', 128)}
     """
     side, grid = config.input_px, config.grid
     channels, width, cells = config.channels, config.joint_width, config.cells
-    return {
+    found = {
         "visual.onnx": Ports(
             {"crops": ("N", "F", side, side)}, {"v": ("N", "T", channels, grid, grid)}
         ),
@@ -58,6 +60,9 @@ def ports(config: ModelConfig) -> dict[str, Ports]:
             {"logits": ("G", 2), "weights": ("G", "M")},
         ),
     }
+    if config.sound == "phones":
+        found[PHONES] = Ports({"sound": ("N", "S")}, {"steps": ("N", "H", config.mel_bands)})
+    return found
 
 
 def agrees(found: Sequence[str | int | None], wanted: Shape) -> bool:

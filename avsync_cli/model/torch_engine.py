@@ -8,7 +8,7 @@ from torch import Tensor
 
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
-from avsync_cli.model.engine import encode_phases
+from avsync_cli.model.engine import encode_phases, steps_of
 from avsync_cli.model.features import centre_crop
 
 
@@ -37,6 +37,12 @@ class TorchEngine:
     def encode_visual(self, crops: np.ndarray) -> np.ndarray:
         seen = centre_crop(crops, self.config.input_px)
         return _array(self.model.visual(self._tensor(seen)[None])[0])
+
+    @torch.inference_mode()
+    def sound_steps(self, sound: np.ndarray) -> np.ndarray:
+        return steps_of(
+            sound, self.config, lambda part: _array(self.model.front(self._tensor(part)))
+        )
 
     @torch.inference_mode()
     def encode_sound(self, mel: np.ndarray) -> np.ndarray:

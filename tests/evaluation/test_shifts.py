@@ -35,6 +35,9 @@ class Counting:
         self.pictures += len(crops)
         return self.engine.encode_visual(crops)
 
+    def sound_steps(self, sound: np.ndarray) -> np.ndarray:
+        return self.engine.sound_steps(sound)
+
     def encode_sound(self, mel: np.ndarray) -> np.ndarray:
         self.steps += len(mel)
         return self.engine.encode_sound(mel)

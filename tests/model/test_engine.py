@@ -16,8 +16,9 @@ import pytest
 from avsync_cli.errors import ModelError
 from avsync_cli.model import engine as engine_module
 from avsync_cli.model import folder as folder_module
-from avsync_cli.model.engine import ABSENT, GRAPHS, OnnxEngine, load_engine
+from avsync_cli.model.engine import ABSENT, OnnxEngine, load_engine
 from avsync_cli.model.features import log_mel
+from avsync_cli.model.graphs import GRAPHS
 from tests.toy_model import build_toy_model, flash_clip
 
 

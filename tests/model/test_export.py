@@ -19,17 +19,23 @@ from avsync_cli.model.engine import load_engine  # noqa: E402
 from avsync_cli.model.export import export  # noqa: E402
 from avsync_cli.model.features import log_mel  # noqa: E402
 from avsync_cli.model.folder import write_about  # noqa: E402
+from avsync_cli.model.recogniser import load_recogniser  # noqa: E402
 from avsync_cli.model.torch_engine import TorchEngine  # noqa: E402
 from avsync_cli.training.bank import encoder_tensors  # noqa: E402
 
 
-def trained_folder(tmp_path: Path, attention: str, size: str = "base") -> Path:
+def trained_folder(
+    tmp_path: Path, attention: str, size: str = "base", sound: str = "log-mel"
+) -> Path:
     """A folder as training leaves it, with random weights and lively statistics."""
     torch.manual_seed(1)
-    model = SyncModel(ModelConfig.of(size, attention=attention))  # type: ignore[arg-type]
+    model = SyncModel(ModelConfig.of(size, sound, attention=attention))  # type: ignore[arg-type]
+    if sound == "phones":
+        published = {n: torch.tensor(a) for n, a in load_recogniser().items()}
+        model.front.load_state_dict(published)
     torch.nn.init.normal_(model.confidence.out.weight)
     for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             module.running_mean.normal_(std=0.1)
             module.running_var.uniform_(0.5, 1.5)
     folder = tmp_path / "trained"
@@ -40,21 +46,25 @@ def trained_folder(tmp_path: Path, attention: str, size: str = "base") -> Path:
 
 
 @pytest.mark.parametrize(
-    ("attention", "size"),
+    ("attention", "size", "sound"),
     [
-        ("none", "base"),
-        ("temporal", "base"),
-        ("spatio-temporal", "base"),
-        ("spatio-temporal", "large"),
+        ("none", "base", "log-mel"),
+        ("temporal", "base", "log-mel"),
+        ("spatio-temporal", "base", "log-mel"),
+        ("spatio-temporal", "large", "log-mel"),
+        ("spatio-temporal", "base", "phones"),
     ],
 )
-def test_onnx_equals_torch(tmp_path: Path, attention: str, size: str) -> None:
-    folder = trained_folder(tmp_path, attention, size)
+def test_onnx_equals_torch(tmp_path: Path, attention: str, size: str, sound: str) -> None:
+    folder = trained_folder(tmp_path, attention, size, sound)
     bundle = export(folder, tmp_path / "bundle")
-    onnx, reference = load_engine(bundle, threads=1), TorchEngine(load_model(folder)[0])
+    onnx, reference = load_engine(bundle, threads=1), TorchEngine(load_model(bundle)[0])
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (33, 96, 96)).astype(np.uint8)
-    mel = rng.normal(size=(171, 80)).astype(np.float32)
+    wave = rng.normal(0, 0.1, 160 * (171 + 2 * onnx.config.edge_steps)).astype(np.float32)
+    mel = onnx.sound_steps(wave)
+    assert mel.shape == (171, onnx.config.mel_bands)
+    np.testing.assert_allclose(mel, reference.sound_steps(wave), atol=1e-4)
     v, a = onnx.encode_visual(crops), onnx.encode_sound(mel)
     np.testing.assert_allclose(v, reference.encode_visual(crops), atol=1e-4)
     np.testing.assert_allclose(a, reference.encode_sound(mel), atol=1e-4)
@@ -66,7 +76,11 @@ def test_onnx_equals_torch(tmp_path: Path, attention: str, size: str) -> None:
     decided = onnx.decide(*(x[0] for x in ours))
     for mine, other in zip(decided, reference.decide(*(x[0] for x in theirs)), strict=True):
         np.testing.assert_allclose(mine, other, atol=1e-4)
-    assert sum(f.stat().st_size for f in bundle.glob("*.onnx")) <= 16_000_000
+    before = TorchEngine(load_model(folder)[0])
+    np.testing.assert_allclose(a, before.encode_sound(mel), atol=2e-3)
+    np.testing.assert_allclose(v, before.encode_visual(crops), atol=2e-3)
+    assert size == "large" or sum(f.stat().st_size for f in bundle.iterdir()) <= 16_000_000
+    assert (bundle / "NOTICE").is_file() == (sound == "phones")
 
 
 def test_whoever_may_read_a_bundle_may_read_all_of_it(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from avsync_cli.errors import ModelError  # noqa: E402
+from avsync_cli.inference.sound import SoundStream  # noqa: E402
 from avsync_cli.model.config import PHONE_EDGE_STEPS, ModelConfig  # noqa: E402
 from avsync_cli.model.core import SyncModel  # noqa: E402
 from avsync_cli.model.phones import PhoneEncoder, PhoneFront  # noqa: E402
 from avsync_cli.model.recogniser import find_recogniser, load_recogniser, read_arrays  # noqa: E402
+from avsync_cli.model.torch_engine import TorchEngine  # noqa: E402
 
 EDGE, HOP = PHONE_EDGE_STEPS, 160
 
@@ -68,6 +72,34 @@ def test_it_is_what_the_recogniser_hears(front: PhoneFront) -> None:
     every frame, with its attention cut to the same second; from sample 0 and from 10 ms on."""
     says = front(noise(600))[0, :2, :6]
     torch.testing.assert_close(says, torch.tensor(PUBLISHED), rtol=0, atol=1e-3)
+
+
+def test_a_stream_does_not_depend_on_its_chunks(front: PhoneFront) -> None:
+    """Whole pieces are the same to the last bit, and those that all at once would give."""
+    model = SyncModel(ModelConfig.of("base", sound="phones")).eval()
+    model.front.load_state_dict(front.state_dict())
+    engine = TorchEngine(model)
+    sound = noise(937)[0].numpy()
+
+    def streamed(*cuts: int) -> np.ndarray:
+        stream = SoundStream(engine, 37)
+        for low, high in pairwise((0, *cuts, 937)):
+            stream.push(sound[low * HOP : high * HOP])
+        stream.finish()
+        return stream.features(-450, 1500)
+
+    whole = streamed()
+    np.testing.assert_array_equal(streamed(1, 3, 332, 333, 900), whole)
+    around = 500 + 16 + EDGE
+    steps = engine.sound_steps(np.pad(sound, (around * HOP, (around + 3 + 26) * HOP)))
+    np.testing.assert_allclose(engine.encode_sound(steps)[13 : 13 + 1950], whole, atol=1e-4)
+
+
+def test_a_model_that_hears_too_far_is_refused(front: PhoneFront) -> None:
+    engine = TorchEngine(SyncModel(ModelConfig.of("base", sound="phones")))
+    engine.config = replace(engine.config, sound_context=(16, 140))
+    with pytest.raises(ModelError, match="longer than"):
+        SoundStream(engine)
 
 
 @torch.inference_mode()
