@@ -50,6 +50,9 @@ PHONE_WIDTH = 144
 PHONE_EDGE_STEPS = 264
 """Steps of sound that they take on either side of one: 2.64 s."""
 
+VISUAL_CONTEXT = 4
+"""Frames on either side that the visual encoder's stem and stages take."""
+
 MEL_EDGE_STEPS = 2
 """Steps of sound beyond either end of a stretch whose samples reach into its log-mel windows."""
 
@@ -64,6 +67,9 @@ class ModelConfig:
         sound: what the sound encoder is fed a hundred times a second: log-mel, or what a phone
             recogniser's blocks say; "log-mel" in models older than the field.
         size: how wide the encoders are, see `WIDTHS`; "base" in models older than the field.
+        visual_layers: residual layers over time on top of the visual encoder, the first seeing a
+            frame more on either side, each next one twice as many; 0 in models older than the
+            field.
         input_px: side of the picture the visual encoder takes, the centre of a 96 px crop.
         channels: C, width of the features of both encoders, as `size` has it.
         grid: side of the square grid of spatial cells that the visual encoder keeps.
@@ -80,12 +86,13 @@ class ModelConfig:
     attention: Attention = "spatio-temporal"
     sound: Sound = "log-mel"
     size: Size = "base"
+    visual_layers: int = 0
     input_px: int = 64
     channels: int = 128
     grid: int = 4
     joint_width: int = 64
     hidden: int = 512
-    visual_context: int = 4
+    visual_context: int = VISUAL_CONTEXT
     sound_context: tuple[int, int] = (13, 14)
     mel_bands: int = 80
     product: bool = True
@@ -94,6 +101,8 @@ class ModelConfig:
     @classmethod
     def of(cls, size: Size, sound: Sound = "log-mel", **others: Any) -> ModelConfig:
         """The configuration of a size and a kind of sound, with what follows from them."""
+        layers = others.get("visual_layers", 0)
+        others = {"visual_context": VISUAL_CONTEXT + 2**layers - 1} | others
         if sound == "phones":
             others = {"mel_bands": PHONE_WIDTH, "sound_context": (16, 16)} | others
         return cls(size=size, sound=sound, channels=WIDTHS[size].features, **others)
@@ -132,7 +141,7 @@ class ModelConfig:
             raise ModelError("the model's configuration is not a table", "reinstall the model")
         known = {f.name: f for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - set(known))
-        missing = sorted(set(known) - set(values) - {"size", "sound"})
+        missing = sorted(set(known) - set(values) - {"size", "sound", "visual_layers"})
         if unknown or missing:
             shown = reprlib.repr((unknown or missing)[0])
             what = f"unknown key {shown}" if unknown else f"no key {shown}"
@@ -153,6 +162,7 @@ _BOUNDS = {
     "joint_width": (8, 2048),
     "hidden": (8, 8192),
     "visual_context": (0, 50),
+    "visual_layers": (0, 4),
     "mel_bands": (16, 256),
 }
 

@@ -7,11 +7,13 @@ as a clock that would tell absolute time.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avsync_cli.model.config import WIDTHS, ModelConfig
+from avsync_cli.model.config import VISUAL_CONTEXT, WIDTHS, ModelConfig
 from avsync_cli.timebase import HOPS_PER_FRAME
 
 STEM_FRAMES = 5
@@ -53,8 +55,31 @@ class TemporalMix(nn.Module):
         return mixed.transpose(1, 2).reshape(clips * (steps - 2), channels, height, width)
 
 
+class OverTime(nn.Module):
+    """A dilated convolution over three frames of every cell, and a way around it; it begins as
+    nothing but that way."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.mix = nn.Conv2d(channels, channels // 2, (3, 1), dilation=(dilation, 1))
+        self.out = nn.Conv2d(channels // 2, channels, 1, bias=False)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, T, M) to (N, C, T - 2 dilation, M)."""
+        there: Tensor = x[:, :, self.dilation : x.shape[2] - self.dilation]
+        return there + self.out(F.relu(self.mix(x)))
+
+
+def _per_cell(cells: Tensor) -> Tensor:
+    """(N, C, T, M) features scaled so that their mean over the cells has length 1."""
+    norm = cells.mean(dim=3, keepdim=True).square().sum(dim=1, keepdim=True).add(1e-6).sqrt()
+    return cells / norm
+
+
 class VisualEncoder(nn.Module):
-    """(N, T + 8, 64, 64) grey pictures 0..255 to (N, T, C, 4, 4) features.
+    """(N, T + 2 r, 64, 64) grey pictures 0..255 to (N, T, C, 4, 4) features, r = 4 and more.
 
     A cell's features are scaled so that the mean over cells has length 1: the similarity of the
     pooled features with the sound's is then exactly the mean of the cells' similarities.
@@ -71,7 +96,9 @@ class VisualEncoder(nn.Module):
         self.stage3 = nn.Sequential(conv(second, third, 3, 2), nn.ReLU(), Residual(third))
         self.mix3 = TemporalMix(third)
         self.out = nn.Conv2d(third, config.channels, 1)
-        side, context = config.input_px // 16, STEM_FRAMES // 2 + 2
+        layers = [OverTime(config.channels, 2**n) for n in range(config.visual_layers)]
+        self.over_time = nn.Sequential(*layers)
+        side, context = config.input_px // 16, VISUAL_CONTEXT + 2**config.visual_layers - 1
         if (config.grid, config.visual_context) != (side, context):
             raise ValueError(f"this encoder has a {side}x{side} grid and {context} frames context")
 
@@ -89,10 +116,12 @@ class VisualEncoder(nn.Module):
         x = self.mix2(x, clips)
         x = self.stage3(x)
         x = self.mix3(x, clips)
-        cells: Tensor = self.out(x).float()
-        norm = cells.mean(dim=(2, 3)).square().sum(dim=1).add(1e-6).sqrt()
-        cells = cells / norm[:, None, None, None]
-        return cells.view(clips, -1, *cells.shape[1:])
+        x = self.out(x).float()
+        shape = x.shape[1:]
+        cells = _per_cell(x.view(clips, -1, shape[0], shape[1] * shape[2]).transpose(1, 2))
+        if self.config.visual_layers:
+            cells = _per_cell(self.over_time(cells * math.sqrt(shape[0])).float())
+        return cells.transpose(1, 2).reshape(clips, -1, *shape)
 
 
 class SoundEncoder(nn.Module):

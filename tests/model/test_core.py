@@ -120,8 +120,9 @@ def test_shifting_sound_features_is_decoding_shifted_sound() -> None:
     torch.testing.assert_close(whole[shift + 1 :], late[1:], rtol=1e-4, atol=1e-5)
 
 
-def test_encoders_see_no_more_than_their_context() -> None:
-    model = make()
+@pytest.mark.parametrize("layers", [0, 3])
+def test_encoders_see_no_more_than_their_context(layers: int) -> None:
+    model = lively(layers) if layers else make()
     config = model.config
     frames, side, r = 12, config.input_px, config.visual_context
     crops = torch.rand(1, frames + 2 * r, side, side) * 255
@@ -144,6 +145,28 @@ def test_encoders_see_no_more_than_their_context() -> None:
     assert float(touched[:-1].max()) == 0.0
     before, after = config.sound_context
     assert before + after + HOPS_PER_FRAME == config.sound_hops(1)
+
+
+def lively(layers: int) -> SyncModel:
+    """A model whose layers over time have learnt something."""
+    torch.manual_seed(0)
+    model = SyncModel(ModelConfig.of("base", visual_layers=layers)).eval()
+    for layer in model.visual.over_time:
+        torch.nn.init.normal_(layer.out.weight, std=0.3)
+    return model
+
+
+def test_layers_over_time_begin_as_nothing() -> None:
+    old = make()
+    new = SyncModel(ModelConfig.of("base", visual_layers=3)).eval()
+    missing, unexpected = new.load_state_dict(old.state_dict(), strict=False)
+    assert not unexpected and all(name.startswith("visual.over_time.") for name in missing)
+    crops = torch.rand(2, 30, 64, 64) * 255
+    with torch.inference_mode():
+        ours, theirs = new.visual(crops), old.visual(crops[:, 7:-7])
+        assert new.config.visual_context == 11
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+        assert float((lively(3).visual(crops) - theirs).abs().max()) > 0.01
 
 
 def test_the_mean_of_the_cells_similarities_is_the_cosine_of_the_pooled_features() -> None:

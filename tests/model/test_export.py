@@ -25,11 +25,14 @@ from avsync_cli.training.bank import encoder_tensors  # noqa: E402
 
 
 def trained_folder(
-    tmp_path: Path, attention: str, size: str = "base", sound: str = "log-mel"
+    tmp_path: Path, attention: str, size: str = "base", sound: str = "log-mel", layers: int = 0
 ) -> Path:
     """A folder as training leaves it, with random weights and lively statistics."""
     torch.manual_seed(1)
-    model = SyncModel(ModelConfig.of(size, sound, attention=attention))  # type: ignore[arg-type]
+    config = ModelConfig.of(size, sound, attention=attention, visual_layers=layers)  # type: ignore[arg-type]
+    model = SyncModel(config)
+    for layer in model.visual.over_time:
+        torch.nn.init.normal_(layer.out.weight, std=0.1)
     if sound == "phones":
         published = {n: torch.tensor(a) for n, a in load_recogniser().items()}
         model.front.load_state_dict(published)
@@ -46,21 +49,23 @@ def trained_folder(
 
 
 @pytest.mark.parametrize(
-    ("attention", "size", "sound"),
+    ("attention", "size", "sound", "layers"),
     [
-        ("none", "base", "log-mel"),
-        ("temporal", "base", "log-mel"),
-        ("spatio-temporal", "base", "log-mel"),
-        ("spatio-temporal", "large", "log-mel"),
-        ("spatio-temporal", "base", "phones"),
+        ("none", "base", "log-mel", 0),
+        ("temporal", "base", "log-mel", 0),
+        ("spatio-temporal", "base", "log-mel", 0),
+        ("spatio-temporal", "large", "log-mel", 0),
+        ("spatio-temporal", "base", "phones", 3),
     ],
 )
-def test_onnx_equals_torch(tmp_path: Path, attention: str, size: str, sound: str) -> None:
-    folder = trained_folder(tmp_path, attention, size, sound)
+def test_onnx_equals_torch(
+    tmp_path: Path, attention: str, size: str, sound: str, layers: int
+) -> None:
+    folder = trained_folder(tmp_path, attention, size, sound, layers)
     bundle = export(folder, tmp_path / "bundle")
     onnx, reference = load_engine(bundle, threads=1), TorchEngine(load_model(bundle)[0])
     rng = np.random.default_rng(0)
-    crops = rng.integers(0, 256, (33, 96, 96)).astype(np.uint8)
+    crops = rng.integers(0, 256, (33 + 2 * 2**layers, 96, 96)).astype(np.uint8)
     wave = rng.normal(0, 0.1, 160 * (171 + 2 * onnx.config.edge_steps)).astype(np.float32)
     mel = onnx.sound_steps(wave)
     assert mel.shape == (171, onnx.config.mel_bands)

@@ -35,15 +35,18 @@ STILL = 12
 
 def models() -> list[SyncModel]:
     torch.manual_seed(0)
-    fresh = SyncModel(ModelConfig())
-    for module in fresh.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(std=0.1)
-            module.running_var.uniform_(0.5, 1.5)
-    return [fresh.eval(), load_model(REPO / "models" / "default")[0]]
+    made = [SyncModel(ModelConfig()), SyncModel(ModelConfig.of("base", "phones", visual_layers=2))]
+    for fresh in made:
+        for module in fresh.eval().modules():
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                module.running_mean.normal_(std=0.1)
+                module.running_var.uniform_(0.5, 1.5)
+    for layer in made[1].visual.over_time:
+        nn.init.normal_(layer.out.weight)
+    return [*made, load_model(REPO / "models" / "default")[0]]
 
 
-@pytest.mark.parametrize("model", models(), ids=["fresh", "shipped"])
+@pytest.mark.parametrize("model", models(), ids=["fresh", "phones", "shipped"])
 def test_towers_cannot_tell_the_time(model: SyncModel) -> None:
     """What does not change looks and sounds the same at every frame, to the last: a padded
     convolution would give its ends away."""
