@@ -7,6 +7,7 @@ do about it. `message` is one line and names the file where there is one; `hint`
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 EXIT_IN_SYNC = 0
@@ -16,6 +17,27 @@ EXIT_UNDECIDED = 3
 EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+
+
+def worst(statuses: Sequence[str]) -> str:
+    """What a file counts as whose sound tracks have these answers.
+
+    >>> worst(["in_sync", "undecided"])
+    'undecided'
+    """
+    order = ("out_of_sync", "error", "undecided", "in_sync")
+    return min(statuses, key=order.index)
+
+
+def exit_code(counts: Mapping[str, int]) -> int:
+    """The exit code of a run, from how many files have each status.
+
+    >>> exit_code({"in_sync": 3, "error": 1})
+    3
+    """
+    if counts.get("out_of_sync"):
+        return EXIT_OUT_OF_SYNC
+    return EXIT_UNDECIDED if counts.get("undecided") or counts.get("error") else EXIT_IN_SYNC
 
 
 class AvsyncError(Exception):

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
-from avsync_cli.batch.line import LINE_LIMIT, Asked, Line, Unreadable, read_line
+from avsync_cli.batch.line import LINE_LIMIT, Asked, Line, Unreadable, read_entry, read_line
 from avsync_cli.errors import UsageError
 from avsync_cli.files import append_whole, open_whole
 from avsync_cli.media.source import Source
+from avsync_cli.report.reread import Reread, reread
 from avsync_cli.wording import safe_text
 
 _START = b'{"schema_version":'
@@ -122,51 +125,111 @@ class Journal:
         return fd
 
     def _read(self) -> None:
-        for number, start, raw, last in self._raw_lines():
-            try:
-                line = read_line(raw)
-            except Unreadable:
-                # A machine that lost its power leaves NUL bytes.
-                if not last or not _START.startswith(raw.rstrip(b"\0")[: len(_START)]):
-                    raise self._foreign(number) from None
-                os.truncate(self._fd, start)
-                self.cut_off = True
-                return
-            except UsageError as error:
-                what = f"{self._name}: line {number}: {error.message}"
-                raise UsageError(what, error.hint) from None
-            self._asked.check(line, self._name)
-            self._held.setdefault(line.path, []).append(line)
-            if not raw.endswith(b"\n"):
-                self.append("\n")
-
-    def _raw_lines(self) -> Iterator[tuple[int, int, bytes, bool]]:
-        """(number from 1, where it begins, bytes, whether it is the last) of every line."""
         with open(self._fd, "rb", closefd=False) as stream:
-            stream.seek(0)
-            number, start, raw = 1, 0, stream.readline(LINE_LIMIT)
-            while raw:
-                following = stream.readline(LINE_LIMIT)
-                if raw.strip():
-                    yield number, start, raw, not following
-                number, start, raw = number + 1, start + len(raw), following
+            for start, raw, line in _lines(stream, self._name):
+                if line is None:
+                    os.truncate(self._fd, start)
+                    self.cut_off = True
+                    return
+                self._asked.check(line, self._name)
+                self._held.setdefault(line.path, []).append(line)
+                if not raw.endswith(b"\n"):
+                    self.append("\n")
 
     def _drop(self, paths: set[str]) -> None:
         """Take the lines of these files out: the rest is written beside, and takes the place."""
-        with open_whole(self.path) as stream:
-            for _, _, raw, _ in self._raw_lines():
+        with open_whole(self.path) as stream, open(self._fd, "rb", closefd=False) as before:
+            for _, _, raw, _ in _raw_lines(before):
                 if read_line(raw).path not in paths:
                     stream.write(raw)
         for path in paths:
             self._held.pop(path, None)
-        before, self._fd = self._fd, self._opened()
-        os.close(before)
+        old, self._fd = self._fd, self._opened()
+        os.close(old)
 
-    def _foreign(self, number: int) -> UsageError:
-        return UsageError(
-            f"{self._name}: line {number} is none that --jsonl wrote",
-            "name a file that --resume or --jsonl wrote, or a new one",
-        )
+
+def read_back(paths: Sequence[Path], warn: Callable[[str], None]) -> Iterator[Sequence[Reread]]:
+    """What journals say of every file: its last answers, one a sound track that was judged. Files
+    come in the order in which they were first met.
+
+    Args:
+        paths: the journals, the later ones right where they differ.
+        warn: told of a line that was cut off, and of keys that older lines lack.
+
+    Raises:
+        UsageError: one cannot be read, or is no journal.
+    """
+    places: dict[str, list[tuple[int, int, int]]] = {}
+    names = [safe_text(os.fspath(path)) for path in paths]
+    lacking: set[str] = set()
+    with ExitStack() as opened:
+        streams = [opened.enter_context(_opened(path)) for path in paths]
+        for number, stream in enumerate(streams):
+            for start, _, line in _lines(stream, names[number]):
+                if line is None:
+                    warn(f"warning: {names[number]} ends in the middle of a line, left out")
+                else:
+                    places.setdefault(line.path, []).append((number, start, line.lines))
+        for found in places.values():
+            told = []
+            for number, start, _ in found[-found[-1][2] :]:
+                streams[number].seek(start)
+                told.append(_reread(streams[number].readline(LINE_LIMIT), names[number]))
+                lacking |= told[-1].lacking
+            yield told
+    if lacking:
+        keys = ", ".join(sorted(lacking))
+        warn(f"note: lines without {keys}, as --jsonl or an older avsync wrote them, go without")
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        name, reason = safe_text(os.fspath(path)), error.strerror or str(error)
+        raise UsageError(f"cannot read {name}: {reason}", "name a journal of --resume") from None
+
+
+def _reread(raw: bytes, name: str) -> Reread:
+    entry = read_entry(raw)
+    try:
+        return reread(entry)
+    except UsageError as error:
+        what = f"{name}: {safe_text(str(entry.get('path')))}: {error.message}"
+        raise UsageError(what, error.hint) from None
+
+
+def _lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes, Line | None]]:
+    """(where it begins, bytes, what it says) of every line of a journal; None for a last one that
+    was cut off.
+
+    Raises:
+        UsageError: it is no journal, or a value in it cannot be.
+    """
+    for number, start, raw, last in _raw_lines(stream):
+        try:
+            yield start, raw, read_line(raw)
+        except Unreadable:
+            # A machine that lost its power leaves NUL bytes.
+            if not last or not _START.startswith(raw.rstrip(b"\0")[: len(_START)]):
+                raise UsageError(
+                    f"{name}: line {number} is none that --jsonl wrote",
+                    "name a file that --resume or --jsonl wrote, or a new one",
+                ) from None
+            yield start, raw, None
+        except UsageError as error:
+            raise UsageError(f"{name}: line {number}: {error.message}", error.hint) from None
+
+
+def _raw_lines(stream: BinaryIO) -> Iterator[tuple[int, int, bytes, bool]]:
+    """(number from 1, where it begins, bytes, whether it is the last) of every line."""
+    stream.seek(0)
+    number, start, raw = 1, 0, stream.readline(LINE_LIMIT)
+    while raw:
+        following = stream.readline(LINE_LIMIT)
+        if raw.strip():
+            yield number, start, raw, not following
+        number, start, raw = number + 1, start + len(raw), following
 
 
 def _why_anew(lines: Sequence[Line], source: Source, asked: Asked) -> str:

@@ -122,12 +122,11 @@ def fingerprint(settings: Settings, excerpt: Excerpt, model: str, **more: object
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read_line(raw: bytes) -> Line:
-    """What a line says.
+def read_entry(raw: bytes) -> Mapping[str, Any]:
+    """A line's JSON.
 
     Raises:
         Unreadable: it is no line of this program, or a piece of one.
-        UsageError: it is one, with a value that cannot be; the message says which.
     """
     try:
         entry = json.loads(raw)
@@ -135,9 +134,21 @@ def read_line(raw: bytes) -> Line:
         raise Unreadable from None
     if not isinstance(entry, dict) or entry.get("schema_version") != SCHEMA_VERSION:
         raise Unreadable
+    return entry
+
+
+def read_line(raw: bytes) -> Line:
+    """What a line says.
+
+    Raises:
+        Unreadable: it is no line of this program, or a piece of one.
+        UsageError: it is one, with a value that cannot be; the message says which.
+    """
+    entry = read_entry(raw)
     path, status = _text(entry, "path"), _text(entry, "status")
     if status not in STATUS_WORDS:
         raise UsageError(f"status {brief(status)} is none", f"known are {', '.join(STATUS_WORDS)}")
+    older = "offset-scan" if "curve" in entry else "score"  # lines that do not say it
     error = None
     if status == "error":
         said = _table(entry, "error")
@@ -149,7 +160,7 @@ def read_line(raw: bytes) -> Line:
         failure=error,
         model=_text(_table(entry, "tool"), "model"),
         tolerance=_text(_table(entry, "tolerance"), "name"),
-        command=None if error else "offset-scan" if "curve" in entry else "score",
+        command=None if error else _text({"command": older, **entry}, "command"),
         ticket=_ticket(_table(entry, "resume")) if "resume" in entry else None,
     )
 

@@ -98,7 +98,9 @@ class Answer:
                 result,
                 self._tool,
                 self._tolerance,
-                curve=self._curve,
+                # A journal is told again later, `report`, and must hold what a page shows.
+                curve=self._curve or self.journal is not None,
+                command=self._job.command,
                 resume=ticket.entry(),
             )
             for result in results

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from avsync_cli.cli import evaluate, explain, export, fix, offset_scan, score, train
+from avsync_cli.cli import evaluate, explain, export, fix, offset_scan, report, score, train
 from avsync_cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, UsageError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": score.score,
     "offset-scan": offset_scan.offset_scan,
     "fix": fix.fix,
+    "report": report.report,
     "train": train.train,
     "eval": evaluate.evaluate,
     "export": export.export,

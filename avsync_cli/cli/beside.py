@@ -28,7 +28,8 @@ def check_wanted(wanted: Wanted, output: Path | None, files: list[str]) -> None:
             what = f"{flag} cannot write {path.name!r}"
             raise UsageError(what, f"name it with {known}, or name a folder that exists")
     if wanted.html is not None and wanted.html.is_dir():
-        raise UsageError(f"--html {wanted.html} is a folder", "name a file in it")
+        check_folder("--html", wanted.html)
+        _check_index(wanted.html)
     named = {"--output": output, "--html": wanted.html, **wanted.by_flag()}
     taken: dict[Path, str] = {}
     for flag, place in named.items():
@@ -39,3 +40,12 @@ def check_wanted(wanted: Wanted, output: Path | None, files: list[str]) -> None:
         if other != flag:
             raise UsageError(f"{other} and {flag} name the same file", "name two files")
         check_no_input(flag, place, files)
+
+
+def _check_index(folder: Path) -> None:
+    """Refuse a folder whose overview is somebody else's."""
+    from avsync_cli.report.html import INDEX, is_ours
+
+    if not is_ours(folder / INDEX):
+        what = f"--html: {folder / INDEX} is no report, and would be overwritten"
+        raise UsageError(what, "name an empty folder")

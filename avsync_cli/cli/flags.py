@@ -174,8 +174,9 @@ class OutputFlags:
         Path | None,
         _beside(
             "--html",
-            metavar="FILE",
-            help="Also write a page with figures and stills, complete in itself.",
+            metavar="FILE|DIR",
+            help="Also write a page with figures and stills, complete in itself; into a folder one "
+            "for each film, and an overview.",
         ),
     ] = None
     plot: Annotated[

@@ -24,15 +24,16 @@ from avsync_cli.config import tolerance_profile
 from avsync_cli.errors import (
     EXIT_IN_SYNC,
     EXIT_INTERNAL,
-    EXIT_OUT_OF_SYNC,
     EXIT_UNDECIDED,
     EXIT_USAGE,
+    exit_code,
+    worst,
 )
 from avsync_cli.judging import model_digest
 from avsync_cli.media.source import Source
 from avsync_cli.report import terminal
 from avsync_cli.report.beside import FilesBeside
-from avsync_cli.report.machine import Failure, Tool
+from avsync_cli.report.machine import Failure, Tool, status_of
 
 if TYPE_CHECKING:
     from avsync_cli.batch.task import Outcome
@@ -99,7 +100,7 @@ class Run:
             return self.job.files
         taken = journal.take_up(self.job.files)
         for lines in taken.held:
-            self.counts[_worst([line.status for line in lines])] += 1
+            self.counts[worst([line.status for line in lines])] += 1
             self.incomplete |= any(line.complete is False for line in lines)
             self.failures += [line.failure for line in lines if line.failure is not None]
         if journal.cut_off:
@@ -159,9 +160,7 @@ class Run:
         judged = [one for one in outcome.results if not isinstance(one, Failure)]
         self.failures += failed
         self.incomplete |= any(one.evidence.media.complete is False for one in judged)
-        self.counts[
-            _worst([*(one.verdict.status for one in judged), *("error" for _ in failed)])
-        ] += 1
+        self.counts[worst([status_of(one) for one in outcome.results])] += 1
 
     def _tell(self, outcome: Outcome) -> None:
         results = [
@@ -195,16 +194,6 @@ class Run:
             return EXIT_USAGE
         if self.job.flags.batch.exit_zero:
             return EXIT_IN_SYNC
-        if self.counts["out_of_sync"]:
-            return EXIT_OUT_OF_SYNC
-        if self.counts["undecided"] or self.counts["error"]:
-            return EXIT_UNDECIDED
-        if self.incomplete and self.job.flags.batch.strict:
-            return EXIT_UNDECIDED
-        return EXIT_IN_SYNC
-
-
-def _worst(statuses: Sequence[str]) -> str:
-    """What a file counts as whose sound tracks have these answers."""
-    order = ("out_of_sync", "error", "undecided", "in_sync")
-    return min(statuses, key=order.index)
+        code = exit_code(self.counts)
+        strict = self.incomplete and self.job.flags.batch.strict
+        return EXIT_UNDECIDED if code == EXIT_IN_SYNC and strict else code

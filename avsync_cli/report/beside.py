@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from avsync_cli.errors import AvsyncError
 from avsync_cli.files import write_whole
 from avsync_cli.judging import Excerpt
+from avsync_cli.report.places import Names
 
 if TYPE_CHECKING:
     from avsync_cli.report.html import HtmlReport
@@ -29,8 +30,8 @@ _TAGS = {"--plot": "curve", "--overlay": "overlay", "--markers": "markers"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was asked for; None is not wanted. `html` is a file, the others are a file for one
-    film, or a folder."""
+    """What was asked for; None is not wanted. A file for one film, or a folder; `html` is a page
+    for all films, or a folder with a page for each."""
 
     html: Path | None = None
     plot: Path | None = None
@@ -72,7 +73,7 @@ class FilesBeside:
     ) -> None:
         self._wanted, self._excerpt = wanted, excerpt
         self._say, self._complain = say, complain
-        self._used: set[str] = set()
+        self._names = Names()
         self.failed = False
         self._page: HtmlReport | None = None
         if wanted.html is not None:
@@ -90,7 +91,8 @@ class FilesBeside:
         for flag, path in self._wanted.by_flag().items():
             target = path
             if path.is_dir():
-                target = self._in_folder(path, judgement.path, flag)
+                between = f".{_TAGS[flag]}"
+                target = path / self._names.take(judgement.path, ENDINGS[flag][0], between)
             self._try(partial(writers[flag], judgement, target), target)
         if self._page is not None:
             self._try(partial(self._add_to_page, self._page, judgement), None)
@@ -104,15 +106,6 @@ class FilesBeside:
         """Write the page."""
         if self._page is not None:
             self._try(self._page.finish, self._wanted.html)
-
-    def _in_folder(self, folder: Path, film: str, flag: str) -> Path:
-        """A name in a folder that no other film of this run has."""
-        stem, suffix = f"{Path(film).stem}.{_TAGS[flag]}", ENDINGS[flag][0]
-        name, number = f"{stem}{suffix}", 2
-        while name in self._used:
-            name, number = f"{stem}-{number}{suffix}", number + 1
-        self._used.add(name)
-        return folder / name
 
     def _add_to_page(self, page: HtmlReport, judgement: Judgement) -> None:
         from avsync_cli.report.illustrations import illustrate

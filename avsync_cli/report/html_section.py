@@ -75,7 +75,7 @@ def section_values(judgement: Judgement, shown: Illustrations, number: int) -> d
     }
     if evidence.blocks or evidence.windows:
         values["lanes"] = _lanes(judgement, shown.lanes, number)
-    if evidence.windows and len(verdict.curve_score) >= 2:
+    if (evidence.blocks or evidence.windows) and len(verdict.curve_score) >= 2:
         values["curve"] = _curve(judgement, number)
     return values
 

@@ -88,6 +88,11 @@ class Failure:
     hint: str = ""
 
 
+def status_of(outcome: Judgement | Failure) -> str:
+    """The answer in a word, "error" for none."""
+    return "error" if isinstance(outcome, Failure) else outcome.verdict.status
+
+
 def document(
     reports: Iterable[Judgement],
     failures: Iterable[Failure],
@@ -185,6 +190,7 @@ def json_line(
     tolerance: Mapping[str, Any],
     *,
     curve: bool,
+    command: str = "score",
     resume: Mapping[str, Any] | None = None,
 ) -> str:
     """One file as one line; complete in itself, with `"status": "error"` for a failure.
@@ -194,6 +200,7 @@ def json_line(
         tool: who judged.
         tolerance: `tolerance_entry` of the run.
         curve: whether the offset curve is in it.
+        command: that judged, "score" or "offset-scan".
         resume: by what a later run knows the line to be still true.
     """
     head = {
@@ -207,6 +214,7 @@ def json_line(
         body["error"] = error
     else:
         body = file_entry(outcome, curve=curve)
+        body |= {"command": command, "fix_words": list(outcome.fix_words)}
     if resume is not None:
         body["resume"] = dict(resume)
     return json.dumps({**head, **body}, allow_nan=False, separators=(",", ":")) + "\n"

@@ -123,7 +123,6 @@ def test_a_journal_that_is_there_needs_no_room_beside_it(
         (["--plot", "c.jpg", "a"], "--plot cannot write 'c.jpg'"),
         (["--overlay", "o.webm", "a"], "--overlay cannot write 'o.webm'"),
         (["--markers", "m.txt", "a"], "--markers cannot write 'm.txt'"),
-        (["--html", ".", "a"], "--html . is a folder"),
         (["--html", "none/r.html", "a"], "--html: there is no folder none"),
         (["--plot", "none/c.png", "a"], "--plot: there is no folder none"),
         (["--html", "x.csv", "--markers", "x.csv", "a"], "--html and --markers name the same"),

@@ -27,6 +27,10 @@ FLAGS = {
         "--model", "--attention", "--video-track", "--audio-track", "--start", "--duration",
         "--quiet", "-q", "--verbose", "-v", "--no-color", "--threads", "--config",
     },
+    "report": {
+        "--csv", "--pieces", "--junit", "--output", "-o", "--html", "--quiet", "-q",
+        "--no-color", "--exit-zero",
+    },
     "train": {
         "--out", "-o", "--cache", "--attention", "--size", "--steps", "--batch", "--learning-rate",
         "--warmup", "--synthetic", "--val-share", "--val-every", "--seed", "--workers",
@@ -51,7 +55,7 @@ def _commands() -> dict[str, typer.main.TyperCommand]:
 
 def test_the_list_of_commands() -> None:
     assert list(_commands()) == [
-        "score", "offset-scan", "fix", "train", "eval", "export", "explain",
+        "score", "offset-scan", "fix", "report", "train", "eval", "export", "explain",
     ]  # fmt: skip
 
 

@@ -120,6 +120,44 @@ def test_a_phone_scrolls_in_one_direction_only(tmp_path: Path, page: Path) -> No
     assert (title[3], title[4]) == ("none", "block")
 
 
+def test_the_overview_is_sorted_and_filtered(tmp_path: Path, make_report: Make) -> None:
+    path = tmp_path / "all.html"
+    html = HtmlReport(path, Tool("1", "default", "onnxruntime"), "score")
+    for name, offset_ms in (("b10.mp4", 120.0), ("b9.mp4", -300.0), ("a.mp4", 90.0)):
+        html.add(make_report(name, offset_ms=offset_ms, ci_ms=None), Illustrations())
+    html.add(make_report("c.mp4", status="undecided", offset_ms=None, ci_ms=None), Illustrations())
+    html.fail(Failure("gone.mp4", "gone.mp4: no such file", "check the name"))
+    html.finish()
+    probe = (
+        "<script>var said=[];function rows(){said.push(Array.from("
+        "document.querySelectorAll('.overview tbody tr')).filter(r=>!r.hidden)"
+        ".map(r=>r.dataset.path).join(','));}"
+        "var heads=document.querySelectorAll('.overview th button');"
+        "[0,0,2,2,1].forEach(function(k){heads[k].click();rows();});"
+        "var form=document.querySelector('.filters');"
+        "form.elements.name.value='B';form.dispatchEvent(new Event('input'));rows();"
+        "form.elements.name.value='';document.querySelector('[value=out_of_sync]').click();rows();"
+        "said.push(document.querySelectorAll('.file[hidden]').length);"
+        "said.push(form.querySelector('output').textContent);"
+        "document.title=said.join('|');</script></body>"
+    )
+    _append(path, probe)
+    dom = _chromium(tmp_path, "--dump-dom", path.as_uri()).decode()
+    title = re.search(r"<title>(.*?)</title>", dom)
+    assert title is not None
+    assert title[1].split("|") == [
+        "a.mp4,b9.mp4,b10.mp4,c.mp4,gone.mp4",
+        "gone.mp4,c.mp4,b10.mp4,b9.mp4,a.mp4",
+        "b9.mp4,a.mp4,b10.mp4,gone.mp4,c.mp4",  # by offset; those without one stay last
+        "b10.mp4,a.mp4,b9.mp4,gone.mp4,c.mp4",
+        "b10.mp4,a.mp4,b9.mp4,gone.mp4,c.mp4",  # the worst first
+        "b10.mp4,b9.mp4",
+        "gone.mp4,c.mp4",
+        "3",
+        "2 of 5 shown",
+    ]
+
+
 def test_the_curve_alone_is_drawn_too(tmp_path: Path, make_report: Make) -> None:
     path = tmp_path / "curve.svg"
     path.write_bytes(offset_curve_file(make_report(), ".svg", says="Late.", shows="A peak."))

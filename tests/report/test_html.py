@@ -201,7 +201,7 @@ def test_figures_have_tables_that_say_the_same(tmp_path: Path, make_report: Make
 def test_it_can_be_used_with_the_keyboard(whole: str) -> None:
     page = Page(whole)
     for attrs in page.all("input"):
-        assert attrs["type"] in ("range", "checkbox")
+        assert attrs["type"] in ("range", "checkbox", "search")
     assert all(a.get("aria-label") for a in page.all("input") if a["type"] == "range")
     scrolled = [a for a in page.all("div") if a.get("class") in ("scroll", "overview")]
     assert scrolled

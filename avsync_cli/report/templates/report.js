@@ -1,5 +1,6 @@
 "use strict";
-// The page is whole without this: it adds a cursor over the timeline, and opens tables for print.
+// The page is whole without this: it adds a cursor over the timeline, opens tables for print, and
+// sorts and filters the overview.
 (function () {
   function clock(s) {
     var t = Math.round(s * 10), m = Math.floor(t / 600), h = Math.floor(m / 60);
@@ -62,6 +63,51 @@
     input.addEventListener("change", function () {
       label.closest("section").classList.toggle("bare", !input.checked);
     });
+  });
+  document.querySelectorAll(".filters").forEach(function (form) {
+    var body = document.querySelector(".overview tbody"), rows = Array.from(body.rows);
+    var severity = ["out_of_sync", "error", "undecided", "in_sync"];
+    function filter() {
+      var wanted = new FormData(form), name = wanted.get("name").toLowerCase(), shown = 0;
+      rows.forEach(function (row) {
+        row.hidden = !wanted.getAll("status").includes(row.dataset.status) ||
+          !row.dataset.path.toLowerCase().includes(name);
+        shown += !row.hidden;
+        var href = row.querySelector("a").getAttribute("href");
+        if (href[0] === "#") { document.getElementById(href.slice(1)).hidden = row.hidden; }
+      });
+      form.querySelector("output").textContent = shown + " of " + rows.length + " shown";
+    }
+    function value(row, key) {
+      var text = row.dataset[key];
+      if (key === "path") { return text; }
+      return key === "status" ? severity.indexOf(text) : text === "" ? null : Number(text);
+    }
+    function order(key, down) {
+      var collator = new Intl.Collator(undefined, { numeric: true });
+      rows.sort(function (a, b) {
+        var x = value(a, key), y = value(b, key);
+        if (x === null || y === null) { return (x === null) - (y === null); }  // no figure: last
+        return (key === "path" ? collator.compare(x, y) : x - y) * (down ? -1 : 1);
+      });
+      body.append.apply(body, rows);
+    }
+    var heads = document.querySelectorAll(".overview th");
+    heads.forEach(function (head) {
+      var button = document.createElement("button");
+      button.type = "button";
+      button.textContent = head.textContent;
+      head.replaceChildren(button);
+      button.addEventListener("click", function () {
+        var down = head.getAttribute("aria-sort") === "ascending";
+        heads.forEach(function (other) { other.removeAttribute("aria-sort"); });
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        order(head.dataset.key, down);
+      });
+    });
+    form.hidden = false;
+    form.addEventListener("input", filter);
+    form.addEventListener("submit", function (event) { event.preventDefault(); });
   });
   addEventListener("beforeprint", function () {
     document.querySelectorAll("details").forEach(function (d) { d.open = true; });
