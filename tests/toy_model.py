@@ -6,6 +6,7 @@ really finds the offset of a clip whose picture is bright while its sound is lou
 * picture feature: channel 0 is the mean brightness of a cell, -1 (black) .. 1 (white);
 * sound feature: channel 0 is the mean log-mel of the frame's own four steps, clipped to -1 .. 1,
   channel 1 what is missing to unit length;
+* a toy that hears phones is fed the log power of 10 ms of samples, 144 times;
 * similarity: the correlation of both over the block's 25 frames; confidence: 4 x the standard
   deviation of the picture's; z repeats the similarity;
 * decision: logits (-s, s) with s = 8 x (attention-weighted similarity - 0.5).
@@ -18,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from avsync_cli.corpus.cache import CachedClip, CachedTrack, as_stored, open_entry, write_entry
 from avsync_cli.corpus.manifest import Clip
-from avsync_cli.model.config import Attention, ModelConfig
+from avsync_cli.model.config import Attention, ModelConfig, Sound
+from avsync_cli.model.graphs import PHONES
 from avsync_cli.regions.stream import RegionPiece
 from avsync_cli.timebase import SAMPLES_PER_FRAME
 
@@ -34,11 +37,12 @@ CHANNELS = 8
 WIDTH = 8
 
 
-def toy_config(attention: Attention = "spatio-temporal", grid: int = 2) -> ModelConfig:
+def toy_config(
+    attention: Attention = "spatio-temporal", grid: int = 2, sound: Sound = "log-mel"
+) -> ModelConfig:
     """The sizes of the toy model."""
-    return ModelConfig(
-        attention=attention, channels=CHANNELS, grid=grid, joint_width=WIDTH, hidden=8
-    )
+    sizes = {"channels": CHANNELS, "grid": grid, "joint_width": WIDTH, "hidden": 8}
+    return replace(ModelConfig.of("base", sound, attention=attention), **sizes)
 
 
 def build_toy_model(
@@ -47,9 +51,10 @@ def build_toy_model(
     grid: int = 2,
     name: str = "toy",
     calibration: dict[str, float] | None = None,
+    sound: Sound = "log-mel",
 ) -> Path:
     """Write the toy model into `folder` (made if need be) and return the folder."""
-    config = toy_config(attention, grid)
+    config = toy_config(attention, grid, sound)
     folder.mkdir(parents=True, exist_ok=True)
     graphs = {
         "visual.onnx": _visual(config),
@@ -57,6 +62,8 @@ def build_toy_model(
         "joint.onnx": _joint(config),
         "decide.onnx": _decide(),
     }
+    if sound == "phones":
+        graphs[PHONES] = _phones(config)
     files = {}
     for file, model in graphs.items():
         onnx.checker.check_model(model)
@@ -213,6 +220,17 @@ def _sound(config: ModelConfig) -> onnx.ModelProto:
     return g.model(
         {"mel": ["n", "steps", config.mel_bands]}, {"a": ["n", "frames", config.channels]}
     )
+
+
+def _phones(config: ModelConfig) -> onnx.ModelProto:
+    g = _Graph()
+    line = g("Unsqueeze", "sound", g.axes(1))
+    power = g("AveragePool", g("Mul", line, line), kernel_shape=[160], strides=[160])
+    inner = g("Slice", power, g.axes(config.edge_steps), g.axes(-config.edge_steps), g.axes(2))
+    level = g("Add", g("Log", g("Add", inner, g.number(1e-6))), g.number(4.0))
+    one = g("Transpose", g("Mul", level, g.number(0.25)), perm=[0, 2, 1])
+    g("Mul", one, g.constant(np.ones((1, 1, config.mel_bands), np.float32)), out="steps")
+    return g.model({"sound": ["n", "samples"]}, {"steps": ["n", "steps", config.mel_bands]})
 
 
 def _joint(config: ModelConfig) -> onnx.ModelProto:

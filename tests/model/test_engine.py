@@ -225,6 +225,36 @@ def test_a_failing_graph_is_a_model_error(toy_engine: OnnxEngine) -> None:
         )
 
 
+@pytest.fixture(scope="module")
+def phones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy_model(tmp_path_factory.mktemp("phones"), sound="phones")
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 7, 40])
+def test_phones_of_any_length_are_cut_without_a_seam(
+    phones: Path, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "_PHONE_STEPS", 6)
+    sound = flash_clip(170)[1][: (steps + 528) * 160]
+    power = np.square(sound.reshape(-1, 160), dtype=np.float64).mean(axis=1)[264 : 264 + steps]
+    level = np.tile((np.log(power + 1e-6) + 4)[:, None] / 4, 144)
+    np.testing.assert_allclose(OnnxEngine(phones).sound_steps(sound), level, atol=1e-4)
+
+
+def test_phones_of_another_number_are_refused(phones: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(phones, tmp_path / "copy"))
+    graph = onnx.load_from_string((copy / "phones.onnx").read_bytes())
+    size = np.array([264]).tobytes()
+    edge = next(tensor for tensor in graph.graph.initializer if tensor.raw_data == size)
+    edge.raw_data = np.int64([260]).tobytes()
+    put_graph(copy, "phones.onnx", graph.SerializeToString())
+    with pytest.raises(ModelError, match="gives 14 steps, not 10"):
+        OnnxEngine(copy).sound_steps(np.zeros(538 * 160, np.float32))
+    (copy / "phones.onnx").unlink()
+    with pytest.raises(ModelError, match=r"phones\.onnx"):
+        OnnxEngine(copy)
+
+
 def test_inference_never_imports_torch(toy_folder: Path) -> None:
     code = (
         "import sys; import avsync_cli.inference.pipeline, avsync_cli.model.engine as e; "
