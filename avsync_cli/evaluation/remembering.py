@@ -3,24 +3,24 @@
 Known shifts judge one clip thirty times with its sound moved: the picture is the same each time,
 and the sound's features, and what the joint layers make of a block and a stretch of sound, are the
 same numbers at another place. Everything is looked up by content, so that whoever uses the engine
-need not know: what comes out is what the model would say, to the rounding of the log-mel.
+need not know: what comes out is what the model would say, to rounding.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.engine import Engine
-from avsync_cli.timebase import HOPS_PER_FRAME
+from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME
 
 _DECIMALS = 4
-"""Steps of sound that agree to this many decimals are the same: transforms of the same sound differ
-in the last bits with where they lie in a batch."""
-
+"""Projections of features that agree to this many decimals are of the same: sums differ in their
+last bits with where they lie in a batch."""
 
 _BYTES = 12
 """Length of a digest: enough that no two of a clip's are ever the same by chance."""
@@ -29,8 +29,35 @@ _PROJECTIONS = 4
 """Numbers a frame of sound is known by among all others, instead of its whole feature."""
 
 
+def _short(data: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(data, digest_size=_BYTES).digest()
+
+
 def _digest(array: np.ndarray) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=_BYTES).digest()
+    return _short(np.ascontiguousarray(array).data)
+
+
+def _by_content(
+    rows: np.ndarray,
+    span: int,
+    known: dict[bytes, np.ndarray],
+    make: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """What `make` gives of rows, of which output j depends on `span` from j on: looked up where
+    the same rows have been met before."""
+    count = len(rows) - span + 1
+    if count <= 0:
+        return make(rows)
+    each = b"".join(map(_digest, rows))
+    keys = [_short(each[j * _BYTES : (j + span) * _BYTES]) for j in range(count)]
+    new = np.flatnonzero([key not in known for key in keys])
+    for run in np.split(new, np.flatnonzero(np.diff(new) > 1) + 1):
+        if len(run):
+            first, last = int(run[0]), int(run[-1])
+            made = make(rows[first : last + span])
+            for j, values in zip(range(first, last + 1), made, strict=True):
+                known.setdefault(keys[j], values.copy())
+    return np.stack([known[key] for key in keys])
 
 
 class RememberingEngine:
@@ -39,6 +66,7 @@ class RememberingEngine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._pictures: dict[bytes, np.ndarray] = {}
+        self._steps: dict[bytes, np.ndarray] = {}
         self._sounds: dict[bytes, np.ndarray] = {}
         self._pairs: dict[tuple[bytes, bytes], tuple[Any, Any, Any]] = {}
         shape = (engine.config.channels, _PROJECTIONS)
@@ -71,25 +99,17 @@ class RememberingEngine:
         return self._pictures[key]
 
     def sound_steps(self, sound: np.ndarray) -> np.ndarray:
-        return self._engine.sound_steps(sound)
+        hops = np.asarray(sound, np.float32)[: len(sound) // HOP_SAMPLES * HOP_SAMPLES]
+        return _by_content(
+            hops.reshape(-1, HOP_SAMPLES), 2 * self.config.edge_steps + 1, self._steps,
+            lambda part: self._engine.sound_steps(part.ravel()),
+        )  # fmt: skip
 
     def encode_sound(self, mel: np.ndarray) -> np.ndarray:
         span = sum(self.config.sound_context) + HOPS_PER_FRAME
-        count = len(mel) - span + 1
-        if count <= 0:
-            return self._engine.encode_sound(mel)
-        # Adding 0 makes -0 into 0, which compares equal but has other bytes.
-        rounded = np.round(np.asarray(mel, np.float32), _DECIMALS) + np.float32(0.0)
-        steps = b"".join(map(_digest, rounded))
-        keys = [steps[j * _BYTES : (j + span) * _BYTES] for j in range(count)]
-        new = np.flatnonzero([key not in self._sounds for key in keys])
-        for run in np.split(new, np.flatnonzero(np.diff(new) > 1) + 1):
-            if len(run):
-                first, last = int(run[0]), int(run[-1])
-                made = self._engine.encode_sound(mel[first : last + span])
-                for j, feature in zip(range(first, last + 1), made, strict=True):
-                    self._sounds.setdefault(keys[j], feature.copy())
-        return np.stack([self._sounds[key] for key in keys])
+        return _by_content(
+            np.asarray(mel, np.float32), span, self._sounds, self._engine.encode_sound
+        )
 
     def joint(self, v: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows = []
