@@ -42,6 +42,14 @@ class TrainFlags:
         str | None,
         typer.Option("--size", metavar="NAME", help="Width of the encoders: base or large."),
     ] = None
+    sound: Annotated[
+        str | None,
+        typer.Option("--sound", metavar="KIND", help="What is heard: log-mel or phones."),
+    ] = None
+    start: Annotated[
+        Path | None,
+        typer.Option("--start", metavar="DIR", help="Begin with this trained model's weights."),
+    ] = None
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -98,6 +106,13 @@ class TrainFlags:
     precision: Annotated[str | None, _run("--precision", metavar="KIND", help="bf16 or fp32.")] = (
         None
     )
+    frames: Annotated[
+        int | None, _learn("--frames", metavar="N", help="Frames of a window: 50, or 30.")
+    ] = None
+    frozen: Annotated[
+        int | None,
+        _learn("--frozen", metavar="N", help="First stages of the picture's encoder to keep, 0-3."),
+    ] = None
     pieces: Annotated[
         float | None,
         _learn("--pieces", metavar="X", help="Share of steps on windows seen in short pieces."),

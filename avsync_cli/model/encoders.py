@@ -20,10 +20,30 @@ STEM_FRAMES = 5
 """Frames the first layer sees at once, as in SyncNet (Chung & Zisserman, 2016): 0.2 s."""
 
 
+def _relu() -> nn.ReLU:
+    return nn.ReLU(inplace=True)
+
+
+class _Normed(nn.Sequential):
+    """A convolution and its normalisation; one step where neither is being learnt."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer, norm = self[0], self[1]
+        assert isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        mean, variance = norm.running_mean, norm.running_var
+        if norm.training or layer.weight.requires_grad or mean is None or variance is None:
+            normed: Tensor = norm(layer(x))
+            return normed
+        scale = norm.weight * (variance + norm.eps).rsqrt()
+        weight = layer.weight * scale.view(-1, 1, 1, 1)
+        side = layer.kernel_size[0] // 2
+        return F.conv2d(x, weight, norm.bias - mean * scale, layer.stride, side)
+
+
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """A spatial convolution with batch normalisation, without activation."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(layer, nn.BatchNorm2d(outputs))
+    return _Normed(layer, nn.BatchNorm2d(outputs))
 
 
 class Residual(nn.Module):
@@ -35,7 +55,7 @@ class Residual(nn.Module):
         self.second = conv(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(F.relu(self.first(x))))
+        return F.relu(x + self.second(F.relu(self.first(x), inplace=True)), inplace=True)
 
 
 class TemporalMix(nn.Module):
@@ -89,11 +109,11 @@ class VisualEncoder(nn.Module):
         super().__init__()
         self.config = config
         stem, first, second, third = WIDTHS[config.size].visual
-        self.stem = nn.Sequential(conv(STEM_FRAMES, stem, 7, 2), nn.ReLU())
-        self.stage1 = nn.Sequential(conv(stem, first, 3, 2), nn.ReLU(), Residual(first))
-        self.stage2 = nn.Sequential(conv(first, second, 3, 2), nn.ReLU(), Residual(second))
+        self.stem = nn.Sequential(conv(STEM_FRAMES, stem, 7, 2), _relu())
+        self.stage1 = nn.Sequential(conv(stem, first, 3, 2), _relu(), Residual(first))
+        self.stage2 = nn.Sequential(conv(first, second, 3, 2), _relu(), Residual(second))
         self.mix2 = TemporalMix(second)
-        self.stage3 = nn.Sequential(conv(second, third, 3, 2), nn.ReLU(), Residual(third))
+        self.stage3 = nn.Sequential(conv(second, third, 3, 2), _relu(), Residual(third))
         self.mix3 = TemporalMix(third)
         self.out = nn.Conv2d(third, config.channels, 1)
         layers = [OverTime(config.channels, 2**n) for n in range(config.visual_layers)]
@@ -101,6 +121,10 @@ class VisualEncoder(nn.Module):
         side, context = config.input_px // 16, VISUAL_CONTEXT + 2**config.visual_layers - 1
         if (config.grid, config.visual_context) != (side, context):
             raise ValueError(f"this encoder has a {side}x{side} grid and {context} frames context")
+
+    def stages(self) -> list[nn.Module]:
+        """What a picture goes through before its frames are mixed, first to last."""
+        return [self.stem, self.stage1, self.stage2]
 
     def forward(self, crops: Tensor) -> Tensor:
         clips, frames, height, width = crops.shape

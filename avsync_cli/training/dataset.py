@@ -15,8 +15,9 @@ from torch.utils.data import Dataset
 from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.features import WINDOW_SAMPLES, log_mel
-from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME, SAMPLES_PER_FRAME
+from avsync_cli.timebase import HOP_MS, HOP_SAMPLES, HOPS_PER_FRAME, SAMPLES_PER_FRAME
 from avsync_cli.training.augment import SoundAugment, augment_mel
+from avsync_cli.training.heard import CLEAN_SHARE, MARGIN_STEPS, VERSIONS, augment_steps, heard_path
 
 KIND_WEIGHTS = {"talking": 1.0, "impact": 0.6, "instrument": 0.15, "other": 0.1}
 """How often a kind is drawn beside speech: what a kind can teach, not how much of it there is."""
@@ -116,19 +117,11 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         before, after = self.config.sound_context
         reach = self.window.reach
         hops = (frames + 2 * reach) * HOPS_PER_FRAME + before + after
-        margin = MARGIN_HOPS * HOP_SAMPLES
-        length = hops * HOP_SAMPLES + 2 * margin
         own = self.offsets_hops.get(clip.clip.key, 0) * HOP_SAMPLES
         origin = (track.first_frame + start) * SAMPLES_PER_FRAME + own
-        first = (-(reach * HOPS_PER_FRAME + before) * HOP_SAMPLES - margin) * speed
-        at = origin + first + np.arange(length) * speed
-        wave = _read(sound, at, speed)
-        if self.augment:
-            other = self._other(rng, length)
-            wave = SoundAugment(rng).apply(wave, other)
-        mel = log_mel(wave, self.config.mel_bands)[MARGIN_HOPS : MARGIN_HOPS + hops]
-        if self.augment:
-            mel = augment_mel(mel, rng)
+        first = origin - (reach * HOPS_PER_FRAME + before) * HOP_SAMPLES * speed
+        heard = self._heard if self.config.sound == "phones" else self._mel
+        mel = heard(item, first, hops, speed, rng)
         centres = origin + (np.arange(-reach, frames + reach) + 0.5) * SAMPLES_PER_FRAME * speed
         sound_valid = (centres >= 0) & (centres < len(sound))
         return {
@@ -137,6 +130,36 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
             "frame_valid": torch.from_numpy(frame_valid),
             "sound_valid": torch.from_numpy(sound_valid),
         }
+
+    def _mel(
+        self, item: int, first: float, hops: int, speed: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """(hops, bands) log-mel of a track's sound from the sample `first` on."""
+        margin = MARGIN_HOPS * HOP_SAMPLES
+        length = hops * HOP_SAMPLES + 2 * margin
+        wave = _read(self._arrays(item)[2], first + (np.arange(length) - margin) * speed, speed)
+        if self.augment:
+            other = self._other(rng, length)
+            wave = SoundAugment(rng).apply(wave, other)
+        mel = log_mel(wave, self.config.mel_bands)[MARGIN_HOPS : MARGIN_HOPS + hops]
+        return augment_mel(mel, rng) if self.augment else mel
+
+    def _heard(
+        self, item: int, first: float, hops: int, speed: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """(hops, 144) features of the recogniser from the sample `first` on, see `heard`."""
+        clip = self.items[item][0]
+        clean = not self.augment or rng.random() < CLEAN_SHARE
+        path = heard_path(clip, 0 if clean else int(rng.integers(1, VERSIONS)))
+        kept = np.load(path, mmap_mode="r", allow_pickle=False)
+        late = round(clip.clip.offset_ms / HOP_MS) + MARGIN_STEPS
+        at = np.clip(first / HOP_SAMPLES + late + np.arange(hops) * speed, 0, len(kept) - 1)
+        low = np.floor(at).astype(int)
+        part = (at - low).astype(np.float32)[:, None]
+        steps = np.asarray(kept[low], np.float32)
+        if part.any():
+            steps = steps * (1 - part) + part * kept[np.minimum(low + 1, len(kept) - 1)]
+        return augment_steps(steps, rng) if self.augment else steps
 
     def _other(self, rng: np.random.Generator, length: int) -> np.ndarray:
         """A stretch of another clip's sound, to be mixed in."""

@@ -40,8 +40,8 @@ POOLED_LENGTHS = (5, 15, 30)
 POOLED_SCALE = 24.0
 """Inverse temperature of the pooled softmax: averages differ by less than single frames do."""
 
-PIECES = (5, 10, 25)
-"""Lengths in frames of the pieces that windows are seen in now and then."""
+PIECES = (5, 10, 15, 25, 30)
+"""Lengths in frames of the pieces that windows are seen in now and then: those that divide them."""
 
 
 ENOUGH = 0.6

@@ -6,9 +6,10 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from avsync_cli.errors import UsageError
-from avsync_cli.model.config import WIDTHS, Attention, Size
+from avsync_cli.model.config import WIDTHS, Attention, Size, Sound
 
 _LEAST = {
     "steps": 1,
@@ -19,6 +20,8 @@ _LEAST = {
     "negatives": 1,
     "realign_at": 0,
     "synthetic": 0,
+    "frozen": 0,
+    "frames": 30,
     "workers": 0,
     "learning_rate": 0,
     "weight_decay": 0,
@@ -27,6 +30,7 @@ _LEAST = {
 }
 _SHARES = ("cooldown", "val_share", "ema", "pieces", "dropout")
 _WORDS = {"baseline": ("", "syncnet"), "size": tuple(WIDTHS), "precision": ("bf16", "fp32")}
+_WORDS["sound"] = get_args(Sound)
 _WHY = {"batch": "batch normalisation needs company", "realign_at": "0 is for never"}
 
 
@@ -45,6 +49,12 @@ class TrainOptions:
         baseline: "syncnet" to train that shape, to compare with; "" to train our own model.
         attention: the variant to train.
         size: how wide the encoders are, see `model.config.WIDTHS`.
+        sound: what the sound encoder is fed, see `ModelConfig`.
+        start: folder of a trained model whose weights are begun with, where they fit; None to
+            begin with random ones.
+        frozen: how many of the visual encoder's first stages (0 to 3) are left as they were begun
+            with; all three halve the time of a step on a CPU.
+        frames: length of the windows learnt from; 30 for many short ones, 50 for few long ones.
         steps: optimiser steps; a step is one batch on every process.
         batch: windows a batch, over all processes.
         learning_rate: peak of AdamW's rate.
@@ -81,6 +91,10 @@ class TrainOptions:
     baseline: str = ""
     attention: Attention = "spatio-temporal"
     size: Size = "base"
+    sound: Sound = "log-mel"
+    start: Path | None = None
+    frozen: int = 0
+    frames: int = 50
     steps: int = 4000
     batch: int = 24
     learning_rate: float = 1e-3

@@ -35,6 +35,9 @@ RESUME_MUST_MATCH = (
     "baseline",
     "attention",
     "size",
+    "sound",
+    "frozen",
+    "frames",
     "batch",
     "seed",
     "similarity_skip",
@@ -43,6 +46,9 @@ RESUME_MUST_MATCH = (
 )
 """Options that shape a run; a resumed one must have the same. Steps may be added or taken away: the
 learning rate then follows the new plan from there on."""
+
+MOST_LOST = 10
+"""Steps in a row that may have no finite gradient: one is chance, more is a run gone wrong."""
 
 PATHS = ("data", "cache", "out")
 """Options that are paths of one machine and say nothing on another."""
@@ -116,7 +122,7 @@ class Run:
         ).requires_grad_(False)
         self.optimizer, self.names = _optimizer(self.model, options)
         self.events = _tensorboard(options)
-        self.step, self.best, self.spent_s = 0, -1.0, 0.0
+        self.step, self.best, self.spent_s, self.lost = 0, -1.0, 0.0, 0
         self._since = self._saved = time.monotonic()
 
     # -- checkpoints ---------------------------------------------------------------------------
@@ -169,7 +175,7 @@ class Run:
         then: dict[str, Any] = dict(read_about(self.folder).training)
         now = {name: getattr(self.options, name) for name in RESUME_MUST_MATCH}
         for name, value in (now | {"encoders": self.lesson.encoders}).items():
-            if then.get(name) != value:
+            if then.get(name, getattr(TrainOptions, name, None)) != value:
                 raise UsageError(
                     f"{self.folder} is of a run with {name} = {then.get(name)}, not {value}",
                     "give the same options, or another --out",
@@ -196,6 +202,17 @@ class Run:
                     self.events.add_scalar(f"{kind}/{name}", value, self.step)
             self.events.flush()
 
+    def _lose(self) -> None:
+        """Leave out a step whose loss or gradient is no number, unless there are too many."""
+        self.lost += 1
+        self.log(event="left out")
+        for mine, kept in zip(self.model.buffers(), self.averaged.module.buffers(), strict=True):
+            mine.copy_(kept)
+        if self.lost > MOST_LOST:
+            raise DataError(
+                f"the loss is not finite at step {self.step}", "lower --learning-rate and resume"
+            )
+
     # -- one step ------------------------------------------------------------------------------
 
     def due(self, every: int) -> bool:
@@ -218,22 +235,31 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
+        _leave_alone(self.model)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bf16"):
             loss, figures = self.lesson.loss(batch, generator)
-        if not math.isfinite(float(loss.detach())):
-            raise DataError(
-                f"the loss is not finite at step {self.step}", "lower --learning-rate and resume"
-            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         distributed.average_gradients(self.model)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT)
-        self.optimizer.step()
-        self.averaged.update_parameters(self.model)
+        if math.isfinite(float(loss.detach())) and math.isfinite(float(norm)):
+            self.optimizer.step()
+            self.averaged.update_parameters(self.model)
+            self.lost = 0
+        else:
+            self._lose()
         self.step += 1
         now = time.monotonic()
         self.spent_s, self._since = self.spent_s + now - self._since, now
         return {"loss": float(loss.detach()), **figures, "gradient": float(norm), "rate": rate}
+
+
+def _leave_alone(model: nn.Module) -> None:
+    """Modules of which nothing is learnt keep the statistics of their batches too."""
+    for module in model.modules():
+        own = list(module.parameters())
+        if own and not any(p.requires_grad for p in own):
+            module.eval()
 
 
 def _optimizer(model: nn.Module, options: TrainOptions) -> tuple[torch.optim.AdamW, list[str]]:

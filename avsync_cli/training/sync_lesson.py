@@ -18,15 +18,18 @@ from avsync_cli.files import write_whole
 from avsync_cli.model.checkpoint import load_model
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
+from avsync_cli.model.phones import PhoneEncoder
 from avsync_cli.model.torch_engine import TorchEngine
 from avsync_cli.training import distributed
 from avsync_cli.training.augment import augment_crops
 from avsync_cli.training.bank import ENCODERS, FeatureBank, digest, encoder_tensors, fill_bank
 from avsync_cli.training.dataset import WindowDataset, WindowSpec
+from avsync_cli.training.heard import hear_clips
 from avsync_cli.training.lesson import Samples
 from avsync_cli.training.losses import PIECES, Encoded, all_losses, head_losses, in_pieces
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.realign import realign
+from avsync_cli.training.start import begin_with, load_front
 
 BANK_SEED = 0
 """Seed of the windows that finished encoders are shown: whatever the run's own, the same data."""
@@ -48,10 +51,17 @@ class SyncLesson:
         self.config = ModelConfig.of(
             options.size,
             attention=options.attention,
+            sound=options.sound,
             product=options.product,
             similarity_skip=options.similarity_skip,
         )
         self.model = SyncModel(self.config, distributed.SharedDropout(options.dropout))
+        if options.start is not None:
+            begin_with(self.model, options.start)
+        elif isinstance(self.model.sound, PhoneEncoder):
+            load_front(self.model.sound)
+        for layers in self.model.visual.stages()[: options.frozen]:
+            layers.requires_grad_(False)
         self.encoders = "" if options.encoders is None else self._keep(options.encoders)
 
     def _keep(self, folder: Path) -> str:
@@ -90,10 +100,15 @@ class SyncLesson:
         options = self.options
         assert isinstance(averaged, SyncModel)
         length = options.steps * options.batch
+        if isinstance(self.model.sound, PhoneEncoder):
+            if distributed.rank() == 0:
+                hear_clips(TorchEngine(averaged), clips, options.seed, stage(progress, "hear"))
+            distributed.barrier()
         known = start > 0 or bool(self.encoders and options.realign_at)
         own = self._own_offsets(start, clips, averaged, progress) if known else {}
         if not self.encoders:
-            return WindowDataset(clips, self.config, WindowSpec(), options.seed, length, own)
+            spec = WindowSpec(options.frames)
+            return WindowDataset(clips, self.config, spec, options.seed, length, own)
         # One bank for all seeds: it is the data, and what is compared shall have the same.
         drawn = WindowDataset(clips, self.config, WindowSpec(), BANK_SEED, options.windows, own)
         tell = stage(progress, "encode")
@@ -138,7 +153,8 @@ class SyncLesson:
         """Features of whole windows, or, in a share of the steps, of windows seen in pieces."""
         share = self.options.pieces
         if share and float(torch.rand((), generator=generator)) < share:
-            frames = PIECES[int(torch.randint(len(PIECES), (), generator=generator))]
+            fitting = [n for n in PIECES if self.options.frames % n == 0]
+            frames = fitting[int(torch.randint(len(fitting), (), generator=generator))]
             return in_pieces(self.model, crops, frames)
         return self.model.visual(crops)
 
