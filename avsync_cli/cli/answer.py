@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avsync_cli.batch.journal import read_back
 from avsync_cli.batch.line import Ticket
 from avsync_cli.cli.job import Job
 from avsync_cli.cli.output import Sink
@@ -12,6 +14,7 @@ from avsync_cli.config import tolerance_profile
 from avsync_cli.media.source import Stamp
 from avsync_cli.report import machine, terminal
 from avsync_cli.report.machine import Failure, Tool
+from avsync_cli.wording import safe_text
 
 if TYPE_CHECKING:
     from avsync_cli.batch.journal import Journal
@@ -26,12 +29,17 @@ class Answer:
         tool: who judges.
         options: `fingerprint` of how files are judged.
         sink: where the answer goes.
+        apart: whether it is about one file of several: in full then, and if need be why not.
 
     Attributes:
         journal: where lines go instead, for `--resume`; set while it is open.
     """
 
-    def __init__(self, job: Job, tool: Tool, options: str, sink: Sink) -> None:
+    def __init__(
+        self, job: Job, tool: Tool, options: str, sink: Sink, *, apart: bool = False
+    ) -> None:
+        self._full = apart or len(job.files) == 1 or job.flags.output.blocks
+        self._apart = apart
         self._job, self._tool, self._options, self._sink = job, tool, options, sink
         profile = tolerance_profile(job.settings.tolerance)
         self._tolerance = machine.tolerance_entry(profile.name, profile.early_ms, profile.late_ms)
@@ -67,6 +75,8 @@ class Answer:
             for result in results:
                 if not isinstance(result, Failure):
                     self._tell(result)
+                elif self._apart:
+                    self._sink.write(f"{safe_text(result.message)}\n")
 
     def finish(self) -> None:
         """Write what comes after the last file."""
@@ -81,15 +91,27 @@ class Answer:
         )
         self._sink.write(machine.to_json(document))
 
+    def write_csv(self, journal: Path) -> None:
+        """Write the CSV of all files, whichever run judged them, in their order."""
+        pieces = self._job.flags.output.pieces
+        rows = machine.csv_pieces if pieces else machine.csv_row
+        held = {
+            told[0].result.path: "".join(rows(one.result) for one in told)
+            for told in read_back([journal], lambda _: None)
+        }
+        self._sink.write(machine.csv_header(pieces=pieces))
+        self._sink.write("".join(held.get(source.path, "") for source in self._job.files))
+
     def _tell(self, judgement: Judgement) -> None:
         """For a person: in short for one of many, unless all was asked for."""
         if self._job.flags.console.quiet:
             self._sink.write_lines([terminal.sentence(judgement)])
             return
         all_rows = self._job.flags.output.blocks
-        full = all_rows or len(self._job.files) == 1
         layout = terminal.Layout(self._sink.width, self._sink.unicode, all_rows)
-        lines = terminal.render(judgement, layout, table=full, curve=full and self._curve)
+        lines = terminal.render(
+            judgement, layout, table=self._full, curve=self._full and self._curve
+        )
         self._sink.write_lines(lines)
 
     def _write_lines(self, results: Sequence[Judgement | Failure], ticket: Ticket) -> None:

@@ -167,9 +167,16 @@ class OutputFlags:
     output: Annotated[
         Path | None,
         _out(
-            "--output", "-o", metavar="FILE", help="Write the answer to FILE, whole or not at all."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the answer to FILE, whole or not at all; with {stem} and {status} in its "
+            "name, a file for each film.",
         ),
     ] = None
+    github: Annotated[
+        bool, _out("--github", help="Also annotate for GitHub Actions, on stderr.")
+    ] = False
     html: Annotated[
         Path | None,
         _beside(

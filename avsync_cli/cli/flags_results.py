@@ -43,6 +43,9 @@ class ReportFlags:
             help="Also write a page for all files, or into a folder one for each and an overview.",
         ),
     ] = None
+    github: Annotated[
+        bool, _out("--github", help="Also annotate for GitHub Actions, on stderr.")
+    ] = False
     quiet: Annotated[bool, _out("--quiet", "-q", help="Only the answer: no summary.")] = False
     no_color: Annotated[bool, _out("--no-color", help="No colours; NO_COLOR does the same.")] = (
         False

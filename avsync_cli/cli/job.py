@@ -10,6 +10,7 @@ from avsync_cli.cli.beside import check_wanted
 from avsync_cli.cli.checks import check_no_input, check_place, checked_excerpt, checked_settings
 from avsync_cli.cli.flags import JudgeFlags
 from avsync_cli.cli.inputs import expand_inputs, take_shard
+from avsync_cli.cli.template import Template, is_template
 from avsync_cli.config import Command, Settings, suggestion
 from avsync_cli.errors import UsageError
 from avsync_cli.judging import Excerpt
@@ -32,6 +33,7 @@ class Job:
         files: what is judged, in order.
         form: of the answer.
         beside: files to write beside the answer.
+        template: names of the answers, where every film has a file of its own.
     """
 
     command: Command
@@ -41,6 +43,7 @@ class Job:
     files: tuple[Source, ...]
     form: Form
     beside: Wanted
+    template: Template | None = None
 
     @property
     def color(self) -> bool:
@@ -61,10 +64,14 @@ def checked_job(command: Command, flags: JudgeFlags) -> Job:
     if flags.batch.shard is not None:
         files = take_shard(files, flags.batch.shard)
     output = flags.output
-    _check_output("--output", output.output, files)
+    template = None
+    if output.output is not None and is_template(output.output):
+        template = Template(output.output, files)
+    else:
+        _check_output("--output", output.output, files)
     _check_output("--resume", flags.batch.resume, files)
     beside = Wanted(output.html, output.plot, output.overlay, output.markers)
-    check_wanted(beside, output.output, files)
+    check_wanted(beside, None if template else output.output, files)
     return Job(
         command=command,
         flags=flags,
@@ -73,6 +80,7 @@ def checked_job(command: Command, flags: JudgeFlags) -> Job:
         files=tuple(map(Source.of, files)),
         form=form,
         beside=beside,
+        template=template,
     )
 
 
@@ -90,12 +98,13 @@ def _form(flags: JudgeFlags) -> Form:
         raise UsageError(f"unknown engine {batch.engine!r}", hint)
     if batch.resume is None:
         return forms[0] if forms else "text"
-    other = "--output" if output.output else next((f"--{f}" for f in forms if f != "jsonl"), "")
+    with_csv = output.csv and not is_template(output.output)
+    other = "--json" if output.json else "--output" if output.output and not with_csv else ""
     if other:
-        hint = "--resume writes JSON lines to its own file"
+        hint = "--resume writes JSON lines to its own file; beside them there can be --csv"
         raise UsageError(f"--resume and {other} exclude each other", hint)
     if output.html is not None:
-        hint = "a page cannot show what an earlier run judged"
+        hint = "make the page of it afterwards: avsync report JOURNAL --html FILE"
         raise UsageError("--resume and --html exclude each other", hint)
     return "jsonl"
 

@@ -27,5 +27,6 @@ def judge(command: Command, flags: JudgeFlags) -> int:
     alone = flags.batch.jobs is None and flags.batch.engine == "local"
     settings = job.settings
     engine = load_model(settings.model, settings.attention, settings.threads if alone else 1)
-    with Sink(flags.output.output, machine=job.form != "text", color=job.color) as sink:
+    output = flags.output.output if job.template is None else None
+    with Sink(output, machine=job.form != "text", color=job.color) as sink:
         return Run(job, engine, sink).all()

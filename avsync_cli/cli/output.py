@@ -17,6 +17,9 @@ from avsync_cli.files import open_whole
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from avsync_cli.report.machine import Failure
+    from avsync_cli.verdict.answer import Judgement
+
 _PLAIN_WIDTH = 80
 """Columns of a table that goes to a file or a pipe."""
 
@@ -116,6 +119,14 @@ def say(text: str) -> None:
     from avsync_cli.wording import safe_text
 
     sys.stderr.write(f"{safe_text(text)}\n")
+
+
+def say_annotations(outcomes: Iterable[Judgement | Failure]) -> None:
+    """Annotations for GitHub Actions, a line for each file that is not in sync."""
+    from avsync_cli.report.annotations import annotation
+
+    for line in filter(None, map(annotation, outcomes)):
+        say(line)
 
 
 def say_error(message: str, hint: str = "") -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from avsync_cli.cli.beside import check_wanted
 from avsync_cli.cli.checks import check_no_input, check_place
 from avsync_cli.cli.flags_results import ReportFlags
-from avsync_cli.cli.output import Sink, say, say_error
+from avsync_cli.cli.output import Sink, say, say_annotations, say_error
 from avsync_cli.errors import UsageError, exit_code, worst
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def retell(flags: ReportFlags) -> int:
     def counted() -> Iterator[Reread]:
         for told in read_back(flags.journals, say):
             failures.extend(one.result for one in told if isinstance(one.result, Failure))
+            if flags.github:
+                say_annotations([one.result for one in told])
             counts[worst([status_of(one.result) for one in told])] += 1
             yield from told
 

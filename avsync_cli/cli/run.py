@@ -18,8 +18,9 @@ from avsync_cli.batch.line import Asked, fingerprint
 from avsync_cli.cli.answer import Answer
 from avsync_cli.cli.called import fix_words
 from avsync_cli.cli.job import Job
-from avsync_cli.cli.output import Sink, say, say_error
+from avsync_cli.cli.output import Sink, say, say_annotations, say_error
 from avsync_cli.cli.progress import BatchProgress
+from avsync_cli.cli.template import Template
 from avsync_cli.config import tolerance_profile
 from avsync_cli.errors import (
     EXIT_IN_SYNC,
@@ -30,7 +31,7 @@ from avsync_cli.errors import (
     worst,
 )
 from avsync_cli.judging import model_digest
-from avsync_cli.media.source import Source
+from avsync_cli.media.source import Source, Stamp
 from avsync_cli.report import terminal
 from avsync_cli.report.beside import FilesBeside
 from avsync_cli.report.machine import Failure, Tool, status_of
@@ -56,6 +57,7 @@ class Run:
                 job.settings, job.excerpt, model_digest(engine), all_audio=job.flags.all_audio
             ),
         )
+        self.tool = tool
         self.answer = Answer(job, tool, self.asked.options, sink)
         self.beside = FilesBeside(
             job.beside,
@@ -75,7 +77,8 @@ class Run:
         with self._opened_journal() as journal:
             self.answer.journal = journal
             files = self._take_up(journal)
-            self.answer.begin()
+            if self.job.template is None:
+                self.answer.begin()
             with (
                 BatchProgress(files, shown=not self.quiet, color=self.job.color) as progress,
                 closing(self._outcomes(files, progress)) as outcomes,
@@ -86,7 +89,11 @@ class Run:
                     with progress.hidden():
                         self._tell(outcome)
         self.beside.finish()
-        self.answer.finish()
+        if self.job.template is None:
+            self.answer.finish()
+        resume = self.job.flags.batch.resume
+        if resume is not None and self.job.flags.output.csv:
+            self.answer.write_csv(resume)
         self._summarise()
         return self._exit_code()
 
@@ -167,12 +174,27 @@ class Run:
             one if isinstance(one, Failure) else replace(one, fix_words=self._fix_words(one))
             for one in outcome.results
         ]
-        self.answer.take(results, outcome.stamp)
+        if self.job.template is None:
+            self.answer.take(results, outcome.stamp)
+        else:
+            self._write_apart(self.job.template, results, outcome.stamp)
+        if self.job.flags.output.github:
+            say_annotations(results)
         for one in results:
             if isinstance(one, Failure):
                 self.beside.fail(one)
             else:
                 self.beside.take(one)
+
+    def _write_apart(
+        self, template: Template, results: Sequence[Judgement | Failure], stamp: Stamp | None
+    ) -> None:
+        place = template.place(results[0].path, worst([status_of(one) for one in results]))
+        with Sink(place, machine=self.job.form != "text", color=False) as sink:
+            answer = Answer(self.job, self.tool, self.asked.options, sink, apart=True)
+            answer.begin()
+            answer.take(results, stamp)
+            answer.finish()
 
     def _fix_words(self, judgement: Judgement) -> tuple[str, ...]:
         excerpt = self.job.excerpt

@@ -25,7 +25,10 @@ class Names:
         >>> names.take("a/film.mp4", ".html"), names.take("b/Film.mkv", ".html")
         ('film.html', 'Film-2.html')
         """
-        stem = plain_stem(film) + between
+        return self.unique(plain_stem(film) + between, suffix)
+
+    def unique(self, stem: str, suffix: str) -> str:
+        """The name, with a number if it was handed out before."""
         name, number = f"{stem}{suffix}", 2
         while name.casefold() in self._used:
             name, number = f"{stem}-{number}{suffix}", number + 1

@@ -170,7 +170,6 @@ def test_a_torn_line_is_one_warning(pool: Pool, capsys: pytest.CaptureFixture[st
     ("flags", "words"),
     [
         (["--json"], "--resume and --json"),
-        (["--csv"], "--resume and --csv"),
         (["-o", "x"], "--resume and --output"),
         (["--tolerance", "ebu"], "tolerance itu, this run has ebu"),
     ],

@@ -13,7 +13,8 @@ _JUDGE = {
     "--range", "--step", "--tolerance", "--min-confidence", "--model", "--attention",
     "--video-track", "--audio-track", "--all-audio", "--start", "--duration", "--recursive",
     "-r", "--files-from",
-    "--json", "--jsonl", "--csv", "--output", "-o", "--blocks", "--pieces", "--quiet", "-q",
+    "--json", "--jsonl", "--csv", "--output", "-o", "--blocks", "--github", "--pieces",
+    "--quiet", "-q",
     "--verbose", "-v", "--no-color", "--exit-zero", "--strict", "--threads", "--config", "--jobs",
     "-j", "--resume", "--shard", "--engine", "--html", "--plot", "--overlay", "--markers",
 }  # fmt: skip
@@ -28,7 +29,7 @@ FLAGS = {
         "--quiet", "-q", "--verbose", "-v", "--no-color", "--threads", "--config",
     },
     "report": {
-        "--csv", "--pieces", "--junit", "--output", "-o", "--html", "--quiet", "-q",
+        "--csv", "--pieces", "--junit", "--github", "--output", "-o", "--html", "--quiet", "-q",
         "--no-color", "--exit-zero",
     },
     "train": {
