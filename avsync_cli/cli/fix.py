@@ -14,6 +14,7 @@ def fix(flags: FixFlags) -> int:
 
       avsync fix movie.mp4 -o fixed.mp4              judge, move, check
       avsync fix movie.mp4 --in-place                check, then replace
+      avsync fix rushes/*.mp4 --out-dir fixed/       a folder of copies
       avsync fix movie.mp4 -o fixed.mp4 --offset 120ms
       avsync fix movie.mp4 -o fixed.mp4 --dry-run    print the command
 
@@ -22,7 +23,8 @@ def fix(flags: FixFlags) -> int:
     means that the sound is late. What is undecided is not touched; docs/fix.md says how each
     container is written.
 
-    Exit codes: 0 fixed or nothing to fix, 1 the check did not confirm the copy, 2 usage, 3
+    Of several files one that cannot be fixed never stops the others, and those in sync get no
+    copy. Exit codes: 0 fixed or nothing to fix, 1 the check did not confirm a copy, 2 usage, 3
     undecided or unreadable.
     """
     from avsync_cli.cli.mend import mend

@@ -326,8 +326,11 @@ class JudgeFlags:
 class CopyFlags:
     """What `fix` writes."""
 
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="The file to fix.", show_default=False)
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="Files to fix, folders or quoted globs.", show_default=False
+        ),
     ]
     output: Annotated[
         Path | None,
@@ -337,6 +340,10 @@ class CopyFlags:
             metavar="FILE",
             help="The copy; its extension names the container. Never one that exists.",
         ),
+    ] = None
+    out_dir: Annotated[
+        Path | None,
+        _copy("--out-dir", metavar="DIR", help="A folder for the copies; made if need be."),
     ] = None
     in_place: Annotated[
         bool, _copy("--in-place", help="Put the copy in FILE's place, once the check has passed.")

@@ -4,23 +4,49 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from avsync_cli.cli.checks import check_place, checked_excerpt, checked_settings, log_to_stderr
-from avsync_cli.cli.flags import CopyFlags, FixFlags
+from avsync_cli.cli.checks import (
+    check_folder,
+    check_place,
+    checked_excerpt,
+    checked_settings,
+    log_to_stderr,
+)
+from avsync_cli.cli.flags import ConsoleFlags, CopyFlags, FixFlags
+from avsync_cli.cli.inputs import expand_inputs
 from avsync_cli.cli.mend_words import Teller
-from avsync_cli.cli.output import Sink
+from avsync_cli.cli.output import Sink, say, say_error, say_internal
 from avsync_cli.cli.progress import FileProgress
-from avsync_cli.config import parse_duration_ms
-from avsync_cli.errors import EXIT_IN_SYNC, EXIT_OUT_OF_SYNC, UsageError
-from avsync_cli.judging import load_model
+from avsync_cli.cli.streams import OutputClosed
+from avsync_cli.config import Settings, parse_duration_ms
+from avsync_cli.errors import (
+    EXIT_IN_SYNC,
+    EXIT_INTERNAL,
+    EXIT_OUT_OF_SYNC,
+    EXIT_UNDECIDED,
+    EXIT_USAGE,
+    AvsyncError,
+    MediaError,
+    UsageError,
+)
+from avsync_cli.interrupt import raise_again
+from avsync_cli.judging import Excerpt, load_model
 from avsync_cli.media.source import Source
 
 if TYPE_CHECKING:
+    from avsync_cli.model.engine import Engine
     from avsync_cli.repair.run import Order, Pitch, Repair
 
 PITCHES = ("auto", "keep", "shift")
+
+
+SEVERITY = (EXIT_INTERNAL, EXIT_OUT_OF_SYNC, EXIT_USAGE, EXIT_UNDECIDED, EXIT_IN_SYNC)
+"""Exit codes of single files; the first that one of them has is that of all."""
 
 
 def mend(flags: FixFlags) -> int:
@@ -28,25 +54,80 @@ def mend(flags: FixFlags) -> int:
 
     Raises:
         UsageError, ConfigError, ModelError: before any work.
-        MediaError: the file cannot be read, judged or written; nothing is left behind.
+        MediaError: the only file cannot be read, judged or written; nothing is left behind. Of
+            several, such a one is told and the others go on.
     """
-    from avsync_cli.repair.run import repair
-
-    order = checked_order(flags)
-    console = flags.console
+    copy, console = flags.copy, flags.console
+    files = expand_inputs(copy.files)
+    targets = _targets(copy, files)
+    settings = checked_settings("score", flags)
+    order_for = partial(_order, flags, settings, checked_excerpt(flags))
+    # What is wrong with the only file is said before the model is loaded.
+    only = order_for(files[0], targets[0]) if len(files) == 1 else None
     log_to_stderr(console.verbose)
     engine = None
-    if order.offset_ms is None or not order.plan_only:
-        settings = order.settings
+    if copy.offset is None or not copy.dry_run:
         engine = load_model(settings.model, settings.attention, settings.threads)
     with Sink(None, machine=False, color=not console.no_color) as sink:
-        done = repair(
-            order,
-            engine,
-            lambda doing: FileProgress(doing, shown=not console.quiet, color=not console.no_color),
-        )
-        Teller(order, sink, quiet=console.quiet).tell(done)
-    return _exit_code(order, done)
+        if only is not None:
+            return _mend(only, engine, sink, console)[0]
+        return _mend_all(zip(files, targets, strict=True), order_for, engine, sink, console)
+
+
+def _mend_all(
+    pairs: Iterable[tuple[str, Path]],
+    order_for: Callable[[str, Path], Order],
+    engine: Engine | None,
+    sink: Sink,
+    console: ConsoleFlags,
+) -> int:
+    """Repair several files; what is wrong with one leaves the others theirs."""
+    codes: list[int] = []
+    outcomes: Counter[str] = Counter()
+    errors: list[AvsyncError] = []
+    for file, target in pairs:
+        try:
+            code, outcome = _mend(order_for(file, target), engine, sink, console)
+        except (MediaError, UsageError) as error:
+            errors.append(error)
+            code, outcome = error.exit_code, "failed"
+        except (AvsyncError, OutputClosed):
+            raise
+        except Exception as error:  # a fault of ours on one file
+            raise_again()
+            say_internal(error, trace=console.verbose >= 2)
+            code, outcome = EXIT_INTERNAL, "failed"
+        codes.append(code)
+        outcomes[outcome] += 1
+    if not console.quiet:
+        words = ", ".join(f"{n} {_OUTCOMES[outcome]}" for outcome, n in sorted(outcomes.items()))
+        say(f"{len(codes)} files: {words}")
+    for failed in errors:
+        say_error(failed.message, failed.hint)
+    return min(codes, key=SEVERITY.index)
+
+
+_OUTCOMES = {
+    "failed": "could not be fixed",
+    "nothing": "left as they are",
+    "planned": "planned",
+    "refused": "not confirmed",
+    "written": "written",
+}
+
+
+def _mend(
+    order: Order, engine: Engine | None, sink: Sink, console: ConsoleFlags
+) -> tuple[int, str]:
+    """Repair one file: exit code and outcome."""
+    from avsync_cli.repair.run import repair
+
+    color = not console.no_color
+    done = repair(
+        order, engine, lambda doing: FileProgress(doing, shown=not console.quiet, color=color)
+    )
+    Teller(order, sink, quiet=console.quiet).tell(done)
+    return _exit_code(order, done), done.outcome
 
 
 def _exit_code(order: Order, done: Repair) -> int:
@@ -57,27 +138,29 @@ def _exit_code(order: Order, done: Repair) -> int:
     return EXIT_OUT_OF_SYNC if done.doubt and not (by_hand and undecided) else EXIT_IN_SYNC
 
 
-def checked_order(flags: FixFlags) -> Order:
-    """What `flags` ask for.
+def _order(flags: FixFlags, settings: Settings, excerpt: Excerpt, file: str, target: Path) -> Order:
+    """What is to be done to one file.
 
     Raises:
-        UsageError, ConfigError, MediaError: something cannot be used or does not go together.
+        UsageError, MediaError: something cannot be used.
     """
     from avsync_cli.media.probe import check_file
+    from avsync_cli.repair.containers import carrier
     from avsync_cli.repair.run import Order
 
     copy = flags.copy
-    if copy.pitch not in PITCHES:
-        raise UsageError(f"unknown --pitch {copy.pitch!r}", f"use one of {', '.join(PITCHES)}")
-    settings = checked_settings("score", flags)
-    excerpt = checked_excerpt(flags)
-    offset_ms = None if copy.offset is None else parse_offset_ms(copy.offset)
-    check_file(copy.file)
+    check_file(file)
+    if not copy.in_place and os.path.lexists(target):
+        same = target.exists() and target.samefile(file)
+        hint = "use --in-place to change the file itself" if same else "name another file"
+        flag = "--output" if copy.out_dir is None else "--out-dir:"
+        raise UsageError(f"{flag} {target} exists already; nothing is overwritten", hint)
+    carrier(target)
     return Order(
-        source=Source.of(copy.file),
-        target=_target(copy),
+        source=Source.of(file),
+        target=target,
         in_place=copy.in_place,
-        offset_ms=offset_ms,
+        offset_ms=None if copy.offset is None else parse_offset_ms(copy.offset),
         pitch=cast("Pitch", copy.pitch),
         force=copy.force,
         plan_only=copy.dry_run,
@@ -107,27 +190,50 @@ def parse_offset_ms(text: str) -> float:
     return -size if match[1] == "-" else size
 
 
-def _target(flags: CopyFlags) -> Path:
-    from avsync_cli.repair.containers import carrier
+def _targets(copy: CopyFlags, files: Sequence[str]) -> list[Path]:
+    """Where the copies go, in order of the files.
 
-    if flags.in_place:
-        if flags.output is not None:
-            raise UsageError("--in-place and --output exclude each other", "choose one")
-        if flags.keep_unverified:
+    Raises:
+        UsageError: something in `copy` cannot be meant.
+    """
+    if copy.pitch not in PITCHES:
+        raise UsageError(f"unknown --pitch {copy.pitch!r}", f"use one of {', '.join(PITCHES)}")
+    if copy.offset is not None:
+        parse_offset_ms(copy.offset)
+    flags = {"--in-place": copy.in_place, "--output": copy.output, "--out-dir": copy.out_dir}
+    given = [flag for flag, value in flags.items() if value]
+    if len(given) > 1:
+        raise UsageError(f"{given[0]} and {given[1]} exclude each other", "choose one")
+    if copy.in_place:
+        if copy.keep_unverified:
             raise UsageError(
                 "--in-place and --keep-unverified exclude each other",
                 "only a checked copy takes a file's place",
             )
-        target = Path(flags.file).resolve()
-        carrier(target)
-        return target
-    if flags.output is None:
-        raise UsageError("where to? no output named", "name it with -o, or use --in-place")
-    target = flags.output
-    check_place("--output", target)
-    if os.path.lexists(target):
-        same = target.exists() and target.samefile(flags.file)
-        hint = "use --in-place to change the file itself" if same else "name another file"
-        raise UsageError(f"--output {target} exists already; nothing is overwritten", hint)
-    carrier(target)
-    return target
+        return [Path(file).resolve() for file in files]
+    if copy.out_dir is not None:
+        return _in_folder(copy.out_dir, files, make=not copy.dry_run)
+    if copy.output is None:
+        raise UsageError(
+            "where to? no output named", "name it with -o or --out-dir, or use --in-place"
+        )
+    if len(files) > 1:
+        what = f"--output names one copy, and there are {len(files)} files"
+        raise UsageError(what, "name a folder for the copies with --out-dir")
+    check_place("--output", copy.output)
+    return [copy.output]
+
+
+def _in_folder(folder: Path, files: Sequence[str], *, make: bool) -> list[Path]:
+    """Names of copies in a folder, which is made if it is not there."""
+    from avsync_cli.repair.containers import carried_suffix
+
+    targets = [folder / f"{Path(file).stem}{carried_suffix(file)}" for file in files]
+    for target, number in Counter(targets).items():
+        if number > 1:
+            what = f"--out-dir: {number} files would be called {target}"
+            raise UsageError(what, "fix them into folders of their own")
+    check_folder("--out-dir", folder if folder.exists() else folder.absolute().parent)
+    if make:
+        folder.mkdir(exist_ok=True)
+    return targets

@@ -131,6 +131,16 @@ def carrier(path: str | os.PathLike[str]) -> Carrier:
     return found
 
 
+def carried_suffix(path: str | os.PathLike[str]) -> str:
+    """The ending of a copy: the file's own where avsync writes it, else .mkv, which holds all.
+
+    >>> carried_suffix("a.MP4"), carried_suffix("a.wmv")
+    ('.MP4', '.mkv')
+    """
+    suffix = Path(os.fsdecode(path)).suffix
+    return suffix if suffix.lower() in CARRIERS else ".mkv"
+
+
 def is_lossless(codec: str) -> bool:
     """Whether sound in `codec` comes back as it went in, so that coding it again costs nothing."""
     return codec in _LOSSLESS or codec.startswith("pcm_")

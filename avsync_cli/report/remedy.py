@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from avsync_cli.repair.containers import CARRIERS
+from avsync_cli.repair.containers import carried_suffix
 from avsync_cli.verdict.answer import Judgement
 from avsync_cli.wording import shell_quote
 
@@ -46,8 +46,7 @@ def fix_command(path: str, start: Sequence[str]) -> str:
         start: of the command: program, `fix`, and what it must be told to judge as was judged.
     """
     source = Path(path)
-    suffix = source.suffix if source.suffix.lower() in CARRIERS else ".mkv"
-    target = str(source.with_name(f"{source.stem}.synced{suffix}"))
+    target = str(source.with_name(f"{source.stem}.synced{carried_suffix(path)}"))
     # A leading dash would read as an option.
     source_name, target_name = (f"./{n}" if n.startswith("-") else n for n in (path, target))
     words = [*start, source_name, "-o", target_name]

@@ -23,7 +23,7 @@ FLAGS = {
     "score": _JUDGE,
     "offset-scan": _JUDGE,
     "fix": {
-        "--output", "-o", "--in-place", "--offset", "--pitch", "--force", "--dry-run",
+        "--output", "-o", "--out-dir", "--in-place", "--offset", "--pitch", "--force", "--dry-run",
         "--keep-unverified", "--range", "--step", "--tolerance", "--min-confidence",
         "--model", "--attention", "--video-track", "--audio-track", "--start", "--duration",
         "--quiet", "-q", "--verbose", "-v", "--no-color", "--threads", "--config",
