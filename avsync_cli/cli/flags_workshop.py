@@ -46,6 +46,12 @@ class TrainFlags:
         str | None,
         typer.Option("--sound", metavar="KIND", help="What is heard: log-mel or phones."),
     ] = None
+    visual_layers: Annotated[
+        int | None,
+        typer.Option(
+            "--visual-layers", metavar="N", help="Layers over time on the picture's cells, 0-4."
+        ),
+    ] = None
     start: Annotated[
         Path | None,
         typer.Option("--start", metavar="DIR", help="Begin with this trained model's weights."),

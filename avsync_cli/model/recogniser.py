@@ -115,7 +115,7 @@ def load_recogniser(path: Path | None = None) -> dict[str, np.ndarray]:
     }
     for block in range(BLOCKS):
         ours |= {f"blocks.{block}.{name}": a for name, a in _block(theirs, block).items()}
-    return {name: np.ascontiguousarray(a, np.float32) for name, a in ours.items()}
+    return {name: np.array(a, np.float32, order="C") for name, a in ours.items()}
 
 
 def _block(theirs: dict[str, np.ndarray], block: int) -> dict[str, np.ndarray]:

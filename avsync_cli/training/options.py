@@ -21,6 +21,7 @@ _LEAST = {
     "realign_at": 0,
     "synthetic": 0,
     "frozen": 0,
+    "visual_layers": 0,
     "frames": 30,
     "workers": 0,
     "learning_rate": 0,
@@ -50,6 +51,7 @@ class TrainOptions:
         attention: the variant to train.
         size: how wide the encoders are, see `model.config.WIDTHS`.
         sound: what the sound encoder is fed, see `ModelConfig`.
+        visual_layers: see `ModelConfig`.
         start: folder of a trained model whose weights are begun with, where they fit; None to
             begin with random ones.
         frozen: how many of the visual encoder's first stages (0 to 3) are left as they were begun
@@ -92,6 +94,7 @@ class TrainOptions:
     attention: Attention = "spatio-temporal"
     size: Size = "base"
     sound: Sound = "log-mel"
+    visual_layers: int = 0
     start: Path | None = None
     frozen: int = 0
     frames: int = 50

@@ -37,6 +37,7 @@ RESUME_MUST_MATCH = (
     "size",
     "sound",
     "frozen",
+    "visual_layers",
     "frames",
     "batch",
     "seed",
@@ -50,7 +51,7 @@ learning rate then follows the new plan from there on."""
 MOST_LOST = 10
 """Steps in a row that may have no finite gradient: one is chance, more is a run gone wrong."""
 
-PATHS = ("data", "cache", "out")
+PATHS = ("data", "cache", "out", "start")
 """Options that are paths of one machine and say nothing on another."""
 
 

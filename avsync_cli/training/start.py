@@ -6,8 +6,10 @@ from pathlib import Path
 
 import torch
 
+from avsync_cli.errors import UsageError
 from avsync_cli.model.checkpoint import load_model
 from avsync_cli.model.core import SyncModel
+from avsync_cli.model.encoders import SoundEncoder
 from avsync_cli.model.phones import PhoneEncoder
 from avsync_cli.model.recogniser import load_recogniser
 
@@ -22,17 +24,30 @@ def load_front(sound: PhoneEncoder) -> None:
     sound.front.load_state_dict(found)
 
 
-def begin_with(model: SyncModel, folder: Path) -> None:
-    """Take over a trained model's weights wherever they have the same name and shape.
+def begin_with(model: SyncModel, folder: Path) -> SoundEncoder | None:
+    """Take over a trained model's weights, but for a sound side that hears otherwise; layers over
+    time that it lacks are left as they begin.
+
+    Returns:
+        the sound encoder that was exchanged for a new one, which then can be taught; or None.
 
     Raises:
         ModelError: the folder cannot be read, or the recogniser is needed and not installed.
+        UsageError: it holds a model of another shape.
     """
     trained, _ = load_model(folder)
-    if trained.config.sound == model.config.sound:
-        model.load_state_dict(trained.state_dict())
-        return
-    theirs = {n: t for n, t in trained.state_dict().items() if not n.startswith("sound.")}
-    model.load_state_dict(theirs, strict=False)
+    exchanged = trained.config.sound != model.config.sound
+    left = ("visual.over_time.", "sound.") if exchanged else ("visual.over_time.",)
+    theirs = trained.state_dict()
+    taken = {n: t for n, t in theirs.items() if not (exchanged and n.startswith("sound."))}
+    try:
+        missing, unknown = model.load_state_dict(taken, strict=False)
+    except RuntimeError as error:
+        raise UsageError(f"{folder} holds a model of another shape", "give its --size") from error
+    if unknown or not all(name.startswith(left) for name in missing):
+        raise UsageError(f"{folder} holds a model of another shape", "give the options it has")
+    if not exchanged:
+        return None
     if isinstance(model.sound, PhoneEncoder):
         load_front(model.sound)
+    return trained.sound if isinstance(trained.sound, SoundEncoder) else None

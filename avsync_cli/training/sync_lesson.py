@@ -18,6 +18,7 @@ from avsync_cli.files import write_whole
 from avsync_cli.model.checkpoint import load_model
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.core import SyncModel
+from avsync_cli.model.encoders import SoundEncoder
 from avsync_cli.model.phones import PhoneEncoder
 from avsync_cli.model.torch_engine import TorchEngine
 from avsync_cli.training import distributed
@@ -30,6 +31,7 @@ from avsync_cli.training.losses import PIECES, Encoded, all_losses, head_losses,
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.realign import realign
 from avsync_cli.training.start import begin_with, load_front
+from avsync_cli.training.teach import teach
 
 BANK_SEED = 0
 """Seed of the windows that finished encoders are shown: whatever the run's own, the same data."""
@@ -52,12 +54,14 @@ class SyncLesson:
             options.size,
             attention=options.attention,
             sound=options.sound,
+            visual_layers=options.visual_layers,
             product=options.product,
             similarity_skip=options.similarity_skip,
         )
         self.model = SyncModel(self.config, distributed.SharedDropout(options.dropout))
+        self._teacher: SoundEncoder | None = None
         if options.start is not None:
-            begin_with(self.model, options.start)
+            self._teacher = begin_with(self.model, options.start)
         elif isinstance(self.model.sound, PhoneEncoder):
             load_front(self.model.sound)
         for layers in self.model.visual.stages()[: options.frozen]:
@@ -104,6 +108,11 @@ class SyncLesson:
             if distributed.rank() == 0:
                 hear_clips(TorchEngine(averaged), clips, options.seed, stage(progress, "hear"))
             distributed.barrier()
+            # A run that was resumed has been taught.
+            if self._teacher is not None and not (options.out / "checkpoint").exists():
+                tell = stage(progress, "teach")
+                teach(self.model.sound, self._teacher, clips, options.seed, tell)
+                averaged.sound.load_state_dict(self.model.sound.state_dict())
         known = start > 0 or bool(self.encoders and options.realign_at)
         own = self._own_offsets(start, clips, averaged, progress) if known else {}
         if not self.encoders:
