@@ -85,6 +85,15 @@ def timeline_zero(info: MediaInfo, video: VideoTrack) -> Fraction:
     return info.start_s + (phase if phase <= step / 2 else phase - step)
 
 
+def why_in_order(info: MediaInfo, video: VideoTrack) -> str:
+    """Why stretches of a file must not be read by seeking, in words; "" if they may be."""
+    if info.duration_s <= 0:
+        return "the file does not say how long it is"
+    if not video.has_pts:
+        return "its pictures have no time stamps to seek by"
+    return ""
+
+
 # --- Jumps ----------------------------------------------------------------------------------------
 
 BACK_S = 0.3
@@ -127,6 +136,11 @@ class Epochs:
     def __init__(self, info: MediaInfo) -> None:
         self._forward_s = joint_from_s(info.container)
         self._corrections = [0.0]
+
+    @property
+    def has_jumped(self) -> bool:
+        """Whether stamps had to be corrected."""
+        return len(self._corrections) > 1
 
     def is_jump(self, step_s: float) -> bool:
         """Whether a time stamp this far from the expected one starts another epoch."""

@@ -111,7 +111,7 @@ class Timeline:
         self.zero_s = stretch.zero_s
         self._chunk_frames = chunk_frames
         self._next_frame, self._end_frame = stretch.first_frame, stretch.end_frame
-        epochs = Epochs(info)
+        epochs = self._epochs = Epochs(info)
         try:
             self._picture = PictureReader(
                 info, self.video, self.frame_size, stretch, epochs, threads=threads
@@ -187,6 +187,12 @@ class Timeline:
     def stamps_doubt(self) -> str:
         """Why the pictures' times cannot be believed, by what was read so far; "" if they can."""
         return "" if self._picture is None else self._picture.doubt
+
+    @property
+    def has_jumped(self) -> bool:
+        """Whether time stamps did not follow on, by what was read so far: a stretch that was read
+        by seeking then lies somewhere else in the file."""
+        return self._epochs.has_jumped
 
     @property
     def ends(self) -> Ends | None:

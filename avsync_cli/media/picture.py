@@ -111,7 +111,8 @@ class PictureReader:
         self._size = size
         self._epochs = epochs
         self._correction_s = 0.0
-        self._expected_s = stretch.first_frame / FPS
+        # Where one cannot jump by stamps, all is read from the beginning and counted from there.
+        self._expected_s = stretch.first_frame / FPS if track.has_pts else 0.0
         self._next_k = stretch.first_frame
         self._start_ticks = round(stretch.zero_s * _TICKS)
         self._first_ticks: int | None = None

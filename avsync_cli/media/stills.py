@@ -51,6 +51,37 @@ def still(info: MediaInfo, track: VideoTrack, at_s: float, max_height: int = 180
     return data if whole else None
 
 
+def key_picture(
+    info: MediaInfo, track: VideoTrack, at_s: float, max_height: int = 180
+) -> np.ndarray | None:
+    """The last key frame before a time, which is the cheapest picture near it that can be had.
+
+    Args:
+        info, track: from `probe`.
+        at_s: on avsync's timeline.
+        max_height: scaled down to this.
+
+    Returns:
+        (H, W, 3) uint8 RGB, or None where none can be had.
+    """
+    height, width = frame_size(track.width, track.height, max_height)
+    options = {**input_args(), "noaccurate_seek": None, "ss": f"{max(0.0, at_s):.3f}"}
+    stream = ffmpeg_python.input(INPUT, **options, skip_frame="nokey", threads=1)[track.spec]
+    stream = stream.filter("scale", width, height, flags="fast_bilinear")
+    args = ffmpeg_python.output(
+        stream, "pipe:1", vframes=1, format="rawvideo", pix_fmt="rgb24"
+    ).get_args()
+    size = height * width * 3
+    try:
+        with FfmpegStream(command(args, info.file), path=info.file, block_bytes=size) as raw:
+            block = raw.read_block()
+    except MediaError:
+        return None
+    if block is None or len(block) < size:
+        return None
+    return np.frombuffer(block, np.uint8).reshape(height, width, 3)
+
+
 def loudness(
     info: MediaInfo,
     video: VideoTrack,
