@@ -33,6 +33,9 @@ class Options(TypedDict, total=False):
         attention: "none", "temporal" or "spatio-temporal": that variant of the model.
         engine: a model from `load_model`, to judge many files with one; in place of the two above.
         threads: threads for inference; 0 uses every core.
+        quick: read stretches of a long file until they settle it; `score` and `scan` only.
+        until: with `quick`, the probability from which on an answer is sure, 0.8 to 0.99.
+        most_s: with `quick`, seconds of the file to read at the most; None reads until it is sure.
         video_track, audio_track: numbers of the tracks, from 0; None takes those of a player.
         start_s, duration_s: the part of the file to judge, in s; None runs to the end.
         progress: called with (seconds done, seconds in all); what it raises ends the work.
@@ -46,6 +49,9 @@ class Options(TypedDict, total=False):
     attention: str | None
     engine: Engine
     threads: int
+    quick: bool
+    until: float
+    most_s: float | None
     video_track: int | None
     audio_track: int | None
     start_s: float
@@ -108,6 +114,8 @@ def fix(
     from avsync_cli.repair.containers import carrier
     from avsync_cli.repair.run import Order, repair
 
+    if options.get("quick"):
+        raise UsageError("what is put right is judged whole", "leave quick out")
     if (output is not None) == in_place:
         raise UsageError("name either an output or in_place", "one of the two")
     target = Path(os.fsdecode(path if output is None else output))

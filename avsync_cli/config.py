@@ -8,6 +8,7 @@ The layers that may change a default, configuration files and variables, belong 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import reprlib
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,9 @@ RANGE_LIMIT_MS = 30_000
 sound needed around every block would no longer be small."""
 
 STEP_LIMIT_MS = 1_000
+LEAST_MOST_S = 30
+"""Three stretches of ten seconds: head, middle and tail of a film."""
+
 THREADS_LIMIT = 256
 
 
@@ -44,6 +48,10 @@ class Settings:
         tolerance: name of a profile, or "EARLY:LATE" in ms.
         min_confidence: least confidence of an answer, 0.5 to 0.999; None takes the model's own.
         threads: threads for inference; 0 lets ONNX Runtime use every core.
+        quick: read stretches of a long file until they settle it, not all of it.
+        until: with `quick`, the probability from which on an answer is sure.
+        most_s: with `quick`, seconds of the file to read at the most; None reads on, all of the
+            file in the end, until the answer is sure.
     """
 
     range_ms: int = 1_000
@@ -61,6 +69,11 @@ class Settings:
     # The model's own is a person's trade: by the bundled one's, 84 % of its calibration's cases get
     # an answer, and 1 % of these a wrong one (`calibration_outcome` in its model.json).
     threads: int = 0
+    quick: bool = False
+    # All of a file is read where nobody asks for less: only that finds a short stretch gone wrong.
+    until: float = 0.99
+    # The confidence of a whole film that is clear is 0.994 to 0.998: more cannot be asked for.
+    most_s: float | None = None
 
     def checked(self) -> Settings:
         """Itself, if every value can be meant.
@@ -71,6 +84,8 @@ class Settings:
         check_range_ms(self.range_ms)
         check_step_ms(self.step_ms)
         check_threads(self.threads)
+        check_until(self.until)
+        check_most_s(self.most_s)
         tolerance_profile(self.tolerance)
         if self.attention is not None:
             check_attention(self.attention)
@@ -200,6 +215,22 @@ def check_confidence(value: float) -> float:
     what is surer than 0.999 was never measured."""
     if not 0.5 <= value <= 0.999:
         raise UsageError(f"no answer can be asked to be {value:g} sure", "choose 0.5 to 0.999")
+    return value
+
+
+def check_until(value: float) -> float:
+    """`value`, if one can be so sure of an answer."""
+    if not 0.8 <= value <= 0.99:
+        hint = "choose 0.8, below which nothing is answered, to 0.99"
+        raise UsageError(f"one cannot read on until {value:g} sure", hint)
+    return value
+
+
+def check_most_s(value: float | None) -> float | None:
+    """`value`, if that is time enough to judge anything by."""
+    if value is not None and not LEAST_MOST_S <= value < math.inf:
+        hint = f"choose {LEAST_MOST_S} s or more"
+        raise UsageError(f"nothing is settled by {value:g} s of a film", hint)
     return value
 
 

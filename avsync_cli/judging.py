@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +30,12 @@ if TYPE_CHECKING:
     from avsync_cli.media.facts import MediaInfo
     from avsync_cli.model.engine import Engine, OnnxEngine
     from avsync_cli.verdict.answer import Judgement, Tolerance
+    from avsync_cli.verdict.sampling import Sampled
 
 ProgressCall = Callable[[float, float], None]
+
+LEAST_QUICK_S = 240.0
+"""Shorter files are read whole, also where stretches are asked for: half of them would be read."""
 
 TRACKS_LIMIT = 1_000_000
 """No container numbers more tracks."""
@@ -100,6 +104,7 @@ def analyse_file(
         FfmpegMissingError: there is no ffmpeg.
     """
     from avsync_cli.inference.pipeline import AnalyseOptions, analyse
+    from avsync_cli.media.facts import pick_video
     from avsync_cli.media.probe import probe
 
     excerpt = excerpt or Excerpt()
@@ -116,7 +121,15 @@ def analyse_file(
     info = probe(path)
 
     def judge(info: MediaInfo, options: AnalyseOptions) -> Judgement:
+        remark = ""
+        if settings.quick:
+            tolerance = tolerance_for(profile, float(pick_video(info, options.video_track).fps))
+            sampled, remark = _by_stretches(info, options, engine, settings, tolerance, progress)
+            if sampled is not None and sampled.evidence is not None:
+                found = judged(path, sampled.evidence, tolerance, settings.min_confidence)
+                return replace(found, verdict=sampled.told(found.verdict))
         evidence = analyse(info, options, engine, progress)
+        evidence.reasons += [remark] if remark else []
         tolerance = tolerance_for(profile, evidence.media.fps)
         return judged(path, evidence, tolerance, settings.min_confidence)
 
@@ -124,6 +137,52 @@ def analyse_file(
     if mixed.verdict.status != "undecided":
         return mixed
     return _by_other_sounds(info, options, judge) or mixed
+
+
+def _by_stretches(
+    info: MediaInfo,
+    options: AnalyseOptions,
+    engine: Engine,
+    settings: Settings,
+    tolerance: Tolerance,
+    progress: ProgressCall | None,
+) -> tuple[Sampled | None, str]:
+    """What some stretches of a file say; or None, and why all of it must be read in order.
+
+    A file of a few minutes is read whole without a word.
+    """
+    from avsync_cli.inference.stretches import Film, OutOfOrder, pooled
+    from avsync_cli.media.clock import why_in_order
+    from avsync_cli.media.facts import pick_video
+    from avsync_cli.verdict.sampling import Search
+
+    in_order = why_in_order(info, pick_video(info, options.video_track))
+    if in_order:
+        return None, f"read in order: {in_order}"
+    film = Film(info, options, engine)
+    if film.duration_s < LEAST_QUICK_S:
+        return None, ""
+
+    def pool(parts: Sequence[Evidence], read_s: float) -> Evidence:
+        return _with_bar(pooled(parts, read_s), settings.min_confidence)
+
+    search = Search(film, pool, tolerance, settings.until, settings.most_s)
+    most_s = film.duration_s / 4 if settings.most_s is None else settings.most_s
+
+    def tell(read_s: float) -> None:
+        if progress is not None:
+            progress(min(read_s, most_s), most_s)
+
+    try:
+        sampled = search.run(tell)
+    except OutOfOrder:
+        return None, "read in order: its time stamps jump"
+    if sampled.settled or (settings.most_s is not None and sampled.evidence is not None):
+        return sampled, ""
+    if sampled.ended:
+        return None, "read in order: nothing is there at its end"
+    read = 0 if sampled.evidence is None else sampled.evidence.stretches
+    return None, f"read in order: {read} stretches did not settle it"
 
 
 def _by_other_sounds(
@@ -164,13 +223,19 @@ def judged(
     from avsync_cli.verdict.blocks import shown_blocks
     from avsync_cli.verdict.decision import decide_verdict
 
-    if min_confidence is not None:
-        bar = {"undecided_below": min_confidence}
-        evidence = replace(evidence, calibration={**evidence.calibration, **bar})
+    evidence = _with_bar(evidence, min_confidence)
     verdict = decide_verdict(evidence, tolerance)
     blocks = shown_blocks(evidence, verdict, tolerance)
     shown = replace(evidence, blocks=blocks, traces=[])
     return Judgement(os.fspath(path), shown, verdict, tolerance, min_confidence=min_confidence)
+
+
+def _with_bar(evidence: Evidence, min_confidence: float | None) -> Evidence:
+    """The evidence, to be decided only if the answer is that sure; None keeps the model's bar."""
+    if min_confidence is None:
+        return evidence
+    bar = {"undecided_below": min_confidence}
+    return replace(evidence, calibration={**evidence.calibration, **bar})
 
 
 def load_model(

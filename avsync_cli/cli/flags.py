@@ -9,10 +9,11 @@ import typer
 
 from avsync_cli.cli.takes import Sets
 from avsync_cli.cli.values import (
-    confidence,
     duration_ms,
     number,
     seconds,
+    share,
+    switch,
     text,
     tolerance_text,
     whole,
@@ -22,9 +23,12 @@ from avsync_cli.config import (
     TOLERANCES,
     Settings,
     check_attention,
+    check_confidence,
+    check_most_s,
     check_range_ms,
     check_step_ms,
     check_threads,
+    check_until,
 )
 from avsync_cli.judging import Excerpt
 
@@ -105,7 +109,12 @@ class ScanFlags:
             metavar="P",
             help="How sure an answer must be, 0.5 to 0.999.  \\[default: the model's own, 0.8]",
         ),
-        Sets(owner=Settings, field="min_confidence", parse=confidence, shown="{:.9g}".format),
+        Sets(
+            owner=Settings,
+            field="min_confidence",
+            parse=share(check_confidence),
+            shown="{:.9g}".format,
+        ),
     ] = None
     model: Annotated[
         str | None,
@@ -151,6 +160,41 @@ class MediaFlags:
         str | None,
         _where("--duration", metavar="TIME", help="Judge this much."),
         Sets(owner=Excerpt, field="duration_s", parse=seconds, shown=lambda s: f"{s:.10g}s"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuickFlags:
+    """How much of a long file is read."""
+
+    quick: Annotated[
+        bool | None,
+        _where(
+            "--quick",
+            help="Read stretches of a long file until they settle it.",
+            show_default=False,
+        ),
+        Sets(owner=Settings, field="quick", parse=switch, shown=lambda on: ""),
+    ] = None
+    most: Annotated[
+        str | None,
+        _where("--most", metavar="TIME", help="With --quick: read at most this much of it."),
+        Sets(
+            owner=Settings,
+            field="most_s",
+            parse=lambda value: check_most_s(seconds(value)),
+            shown=lambda s: f"{s:.10g}s",
+        ),
+    ] = None
+    until: Annotated[
+        str | None,
+        _where(
+            "--until",
+            metavar="P",
+            help="With --quick: read on until this sure.  \\[default: 0.99]",
+            show_default=False,
+        ),
+        Sets(owner=Settings, field="until", parse=share(check_until)),
     ] = None
 
 
@@ -312,6 +356,7 @@ class JudgeFlags:
 
     scan: ScanFlags
     media: MediaFlags
+    quick: QuickFlags
     all_audio: Annotated[
         bool, _where("--all-audio", help="Judge every audio track, each with its own answer.")
     ] = False

@@ -139,7 +139,7 @@ def words_for(group: type, value: object, usual: object) -> tuple[str, ...]:
         assert sets is not None
         found = getattr(value, sets.field)
         if sets.decides and found is not None and found != getattr(usual, sets.field):
-            words += [flag.option, sets.shown(found)]
+            words += [word for word in (flag.option, sets.shown(found)) if word]
     return tuple(words)
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from avsync_cli.config import brief, check_confidence, parse_duration_ms, tolerance_profile
+from avsync_cli.config import brief, parse_duration_ms, tolerance_profile
 from avsync_cli.errors import UsageError
 from avsync_cli.timebase import FPS
+
+_SHARE = r"(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9})\s*(%?)"
 
 
 def duration_ms(unit: str, check: Callable[[float], int]) -> Callable[[object], int]:
@@ -42,19 +44,32 @@ def whole(check: Callable[[int], int]) -> Callable[[object], int]:
     return parse
 
 
-def confidence(value: object) -> float:
-    """A probability: 0.9 or 90%."""
-    words = str(value).strip()
-    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9})\s*(%?)", words)
-    if isinstance(value, bool) or found is None:
-        raise UsageError(f"{brief(value)} is no probability", "write 0.9 or 90%")
-    return check_confidence(float(found[1]) / (100.0 if found[2] else 1.0))
-
-
 def number(value: object) -> int:
     """A number that was parsed already."""
     assert isinstance(value, int)
     return value
+
+
+def switch(value: object) -> bool:
+    """A switch that is on or off, also as a variable says it."""
+    words = {"1": True, "true": True, "0": False, "false": False}
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value.lower() not in words:
+        raise UsageError(f"{brief(value)} is neither on nor off", "write true or false")
+    return words[value.lower()]
+
+
+def share(check: Callable[[float], float]) -> Callable[[object], float]:
+    """Parses a probability, 0.9 or 90%, to what `check` makes of it."""
+
+    def parse(value: object) -> float:
+        match = None if isinstance(value, bool) else re.fullmatch(_SHARE, str(value).strip())
+        if match is None:
+            raise UsageError(f"{brief(value)} is no probability", "write 0.9 or 90%")
+        return check(float(match[1]) / (100.0 if match[2] else 1.0))
+
+    return parse
 
 
 def text(value: object) -> str:

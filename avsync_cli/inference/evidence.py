@@ -169,6 +169,8 @@ class Evidence:
         judged_s: seconds of the file covered by at least one used block.
         calibration: constants of the model that turn logits into probabilities (see `verdict`).
         seconds: what single seconds say, to tell when a lag changes; None if not kept.
+        stretches: how many parts of the file were read, with gaps between them; None for all of it.
+        read_s: seconds of the file in these parts, None likewise.
     """
 
     offsets_ms: np.ndarray
@@ -180,3 +182,5 @@ class Evidence:
     judged_s: float = 0.0
     calibration: dict[str, float] = field(default_factory=dict)
     seconds: SecondCurves | None = None
+    stretches: int | None = None
+    read_s: float | None = None

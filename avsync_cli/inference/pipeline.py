@@ -18,7 +18,7 @@ import numpy as np
 from avsync_cli.errors import TooShortError, UsageError
 from avsync_cli.inference.ahead import ahead
 from avsync_cli.inference.blocks import BlockBuilder
-from avsync_cli.inference.evidence import Evidence, MediaSummary
+from avsync_cli.inference.evidence import BlockTrace, Evidence, MediaSummary
 from avsync_cli.inference.scan import WindowScanner, offset_grid
 from avsync_cli.inference.sound import SoundStream
 from avsync_cli.model.engine import Engine
@@ -75,12 +75,19 @@ class Analysis:
         engine: the model.
         options: range and step of the scan.
         first_frame: timeline frame at which the sound begins.
+        only: blocks that begin at other frames are not judged; None judges all.
 
     Raises:
         UsageError: a range or step that cannot be scanned.
     """
 
-    def __init__(self, engine: Engine, options: AnalyseOptions, first_frame: int = 0) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        options: AnalyseOptions,
+        first_frame: int = 0,
+        only: range | None = None,
+    ) -> None:
         try:
             offsets = offset_grid(options.range_ms, options.step_ms)
         except ValueError as error:
@@ -90,6 +97,7 @@ class Analysis:
         self._sound = SoundStream(engine, first_frame * HOPS_PER_FRAME)
         self._builder = BlockBuilder(engine)
         self._scanner = WindowScanner(engine, self._sound, offsets, options.thorough)
+        self._only = only
         self._kinds: set[str] = set()
 
     @property
@@ -106,7 +114,10 @@ class Analysis:
         for piece in pieces:
             if len(piece.crops):
                 self._kinds.add(piece.kind)
-            self._scanner.add(self._builder.push(piece))
+            blocks = self._builder.push(piece)
+            if self._only is not None:
+                blocks = [block for block in blocks if block.first_frame in self._only]
+            self._scanner.add(blocks)
         self._scanner.advance(settled - self._builder.delay_frames)
 
     def finish(self, media: MediaSummary, remarks: Sequence[str] = ()) -> Evidence:
@@ -123,27 +134,34 @@ class Analysis:
             windows=scanner.windows,
             traces=scanner.traces,
             media=media,
-            reasons=[*remarks, *self._reasons()],
+            reasons=[*remarks, *limits(scanner.traces, "face" in self._kinds)],
             judged_s=judged_s,
             calibration=dict(self._engine.calibration),
             seconds=scanner.seconds,
         )
 
-    def _reasons(self) -> list[str]:
-        if not self._scanner.traces:
-            return [NO_REGION]
-        reasons = [] if "face" in self._kinds else [NO_FACE]
-        left_out: dict[str, int] = {}
-        for trace in self._scanner.traces:
-            if trace.reason:
-                left_out[trace.reason] = left_out.get(trace.reason, 0) + 1
-        total = len(self._scanner.traces)
-        for reason, count in sorted(left_out.items(), key=lambda item: -item[1]):
-            if count == total:
-                reasons.insert(0, reason)
-            elif 2 * count > total:
-                reasons.append(f"{reason} in {count} of {total} blocks")
-        return reasons
+
+def limits(traces: Sequence[BlockTrace], has_faces: bool) -> list[str]:
+    """What limits an answer by these blocks, in words.
+
+    Args:
+        traces: of all blocks.
+        has_faces: whether any face was seen.
+    """
+    if not traces:
+        return [NO_REGION]
+    reasons = [] if has_faces else [NO_FACE]
+    left_out: dict[str, int] = {}
+    for trace in traces:
+        if trace.reason:
+            left_out[trace.reason] = left_out.get(trace.reason, 0) + 1
+    total = len(traces)
+    for reason, count in sorted(left_out.items(), key=lambda item: -item[1]):
+        if count == total:
+            reasons.insert(0, reason)
+        elif 2 * count > total:
+            reasons.append(f"{reason} in {count} of {total} blocks")
+    return reasons
 
 
 def analyse_tracks(
@@ -222,26 +240,65 @@ def analyse(
         regions = RegionStream(
             timeline.frame_size, threads=options.threads, crop_px=engine.config.input_px
         )
-        analysis: Analysis | None = None
         total_s = _total_s(timeline, options)
-        first_frame, frames, end_frame = 0, 0, 0
-        with ahead(_look(timeline, regions), LOOK_AHEAD, timeline.close) as seen:
-            for part in seen:
-                if analysis is None:
-                    first_frame = part.first_frame
-                    analysis = Analysis(engine, options, first_frame)
-                analysis.push_sound(part.sound, part.sound_valid)
-                analysis.push_pieces(part.pieces, part.settled)
-                frames += part.valid_frames
-                end_frame = part.end_frame
-                if progress is not None:
-                    progress((end_frame - first_frame) / FPS, total_s)
+
+        def tell(passed: Passed) -> None:
+            if progress is not None:
+                progress((passed.end_frame - passed.first_frame) / FPS, total_s)
+
+        passed = pass_over(timeline, regions, lambda first: Analysis(engine, options, first), tell)
+        analysis = passed.analysis
         sound_s = 0.0 if analysis is None else analysis.sound_s
-        if analysis is None or frames < BLOCK_FRAMES or sound_s < 1.0:
-            raise _too_short(timeline.info.path, frames / FPS, sound_s)
-        analysis.push_pieces(regions.finish(), end_frame)
-        media, remarks = summarise(timeline, end_frame / FPS)
+        if analysis is None or passed.frames < BLOCK_FRAMES or sound_s < 1.0:
+            raise _too_short(timeline.info.path, passed.frames / FPS, sound_s)
+        media, remarks = summarise(timeline, passed.end_frame / FPS)
         return analysis.finish(media, remarks)
+
+
+@dataclass(kw_only=True)
+class Passed:
+    """How far a pass over a timeline has come.
+
+    Attributes:
+        analysis: what was gathered; None before the first frame.
+        first_frame, end_frame: what was read.
+        frames: how many of these were pictures of the file.
+    """
+
+    analysis: Analysis | None = None
+    first_frame: int = 0
+    end_frame: int = 0
+    frames: int = 0
+
+
+def pass_over(
+    timeline: Timeline,
+    regions: RegionStream,
+    begin: Callable[[int], Analysis],
+    tell: Callable[[Passed], None],
+) -> Passed:
+    """Read a timeline to its end, or to that of its stretch, and gather what it says.
+
+    Args:
+        timeline: not read yet.
+        regions: for its size of picture.
+        begin: makes the analysis, from the number of the first frame.
+        tell: called after every chunk; an exception it raises ends the work.
+    """
+    passed = Passed()
+    with ahead(_look(timeline, regions), LOOK_AHEAD, timeline.close) as seen:
+        for part in seen:
+            if passed.analysis is None:
+                passed.first_frame = part.first_frame
+                passed.analysis = begin(part.first_frame)
+            passed.analysis.push_sound(part.sound, part.sound_valid)
+            passed.analysis.push_pieces(part.pieces, part.settled)
+            passed.frames += part.valid_frames
+            passed.end_frame = part.end_frame
+            tell(passed)
+    if passed.analysis is not None:
+        passed.analysis.push_pieces(regions.finish(), passed.end_frame)
+    return passed
 
 
 def _total_s(timeline: Timeline, options: AnalyseOptions) -> float:

@@ -35,7 +35,7 @@ SILENT_DBFS = -55.0
 """A block is silent when not even its loudest 10 ms within reach of the scan exceed this."""
 
 _BLOCK_HOPS = BLOCK_FRAMES * HOPS_PER_FRAME
-_WINDOW_FRAMES = WINDOW_BLOCKS * BLOCK_FRAMES
+WINDOW_FRAMES = WINDOW_BLOCKS * BLOCK_FRAMES
 PROMISING = 3
 """Coarse offsets of a window, and of all windows so far, around which to look closer."""
 
@@ -113,7 +113,7 @@ class WindowScanner:
             complete_frame: every block that starts before it has been added.
         """
         while True:
-            end = (self._next_window + 1) * _WINDOW_FRAMES
+            end = (self._next_window + 1) * WINDOW_FRAMES
             if end > complete_frame:
                 return
             last = (end + BLOCK_FRAMES) * HOPS_PER_FRAME + int(self._shifts[-1])
@@ -124,7 +124,7 @@ class WindowScanner:
     def finish(self) -> None:
         """Judge what is left; the sound must be finished."""
         while self._pending:
-            self._close((self._next_window + 1) * _WINDOW_FRAMES)
+            self._close((self._next_window + 1) * WINDOW_FRAMES)
 
     def _close(self, end: int) -> None:
         blocks = [b for b in self._pending if b.first_frame < end]

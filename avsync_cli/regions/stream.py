@@ -74,6 +74,7 @@ class RegionStream:
         threads: threads for the detector, 0 for one a core.
         crop_px: side of the middle of each crop that is made: CROP_PX for all of it, less where
             nothing looks at the rest.
+        first_track: number of the first region.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class RegionStream:
         detector: Detector | None = None,
         threads: int = 0,
         crop_px: int = CROP_PX,
+        first_track: int = 0,
     ) -> None:
         self.crop_px = crop_px
         self.height, self.width = frame_size
@@ -95,12 +97,17 @@ class RegionStream:
         self._cuts: list[int] = []
         self._shot_start = 0
         self._tracks: list[Track] = []
-        self._number = 0
+        self._number = first_track
         # One array a frame, views of what was pushed: nothing is copied while it waits.
         self._frames: list[np.ndarray] = []
         self._begun = False
         self._valid = np.zeros(0, bool)
         self._run: int | None = None  # number of the whole-frame region reaching up to `settled`
+
+    @property
+    def next_track(self) -> int:
+        """Number that the next region gets."""
+        return self._number
 
     def push(
         self, first_frame: int, frames: np.ndarray, frame_valid: np.ndarray

@@ -24,6 +24,7 @@ from avsync_cli.report.sentences import (
     headline,
     is_at_border,
     notes,
+    read_words,
     segment_words,
     tolerance_words,
     verdict_words,
@@ -111,8 +112,10 @@ def _facts(judgement: Judgement) -> Iterator[tuple[str, str]]:
     yield "Within tolerance", f"{percent(verdict.p_sync)} likely"
     if verdict.drift_ms_per_min is not None:
         yield "Drift", drift_words(verdict.drift_ms_per_min)
+    if evidence.stretches is not None:
+        yield "Read", read_words(evidence)
     if evidence.judged_s > 0:
-        long = clock(evidence.media.duration_s)
+        long = clock(evidence.read_s or evidence.media.duration_s)
         yield "Usable evidence", f"{clock(evidence.judged_s)} of {long}"
     yield "Tolerance", tolerance_words(judgement.tolerance)
 

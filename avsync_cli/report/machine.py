@@ -139,6 +139,7 @@ def file_entry(report: Judgement, *, curve: bool) -> dict[str, Any]:
         "drift_ms_per_min": _number(verdict.drift_ms_per_min),
         "drift_ci_ms_per_min": _pair(verdict.drift_ci_ms_per_min),
         "usable": _number(verdict.usable),
+        "read": {"stretches": evidence.stretches, "seconds": _number(evidence.read_s)},
         "best": _candidate(verdict.best),
         "second_best": _candidate(verdict.second),
         "margin": _number(verdict.margin),

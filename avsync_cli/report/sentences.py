@@ -8,7 +8,7 @@ import numpy as np
 
 from avsync_cli.config import TOLERANCES
 from avsync_cli.drawing.attention import region_words
-from avsync_cli.inference.evidence import BlockResult
+from avsync_cli.inference.evidence import BlockResult, Evidence
 from avsync_cli.verdict.answer import Judgement, Segment, Tolerance, Verdict
 from avsync_cli.verdict.reasons import CHANGES, NEAR_LIMIT
 from avsync_cli.wording import (
@@ -58,7 +58,18 @@ def verdict_words(judgement: Judgement) -> str:
         parts = [f"in sync, {_found_words(judgement)}, which {limits} tolerates", _AT_ZERO]
     else:
         parts = [f"in sync, {_found_words(judgement)}", f"within {limits}"]
+    if judgement.evidence.stretches is not None:
+        parts.append(read_words(judgement.evidence))
     return "; ".join([*parts, *remarks])
+
+
+def read_words(evidence: Evidence) -> str:
+    """How much of a file was read: "from 9 stretches, 96 s of 1:58:02"; "" where it was all."""
+    if evidence.stretches is None or evidence.read_s is None:
+        return ""
+    plural = "" if evidence.stretches == 1 else "es"
+    read, whole = round(evidence.read_s), clock(evidence.media.duration_s)
+    return f"from {evidence.stretches} stretch{plural}, {read} s of {whole}"
 
 
 def _found_words(judgement: Judgement) -> str:
@@ -68,7 +79,7 @@ def _found_words(judgement: Judgement) -> str:
     words = f"{offset_words(verdict.offset_ms)} ({sure_words(verdict)})"
     if verdict.drift_ms_per_min is not None:
         words += f" half-way, and comes {drift_words(verdict.drift_ms_per_min)}"
-    judged = _judged_span(judgement)
+    judged = None if judgement.evidence.stretches is not None else _judged_span(judgement)
     return words if judged is None else f"{words}, from {clock(judged[0])} to {clock(judged[1])}"
 
 

@@ -47,13 +47,14 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     if not windows or evidence.media.stamps == "unsound":
         return _nothing(evidence, tolerance, offsets, constants)
     looked_at = windows
-    structure = find_structure(windows, evidence.seconds, offsets, constants)
+    has_gaps = evidence.stretches is not None
+    structure = find_structure(windows, evidence.seconds, offsets, constants, has_gaps=has_gaps)
     statuses = [_status(p, constants, tolerance) for p in structure.parts]
     if all(status == "undecided" for status in statuses):
         wrong_speed = find_wrong_speed(evidence.seconds, evidence.offsets_ms, constants)
         if wrong_speed is not None:
             drift, windows = wrong_speed
-            structure = find_structure(windows, None, offsets, constants, drift)
+            structure = find_structure(windows, None, offsets, constants, drift, has_gaps=has_gaps)
             statuses = [_status(p, constants, tolerance) for p in structure.parts]
     parts = structure.parts
     limits = _limits(structure, statuses, constants)
@@ -66,7 +67,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     segments = with_rest(segments, looked_at)  # a wrong speed leaves the scan for good
     decided = status != "undecided"
     found = main.drift if decided else None
-    duration_s = evidence.media.duration_s
+    read_s = evidence.media.duration_s if evidence.read_s is None else evidence.read_s
     curve, score = _pooled_curves(parts, windows, constants)
     verdict = Verdict(
         status=status,
@@ -79,7 +80,8 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
         reasons=limits
         + [end_words(p.start_s, p.end_s) for p in parts if p.doubted and decided]
         + all_reasons(evidence, main, status, segments, offsets, tolerance),
-        segments=with_gaps(segments, windows),
+        # Between stretches nothing was looked at, which is no reason to call it undecided.
+        segments=segments if has_gaps else with_gaps(segments, windows),
         curve=curve,
         curve_score=score,
         drift_ci_ms_per_min=None if found is None else found.ci_ms_per_min,
@@ -87,7 +89,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
             state != "undecided" and straddles(p, tolerance)
             for p, state in zip(parts, statuses, strict=True)
         ),
-        usable=min(1.0, evidence.judged_s / duration_s) if duration_s > 0 else 0.0,
+        usable=min(1.0, evidence.judged_s / read_s) if read_s > 0 else 0.0,
         min_confidence=constants.undecided_below,
         would_decide="" if decided else would_decide(main, limits, offsets, constants),
     )

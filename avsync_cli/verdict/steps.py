@@ -38,6 +38,10 @@ WANDER_MS = 1.0
 of a drift that was read a little wrong is no step either."""
 
 
+MOST_MOVES = 400
+"""Moves by a column that are reckoned from one row to the next: those of three hours."""
+
+
 @dataclass(frozen=True)
 class Steps:
     """What is known of a file's steps.
@@ -59,7 +63,9 @@ class Steps:
         return self.probability / rest / (STEP_SHARE / (1.0 - STEP_SHARE))
 
 
-def find_steps(votes: np.ndarray, step_ms: float, row_s: float = 1.0) -> Steps:
+def find_steps(
+    votes: np.ndarray, step_ms: float, row_s: float = 1.0, apart_s: np.ndarray | None = None
+) -> Steps:
     """The posterior of steps between rows.
 
     Args:
@@ -67,21 +73,24 @@ def find_steps(votes: np.ndarray, step_ms: float, row_s: float = 1.0) -> Steps:
             order of time.
         step_ms: from one column's lag to the next.
         row_s: how long a row lasts.
+        apart_s: (T - 1,) from each row to the next, where much between them was not read: steps,
+            wandering and cutaways happen there as well. None takes rows as they follow.
     """
     rows = len(votes)
     if rows < 2:
         return Steps([slice(0, rows)], 0.0, 0)
     around = _wobbling(votes, round(WOBBLE_MS / step_ms))
+    lasting = np.full(rows - 1, row_s) if apart_s is None else np.asarray(apart_s, np.float64)
     chain = _Chain(
-        chance=STEP_SHARE / (rows - 1),
-        row_s=row_s,
-        wander=min(0.25, row_s * (WANDER_MS / step_ms) ** 2 / 2),
+        chances=STEP_SHARE * lasting / lasting.sum(),
+        lasting_s=lasting,
+        wander=(WANDER_MS / step_ms) ** 2 / 2,
         lags=votes.shape[1],
     )
     before, total = chain.forward(around)
-    after, _ = chain.forward(around[::-1])
-    _, level = replace(chain, chance=0.0).forward(around)
-    level += (rows - 1) * math.log1p(-chain.chance)
+    after, _ = chain.turned.forward(around[::-1])
+    _, level = replace(chain, chances=np.zeros(rows - 1)).forward(around)
+    level += float(np.log1p(-chain.chances).sum())
     at = 1 + int(np.argmax(before + after[::-1]))
     probability = -math.expm1(min(0.0, level - total))
     runs = chain.likeliest(around) if probability >= 0.5 else [slice(0, rows)]
@@ -93,24 +102,39 @@ class _Chain:
     """Courses of the lag: one state for each lag with its speaker seen, one for each unseen.
 
     Attributes:
-        chance: of a step before any row.
-        row_s: how long a row lasts.
-        wander: chance that the lag moves by a column to either side, from row to row.
+        chances: (T - 1,) of a step between a row and the next.
+        lasting_s: (T - 1,) from a row to the next.
+        wander: chance that the lag moves by a column to either side, in a second.
         lags: how many there are.
     """
 
-    chance: float
-    row_s: float
+    chances: np.ndarray
+    lasting_s: np.ndarray
     wander: float
     lags: int
 
     @property
-    def _moves(self) -> tuple[np.ndarray, np.ndarray]:
-        """Log-probabilities (2, 2) from seen and unseen (rows) to the same without a step, and (2,)
-        of both at any time."""
-        hide, show = 1.0 - math.exp(-self.row_s / SEEN_S), 1.0 - math.exp(-self.row_s / UNSEEN_S)
-        move = np.array([[1.0 - hide, hide], [show, 1.0 - show]]) * (1.0 - self.chance)
-        return np.log(move), np.log(np.array([show, hide]) / (show + hide))
+    def turned(self) -> _Chain:
+        """The same from the last row to the first."""
+        return replace(self, chances=self.chances[::-1], lasting_s=self.lasting_s[::-1])
+
+    @property
+    def _share(self) -> np.ndarray:
+        """(2,) log-probabilities of seen and unseen at any time."""
+        hide, show = (1.0 - math.exp(-float(self.lasting_s.min()) / s) for s in (SEEN_S, UNSEEN_S))
+        return np.log(np.array([show, hide]) / (show + hide))
+
+    def _move(self, row: int) -> np.ndarray:
+        """Log-probabilities (2, 2) from seen and unseen (rows), the row before, to the same without
+        a step."""
+        least_s, gap_s = float(self.lasting_s.min()), float(self.lasting_s[row - 1])
+        hide, show = (1.0 - math.exp(-least_s / s) for s in (SEEN_S, UNSEEN_S))
+        # What is left, after many rows' time, of how it was; 1 - hide - show after one.
+        left = max(1.0 - hide - show, 1e-9) ** (gap_s / least_s)
+        hide, show = (rate * (1.0 - left) / (hide + show) for rate in (hide, show))
+        move = np.array([[1.0 - hide, hide], [show, 1.0 - show]])
+        found: np.ndarray = np.log(move * (1.0 - self.chances[row - 1]))
+        return found
 
     def forward(self, votes: np.ndarray) -> tuple[np.ndarray, float]:
         """All courses summed up.
@@ -118,16 +142,14 @@ class _Chain:
         Returns:
             (T - 1,) log-probability of the rows up to each but the last, and that of all rows.
         """
-        move, share = self._moves
-        unseen = -math.log(self.lags)
-        leap = math.log(self.chance / self.lags) if self.chance > 0 else -math.inf
+        share, unseen = self._share, -math.log(self.lags)
         sums = np.empty(len(votes) - 1)
         seen = share[0] + unseen + votes[0]
         hidden = np.full(self.lags, share[1] + 2 * unseen)
         for row in range(1, len(votes)):
             sums[row - 1] = log_sum(np.logaddexp(seen, hidden))
-            seen, hidden = self._wandered(seen), self._wandered(hidden)
-            new = sums[row - 1] + leap + share
+            seen, hidden = (self._wandered(course, row) for course in (seen, hidden))
+            move, new = self._move(row), sums[row - 1] + self._leap(row) + share
             both = [
                 np.logaddexp(np.logaddexp(seen + move[0, to], hidden + move[1, to]), new[to])
                 for to in (0, 1)
@@ -135,26 +157,35 @@ class _Chain:
             seen, hidden = both[0] + votes[row], both[1] + unseen
         return sums, log_sum(np.logaddexp(seen, hidden))
 
-    def _wandered(self, course: np.ndarray) -> np.ndarray:
-        """What courses weigh after the lag moved by a column or not; none leaves the scan."""
+    def _leap(self, row: int) -> float:
+        """Log-probability of a step before a row, to any one lag."""
+        chance = float(self.chances[row - 1])
+        return math.log(chance / self.lags) if chance > 0 else -math.inf
+
+    def _wandered(self, course: np.ndarray, row: int) -> np.ndarray:
+        """What courses weigh after the lag moved by a column or not, as often as the time from the
+        row before allows; none leaves the scan."""
         top = course.max()
         weight = np.exp(course - top)
-        moved = (1.0 - 2.0 * self.wander) * weight
-        moved[1:] += self.wander * weight[:-1]
-        moved[:-1] += self.wander * weight[1:]
-        found: np.ndarray = np.log(np.maximum(moved, 1e-300)) + top
+        wander = self.wander * float(self.lasting_s[row - 1])
+        times = min(MOST_MOVES, max(1, math.ceil(wander / 0.25)))
+        share = min(0.25, wander / times)
+        for _ in range(times):
+            moved = (1.0 - 2.0 * share) * weight
+            moved[1:] += share * weight[:-1]
+            moved[:-1] += share * weight[1:]
+            weight = moved
+        found: np.ndarray = np.log(np.maximum(weight, 1e-300)) + top
         return found
 
     def likeliest(self, votes: np.ndarray) -> list[slice]:
         """The likeliest course, as runs of rows with one lag (Viterbi); wandering is left out."""
-        move, share = self._moves
-        lags, unseen = self.lags, -math.log(self.lags)
-        leap = math.log(self.chance / lags)
+        share, lags, unseen = self._share, self.lags, -math.log(self.lags)
         came_from = np.zeros((len(votes), 2 * lags), np.int32)
         own = np.arange(lags, dtype=np.int32)
         best = np.concatenate([share[0] + unseen + votes[0], np.full(lags, share[1] + 2 * unseen)])
         for row in range(1, len(votes)):
-            top = int(np.argmax(best))
+            top, move, leap = int(np.argmax(best)), self._move(row), self._leap(row)
             entered = []
             for to in (0, 1):
                 ways = np.stack([best[:lags] + move[0, to], best[lags:] + move[1, to]])

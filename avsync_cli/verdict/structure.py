@@ -66,6 +66,8 @@ def find_structure(
     offsets: np.ndarray,
     constants: Constants,
     drift: Drift | None = None,
+    *,
+    has_gaps: bool = False,
 ) -> Structure:
     """Cut a file where its lag steps: usually nowhere.
 
@@ -75,6 +77,7 @@ def find_structure(
         offsets: (O,) ms, the scan's.
         constants: of the model.
         drift: looked for unless it is given.
+        has_gaps: whether only parts of the file were read.
     """
     if drift is None:
         read = read_windows(windows, constants)
@@ -86,7 +89,8 @@ def find_structure(
         nothing = np.full(len(units), -math.log(len(grid)))
         votes = without_drift(votes, grid, _middles(units), drift, nothing)
     row_s = float(np.median([u.end_s - u.start_s for u in units]))
-    steps = find_steps(votes, float(grid[1] - grid[0]), row_s)
+    apart_s = np.maximum(np.diff(_middles(units)), row_s) if has_gaps else None
+    steps = find_steps(votes, float(grid[1] - grid[0]), row_s, apart_s)
 
     def answered(rows: slice) -> _Told:
         mine = windows

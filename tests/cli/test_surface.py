@@ -17,6 +17,7 @@ _JUDGE = {
     "--quiet", "-q",
     "--verbose", "-v", "--no-color", "--exit-zero", "--strict", "--threads", "--config", "--jobs",
     "-j", "--resume", "--shard", "--engine", "--html", "--plot", "--overlay", "--markers",
+    "--quick", "--until", "--most",
 }  # fmt: skip
 
 FLAGS = {
