@@ -36,7 +36,7 @@ def explain(
       avsync explain "p(sync)"
 
     Topics: offset, pieces, interval, sure, margin, p(sync), confidence, weight, status,
-    undecided, notes, curve.
+    undecided, notes, quick, curve.
     """
     from avsync_cli.config import suggestion
     from avsync_cli.errors import UsageError

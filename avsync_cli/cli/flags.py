@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from avsync_cli.cli.flags_quick import QuickFlags
 from avsync_cli.cli.takes import Sets
 from avsync_cli.cli.values import (
     duration_ms,
     number,
     seconds,
     share,
-    switch,
     text,
     tolerance_text,
     whole,
@@ -24,11 +24,9 @@ from avsync_cli.config import (
     Settings,
     check_attention,
     check_confidence,
-    check_most_s,
     check_range_ms,
     check_step_ms,
     check_threads,
-    check_until,
 )
 from avsync_cli.judging import Excerpt
 
@@ -160,41 +158,6 @@ class MediaFlags:
         str | None,
         _where("--duration", metavar="TIME", help="Judge this much."),
         Sets(owner=Excerpt, field="duration_s", parse=seconds, shown=lambda s: f"{s:.10g}s"),
-    ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuickFlags:
-    """How much of a long file is read."""
-
-    quick: Annotated[
-        bool | None,
-        _where(
-            "--quick",
-            help="Read stretches of a long file until they settle it.",
-            show_default=False,
-        ),
-        Sets(owner=Settings, field="quick", parse=switch, shown=lambda on: ""),
-    ] = None
-    most: Annotated[
-        str | None,
-        _where("--most", metavar="TIME", help="With --quick: read at most this much of it."),
-        Sets(
-            owner=Settings,
-            field="most_s",
-            parse=lambda value: check_most_s(seconds(value)),
-            shown=lambda s: f"{s:.10g}s",
-        ),
-    ] = None
-    until: Annotated[
-        str | None,
-        _where(
-            "--until",
-            metavar="P",
-            help="With --quick: read on until this sure.  \\[default: 0.99]",
-            show_default=False,
-        ),
-        Sets(owner=Settings, field="until", parse=share(check_until)),
     ] = None
 
 
