@@ -212,7 +212,9 @@ class Search:
     def _is_settled(self, verdict: Verdict) -> bool:
         if verdict.status == "undecided" or len(self._agreeing()) < LEAST_AGREEING:
             return False
-        if verdict.drift_ms_per_min is None and any(s.offset_ms is None for s in verdict.segments):
+        # A drift may leave the scanned range.
+        unknown = [s.end_s - s.start_s for s in verdict.segments if s.offset_ms is None]
+        if verdict.drift_ms_per_min is None and max(unknown, default=0.0) > STEP_WITHIN_S:
             return False
         told = [s.confidence for s in verdict.segments if s.offset_ms is not None]
         if min(told) * (1.0 - STEP_SHARE * self._unseen()) < self._until:

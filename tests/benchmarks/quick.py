@@ -4,7 +4,7 @@
 
 Prints Markdown tables. The same seed makes the same films. Each clip of 8 s and more is read once,
 1.6 s either way; what its windows and seconds say is kept (`--bank`). A film is a row of such
-windows, with stretches between them in which nobody speaks, a few that are about something else,
+windows, with stretches between them in which nobody speaks, a few whose seconds point anywhere,
 and a lag of its own: constant, drifting, or stepping at a random second; its curves are moved by
 that lag. It is answered twice by the code that files are answered by: from all windows, and from
 those that `verdict.sampling` asks for. A window that is read by seeking says what it says in a
@@ -49,8 +49,8 @@ MINUTES = (8, 30)
 DULL = (0.2, 0.6)
 """Shares of a film in which nobody is seen to speak, from film to film."""
 
-ABOUT_ELSE = 0.03
-"""Share of the other windows that have a clear peak anywhere."""
+ABOUT_ELSE = 0.05
+"""Share of the other windows whose seconds have their peaks anywhere, each at another lag."""
 
 KINDS = ("constant", "drift", "step")
 
@@ -126,8 +126,8 @@ class WindowFilm:
         self.window_s, self.seconds = WINDOW_S, count * WINDOW_S
         own = rng.integers(0, len(bank.windows), count)
         self._own = np.where(rng.random(count) < rng.uniform(*DULL), -1, own)
-        else_ms = rng.integers(-REACH_MS, REACH_MS, count)
-        self._else_ms = np.where(rng.random(count) < ABOUT_ELSE, else_ms, 0)
+        else_ms = rng.integers(-MOST_LAG_MS, MOST_LAG_MS + 1, (count, SECONDS))
+        self._else_ms = np.where(rng.random((count, 1)) < ABOUT_ELSE, else_ms, 0)
         self._promise = np.where(self._own >= 0, 0.5 + 0.5 * rng.random(count), 0.0)
         # One in five of the others shows a silent face, and promises what it does not hold.
         self._promise = np.maximum(self._promise, (rng.random(count) < 0.2) * rng.random(count))
@@ -160,7 +160,9 @@ class WindowFilm:
         seconds: SecondCurves | None = None
         if own >= 0:
             at_s = start_s + np.arange(SECONDS)
-            lags = [self.lag_ms(t + 0.5) + self._else_ms[window] for t in at_s]
+            lags = [
+                self.lag_ms(t + 0.5) + e for t, e in zip(at_s, self._else_ms[window], strict=True)
+            ]
             moved = [
                 np.roll(curve, round(lag / HOP_MS))[kept]
                 for curve, lag in zip(self.bank.seconds[own], lags, strict=True)
