@@ -156,7 +156,7 @@ class EvalFlags:
         typer.Option(
             "--compare",
             metavar="NAME|DIR",
-            help="Another model on the same windows, a checkpoint, a trained baseline, or motion; "
+            help="Another model on the same windows, a checkpoint, a baseline, motion or strikes; "
             "may be given again.",
             show_default=False,
         ),

@@ -23,7 +23,8 @@ from avsync_cli.model.folder import SYNCNET, WEIGHTS, About, read_about
 from avsync_cli.timebase import HOP_SAMPLES
 
 MOTION = "motion"
-"""Name of the baseline that learns nothing."""
+STRIKES = "strikes"
+"""Names of the baselines that learn nothing."""
 
 
 class ModelScorer:
@@ -95,9 +96,10 @@ def load_scorer(name: str) -> Scorer:
     """A scorer by name.
 
     Args:
-        name: "motion" (mouth motion and loudness, no learning), the folder of a re-trained SyncNet
-            shape or of a checkpoint of our own training (both need torch), or what `--model`
-            takes: a bundled model's name or a model folder.
+        name: "motion" (mouth motion and loudness, no learning), "strikes" (sudden changes of the
+            picture and onsets, no learning), the folder of a re-trained SyncNet shape or of a
+            checkpoint of our own training (both need torch), or what `--model` takes: a bundled
+            model's name or a model folder.
 
     Raises:
         ModelError: no such model, or one that cannot be used.
@@ -107,6 +109,10 @@ def load_scorer(name: str) -> Scorer:
         from avsync_cli.evaluation.motion import MotionScorer
 
         return MotionScorer()
+    if name == STRIKES:
+        from avsync_cli.evaluation.strikes import StrikeScorer
+
+        return StrikeScorer()
     folder = Path(name)
     if (folder / WEIGHTS).is_file():
         about = read_about(folder)
