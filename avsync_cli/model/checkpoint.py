@@ -59,7 +59,10 @@ def load_model(folder: Path) -> tuple[SyncModel, About]:
     about = read_about(folder)
     if about.config is None:
         raise ModelError(f"{folder} holds a baseline, not a model", "give another folder", folder)
-    model = SyncModel(about.config)
+    try:
+        model = SyncModel(about.config)
+    except ValueError as error:
+        raise ModelError(f"{folder}: {error}", "update avsync or the model", folder) from error
     load_weights(model, folder)
     return model.eval(), about
 

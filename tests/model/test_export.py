@@ -129,6 +129,16 @@ def test_a_foreign_configuration_is_refused(change: dict[str, object]) -> None:
         ModelConfig.from_json(ModelConfig().to_json() | change)
 
 
+@pytest.mark.parametrize("change", [{"visual_layers": 2}, {"grid": 5}, {"sound_context": (9, 9)}])
+def test_sizes_that_do_not_go_together_are_refused(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    folder = trained_folder(tmp_path, "none")
+    write_about(folder, config=ModelConfig().to_json() | change)
+    with pytest.raises(ModelError, match="encoder has"):
+        load_model(folder)
+
+
 def test_a_model_older_than_the_sizes_is_of_the_first() -> None:
     values = ModelConfig().to_json()
     del values["size"]

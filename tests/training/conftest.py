@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +54,14 @@ def together(count: int, script: str, *args: str) -> Iterator[list[subprocess.Po
         for process in started:
             process.kill()
             process.wait()
+
+
+def copied(clips: Sequence[CachedClip], folder: Path) -> list[CachedClip]:
+    """Clips of one's own, beside which phones can be kept that other tests do not find."""
+    return [
+        replace(clip, folder=Path(shutil.copytree(clip.folder, folder / clip.folder.name)))
+        for clip in clips
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -22,11 +22,14 @@ from avsync_cli.corpus.manifest import Clip  # noqa: E402
 from avsync_cli.model.checkpoint import load_model  # noqa: E402
 from avsync_cli.model.config import ModelConfig  # noqa: E402
 from avsync_cli.model.core import SyncModel  # noqa: E402
+from avsync_cli.model.torch_engine import TorchEngine  # noqa: E402
 from avsync_cli.training import loop  # noqa: E402
 from avsync_cli.training.dataset import WindowDataset, WindowSpec  # noqa: E402
+from avsync_cli.training.heard import hear_clips  # noqa: E402
 from avsync_cli.training.losses import contrastive, diagonals, pooled, similarities  # noqa: E402
 from avsync_cli.training.options import TrainOptions  # noqa: E402
 from tests.conftest import REPO  # noqa: E402
+from tests.training.conftest import copied  # noqa: E402
 
 WINDOW = WindowSpec()
 STILL = 12
@@ -84,6 +87,8 @@ def exchanged(clips: list[CachedClip], folder: Path) -> list[CachedClip]:
 
 def placed(model: SyncModel, clips: list[CachedClip], count: int) -> np.ndarray:
     """(count * windows,) offsets in frames at which plain windows fit best."""
+    if model.config.sound == "phones":
+        hear_clips(TorchEngine(model), clips, seed=0)
     data = WindowDataset(clips, model.config, WINDOW, seed=1, length=count, augment=False)
     best = []
     with torch.inference_mode():
@@ -105,7 +110,7 @@ def test_the_sound_of_another_clip_is_placed_by_chance(
 ) -> None:
     """The shipped model places rendered talkers, and not when their sounds are exchanged."""
     model, _ = load_model(REPO / "models" / "default")
-    talkers = [c for c in clips if c.clip.kind == "talking"]
+    talkers = copied([c for c in clips if c.clip.kind == "talking"], tmp_path)
     own = placed(model, talkers, 24)
     others = placed(model, exchanged(talkers, tmp_path), 24)
     assert len(own) >= 8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,26 +12,41 @@ torch = pytest.importorskip("torch")
 
 from avsync_cli.corpus.cache import CachedClip  # noqa: E402
 from avsync_cli.errors import UsageError  # noqa: E402
-from avsync_cli.model.checkpoint import load_model  # noqa: E402
+from avsync_cli.model.checkpoint import load_model, save_tensors  # noqa: E402
 from avsync_cli.model.config import ModelConfig  # noqa: E402
 from avsync_cli.model.core import SyncModel  # noqa: E402
 from avsync_cli.model.encoders import SoundEncoder  # noqa: E402
 from avsync_cli.model.features import log_mel  # noqa: E402
+from avsync_cli.model.folder import write_about  # noqa: E402
 from avsync_cli.model.phones import PhoneEncoder  # noqa: E402
 from avsync_cli.model.torch_engine import TorchEngine  # noqa: E402
 from avsync_cli.training import loop, sync_lesson  # noqa: E402
 from avsync_cli.training import teach as teach_module  # noqa: E402
-from avsync_cli.training.heard import VERSIONS, hear, hear_clips, heard_path  # noqa: E402
+from avsync_cli.training.heard import hear, hear_clips  # noqa: E402
 from avsync_cli.training.options import TrainOptions  # noqa: E402
 from avsync_cli.training.run import Run  # noqa: E402
 from avsync_cli.training.start import load_front  # noqa: E402
 from avsync_cli.training.teach import _stretch, teach  # noqa: E402
-from tests.conftest import REPO  # noqa: E402
+from tests.training.conftest import copied  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def old() -> SoundEncoder:
-    sound = load_model(REPO / "models" / "default")[0].sound
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model that hears log-mel, whose features differ from step to step."""
+    folder = tmp_path_factory.mktemp("begun")
+    torch.manual_seed(5)
+    model = SyncModel(ModelConfig())
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.fill_(0.05)
+    save_tensors(folder / "weights.safetensors", model.state_dict())
+    write_about(folder, config=model.config.to_json())
+    return folder
+
+
+@pytest.fixture
+def old(begun: Path) -> SoundEncoder:
+    sound = load_model(begun)[0].sound
     assert isinstance(sound, SoundEncoder)
     return sound
 
@@ -46,20 +60,13 @@ def model() -> SyncModel:
 
 
 @pytest.fixture(scope="module")
-def heard(clips: list[CachedClip]) -> Iterator[list[CachedClip]]:
-    """Clips beside which lies what the published recogniser says of them, while they are here."""
-
-    def forget() -> None:
-        for clip in clips:
-            for version in range(VERSIONS):
-                heard_path(clip, version).unlink(missing_ok=True)
-
-    forget()
+def heard(clips: list[CachedClip], tmp_path_factory: pytest.TempPathFactory) -> list[CachedClip]:
+    """Clips beside which lies what the published recogniser says of them."""
+    own = copied(clips, tmp_path_factory.mktemp("heard"))
     made = SyncModel(ModelConfig.of("base", sound="phones"))
     load_front(made.sound)
-    hear_clips(TorchEngine(made), clips, seed=0)
-    yield clips
-    forget()
+    hear_clips(TorchEngine(made), own, seed=0)
+    return own
 
 
 def test_it_learns_and_the_recogniser_stays(
@@ -69,8 +76,8 @@ def test_it_learns_and_the_recogniser_stays(
     monkeypatch.setattr(teach_module, "WARMUP", 5)
     before = {n: t.clone() for n, t in model.front.state_dict().items()}
     losses = teach(model.sound, old, heard, seed=3, steps=40)
-    assert np.mean(losses[:2]) > 0.9  # nothing in common yet
-    assert np.mean(losses[-5:]) < 0.55
+    assert losses[0] > 0.8  # nearly nothing in common yet
+    assert np.mean(losses[-5:]) < 0.4
     assert all(torch.equal(t, before[n]) for n, t in model.front.state_dict().items())
     assert not any(p.grad is not None for p in old.parameters())
 
@@ -98,13 +105,13 @@ def options(folder: Path, **changes: object) -> TrainOptions:
     made = TrainOptions(
         data=folder, cache=folder, out=folder / "run", precision="fp32", batch=2, frames=30,
         steps=1, synthetic=0, workers=0, realign_at=0, device="cpu", checkpoint_minutes=0.0,
-        start=REPO / "models" / "default", sound="phones", visual_layers=2,
+        sound="phones", visual_layers=2,
     )  # fmt: skip
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
 def test_a_run_teaches_once_and_begins_with_the_rest(
-    tmp_path: Path, heard: list[CachedClip], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, begun: Path, heard: list[CachedClip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taught = []
 
@@ -116,19 +123,21 @@ def test_a_run_teaches_once_and_begins_with_the_rest(
 
     monkeypatch.setattr(sync_lesson, "teach", short)
     monkeypatch.setattr(loop, "prepare", lambda *_: (heard[:2], [], []))
-    best = loop.train(options(tmp_path, learning_rate=0.0))
+    best = loop.train(options(tmp_path, start=begun, learning_rate=0.0))
     model, about = load_model(best)
-    theirs = load_model(REPO / "models" / "default")[0].state_dict()
+    theirs = load_model(begun)[0].state_dict()
     assert float(model.sound.out.bias.detach().mean()) == pytest.approx(0.25, abs=0.01)
     torch.testing.assert_close(
         model.visual.out.weight, theirs["visual.out.weight"], atol=1e-3, rtol=0
     )
     assert model.config.visual_layers == 2 and "start" not in about.training
-    loop.train(options(tmp_path, learning_rate=0.0, steps=2))
+    loop.train(options(tmp_path, start=begun, learning_rate=0.0, steps=2))
     assert len(taught) == 1
 
 
 @pytest.mark.parametrize("change", [{"size": "large"}, {"product": False}])
-def test_a_beginning_of_another_shape_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+def test_a_beginning_of_another_shape_is_refused(
+    tmp_path: Path, begun: Path, change: dict[str, object]
+) -> None:
     with pytest.raises(UsageError, match="another shape"):
-        Run(options(tmp_path, **change))
+        Run(options(tmp_path, start=begun, **change))
