@@ -71,11 +71,13 @@ class SyncLesson:
     def _keep(self, folder: Path) -> str:
         """Take over a trained model's encoders, to be left as they are; returns their digest."""
         trained, _ = load_model(folder)
-        if trained.config.size != self.config.size:
-            raise UsageError(
-                f"{folder} has encoders of size {trained.config.size}, not {self.config.size}",
-                f"add --size {trained.config.size}",
-            )
+        for name in ("size", "sound", "visual_layers"):
+            theirs, ours = getattr(trained.config, name), getattr(self.config, name)
+            if theirs != ours:
+                raise UsageError(
+                    f"{folder} has encoders of {name} {theirs}, not {ours}",
+                    f"add --{name.replace('_', '-')} {theirs}",
+                )
         sizes = [{**c.to_json(), **SHAPES_OF_THE_HEAD} for c in (trained.config, self.config)]
         if sizes[0] != sizes[1]:
             raise UsageError(f"{folder} has encoders of another shape", "train it anew")

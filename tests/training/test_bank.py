@@ -145,7 +145,17 @@ def test_a_head_is_not_resumed_on_other_encoders(
         loop.train(dataclasses.replace(options(tmp_path, encoders, steps=2), encoders=None))
 
 
-def test_encoders_of_another_size_are_named(tmp_path: Path, encoders: Path) -> None:
-    with pytest.raises(UsageError, match="size base, not large") as caught:
-        Run(options(tmp_path, encoders, size="large"))
-    assert "--size base" in str(caught.value.hint)
+@pytest.mark.parametrize(
+    ("change", "says", "hint"),
+    [
+        ({"size": "large"}, "size base, not large", "--size base"),
+        ({"sound": "phones"}, "sound log-mel, not phones", "--sound log-mel"),
+        ({"visual_layers": 2}, "visual_layers 0, not 2", "--visual-layers 0"),
+    ],
+)
+def test_encoders_of_another_shape_are_named(
+    tmp_path: Path, encoders: Path, change: dict[str, object], says: str, hint: str
+) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        Run(options(tmp_path, encoders, **change))
+    assert hint in str(caught.value.hint)
