@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from avsync_cli.cli import evaluate, explain, export, fix, offset_scan, report, score, train
+from avsync_cli.cli import (
+    evaluate,
+    explain,
+    export,
+    fix,
+    list_streams,
+    offset_scan,
+    report,
+    score,
+    train,
+)
 from avsync_cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, UsageError
 
 app = typer.Typer(
@@ -32,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "offset-scan": offset_scan.offset_scan,
     "fix": fix.fix,
     "report": report.report,
+    "streams": list_streams.streams,
     "train": train.train,
     "eval": evaluate.evaluate,
     "export": export.export,

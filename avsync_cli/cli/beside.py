@@ -9,8 +9,10 @@ from avsync_cli.errors import UsageError
 from avsync_cli.report.beside import ENDINGS, Wanted
 
 
-def check_wanted(wanted: Wanted, output: Path | None, files: list[str]) -> None:
-    """Refuse what cannot be written.
+def check_wanted(
+    wanted: Wanted, output: Path | None, files: list[str], *, several: bool = False
+) -> None:
+    """Refuse what cannot be written; `several` says whether there are several films.
 
     Raises:
         UsageError: an unknown ending, no such folder, one that cannot be written into, one file for
@@ -20,8 +22,8 @@ def check_wanted(wanted: Wanted, output: Path | None, files: list[str]) -> None:
         if path.is_dir():
             check_folder(flag, path)
             continue
-        if len(files) > 1:
-            what = f"{flag} writes one file a film, and there are {len(files)} films"
+        if several:
+            what = f"{flag} writes one file a film, and there are {len(files) or 'more'} films"
             raise UsageError(what, "name a folder that exists, and each film gets a file in it")
         if path.suffix.lower() not in ENDINGS[flag]:
             known = " or ".join(ENDINGS[flag])

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from avsync_cli.cli.flags import FixFlags
+from avsync_cli.cli.flags_fix import FixFlags
 from avsync_cli.cli.takes import words_for
 from avsync_cli.config import DEFAULTS, Settings
 from avsync_cli.judging import Excerpt

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from avsync_cli.cli.flags import FixFlags, JudgeFlags
+from avsync_cli.cli.flags import JudgeFlags
+from avsync_cli.cli.flags_fix import FixFlags
 from avsync_cli.cli.layers import load_settings
 from avsync_cli.cli.output import say
 from avsync_cli.cli.takes import typed_values

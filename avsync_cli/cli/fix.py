@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from avsync_cli.cli.flags import FixFlags
+from avsync_cli.cli.flags_fix import FixFlags
 from avsync_cli.cli.takes import takes
 
 

@@ -1,4 +1,4 @@
-"""The flags of score, offset-scan and fix: each is defined here and nowhere else (see `takes`)."""
+"""The flags of score, offset-scan and in part fix: each defined here and nowhere else (`takes`)."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +36,6 @@ _input = partial(typer.Option, rich_help_panel="Input")
 _out = partial(typer.Option, rich_help_panel="Output")
 _beside = partial(typer.Option, rich_help_panel="Files beside the answer")
 _many = partial(typer.Option, rich_help_panel="Many files")
-_copy = partial(typer.Option, rich_help_panel="The copy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,6 +281,14 @@ class BatchFlags:
             help="Judge the I-th of N equal parts of the files, from 1/N to N/N.",
         ),
     ] = None
+    watch: Annotated[
+        Path | None,
+        _many(
+            "--watch",
+            metavar="DIR",
+            help="Judge the files of DIR, and others as they land there, until Ctrl-C.",
+        ),
+    ] = None
     engine: Annotated[
         str,
         _many(
@@ -327,69 +334,4 @@ class JudgeFlags:
     output: OutputFlags
     console: ConsoleFlags
     batch: BatchFlags
-    machine: MachineFlags
-
-
-@dataclass(frozen=True, kw_only=True)
-class CopyFlags:
-    """What `fix` writes."""
-
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE...", help="Files to fix, folders or quoted globs.", show_default=False
-        ),
-    ]
-    output: Annotated[
-        Path | None,
-        _copy(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The copy; its extension names the container. Never one that exists.",
-        ),
-    ] = None
-    out_dir: Annotated[
-        Path | None,
-        _copy("--out-dir", metavar="DIR", help="A folder for the copies; made if need be."),
-    ] = None
-    in_place: Annotated[
-        bool, _copy("--in-place", help="Put the copy in FILE's place, once the check has passed.")
-    ] = False
-    offset: Annotated[
-        str | None,
-        _copy(
-            "--offset",
-            metavar="MS",
-            help="The lag, if you know it: 120ms is late, -80ms early. FILE is not judged then.",
-            show_default=False,
-        ),
-    ] = None
-    pitch: Annotated[
-        str,
-        _copy(
-            "--pitch",
-            metavar="auto|keep|shift",
-            help="Where sound drifts: keep its pitch, or let it follow the speed; auto keeps it "
-            "from 1 % on.",
-            autocompletion=lambda: ["auto", "keep", "shift"],
-        ),
-    ] = "auto"
-    force: Annotated[bool, _copy("--force", help="Move the sound of a file in sync, too.")] = False
-    dry_run: Annotated[
-        bool, _copy("--dry-run", help="Judge, print the ffmpeg command, and stop.")
-    ] = False
-    keep_unverified: Annotated[
-        bool, _copy("--keep-unverified", help="Keep a copy that the check did not confirm.")
-    ] = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class FixFlags:
-    """Everything typed after `fix`."""
-
-    copy: CopyFlags
-    scan: ScanFlags
-    media: MediaFlags
-    console: ConsoleFlags
     machine: MachineFlags

@@ -1,4 +1,4 @@
-"""The flags of the command that works with results: report."""
+"""The flags of the commands that judge nothing: report and streams."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -53,3 +53,21 @@ class ReportFlags:
     exit_zero: Annotated[bool, _out("--exit-zero", help="Exit with 0 whatever the verdicts.")] = (
         False
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamsFlags:
+    """Everything typed after `streams`."""
+
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE|FOLDER|GLOB...",
+            help="Files, folders with media files in them, or quoted globs.",
+            show_default=False,
+        ),
+    ]
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Descend into folders.")] = (
+        False
+    )
+    json: Annotated[bool, _out("--json", help="One JSON document.")] = False

@@ -50,11 +50,15 @@ def expand_inputs(
     return list(found)
 
 
+def media_in(folder: str, recursive: bool) -> list[str]:
+    """The media files of a folder, by name; hidden ones left out."""
+    return [path for path in _walk(folder, recursive) if _is_media(path)]
+
+
 def _listed(name: str, recursive: bool) -> list[str]:
     """What one name of a list stands for: itself, or a folder's files. A folder without any (one
     may well be called film.mp4) stays a name, and becomes one error among the others' answers."""
-    media = [path for path in _walk(name, recursive) if _is_media(path)]
-    return media or [name]
+    return media_in(name, recursive) or [name]
 
 
 def _expand(name: str, recursive: bool) -> list[str]:
@@ -70,7 +74,7 @@ def _expand(name: str, recursive: bool) -> list[str]:
 
 
 def _folder(name: str, recursive: bool) -> list[str]:
-    files = [path for path in _walk(name, recursive) if _is_media(path)]
+    files = media_in(name, recursive)
     if not files:
         where = "in or below" if recursive else "directly in"
         hint = "name the files, or check the folder" if recursive else "try --recursive"

@@ -59,8 +59,12 @@ def checked_job(command: Command, flags: JudgeFlags) -> Job:
     """
     form = _form(flags)
     _check_tracks(flags)
+    names = flags.input.files or []
+    if flags.batch.watch is not None:
+        _check_watch(flags.batch.watch, flags)
     settings, excerpt = checked_settings(command, flags), checked_excerpt(flags)
-    files = expand_inputs(flags.input.files or [], flags.input.files_from, flags.input.recursive)
+    watch = flags.batch.watch
+    files = [] if watch else expand_inputs(names, flags.input.files_from, flags.input.recursive)
     if flags.batch.shard is not None:
         files = take_shard(files, flags.batch.shard)
     output = flags.output
@@ -71,7 +75,8 @@ def checked_job(command: Command, flags: JudgeFlags) -> Job:
         _check_output("--output", output.output, files)
     _check_output("--resume", flags.batch.resume, files)
     beside = Wanted(output.html, output.plot, output.overlay, output.markers)
-    check_wanted(beside, None if template else output.output, files)
+    place = None if template else output.output
+    check_wanted(beside, place, files, several=watch is not None or len(files) > 1)
     return Job(
         command=command,
         flags=flags,
@@ -107,6 +112,29 @@ def _form(flags: JudgeFlags) -> Form:
         hint = "make the page of it afterwards: avsync report JOURNAL --html FILE"
         raise UsageError("--resume and --html exclude each other", hint)
     return "jsonl"
+
+
+def _check_watch(folder: Path, flags: JudgeFlags) -> None:
+    """Refuse what has no end, or would judge what is written."""
+    output = flags.output
+    if not folder.is_dir():
+        raise UsageError(f"--watch: there is no folder {folder}", "make it first")
+    others = {
+        "files": flags.input.files,
+        "--files-from": flags.input.files_from,
+        "--shard": flags.batch.shard,
+        "--json": output.json,
+        "--output": output.output and not is_template(output.output),
+        "--resume with --csv": flags.batch.resume and output.csv,
+        "--html with a file": output.html and not output.html.is_dir(),
+    }
+    for name, given in others.items():
+        if given:
+            hint = "watching does not end: use --resume FILE, --html DIR or -o '{stem}.json'"
+            raise UsageError(f"--watch and {name} exclude each other", hint)
+    drawn = output.overlay
+    if drawn is not None and drawn.resolve().is_relative_to(folder.resolve()):
+        raise UsageError("--overlay lies in the folder that is watched", "name one beside it")
 
 
 def _check_tracks(flags: JudgeFlags) -> None:

@@ -17,7 +17,8 @@ from avsync_cli.cli.checks import (
     checked_settings,
     log_to_stderr,
 )
-from avsync_cli.cli.flags import ConsoleFlags, CopyFlags, FixFlags
+from avsync_cli.cli.flags import ConsoleFlags
+from avsync_cli.cli.flags_fix import CopyFlags, FixFlags
 from avsync_cli.cli.inputs import expand_inputs
 from avsync_cli.cli.mend_words import Teller
 from avsync_cli.cli.output import Sink, say, say_error, say_internal

@@ -5,11 +5,13 @@ A file that cannot be judged becomes an entry among the failures, and the batch 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avsync_cli._version import __version__
@@ -21,6 +23,7 @@ from avsync_cli.cli.job import Job
 from avsync_cli.cli.output import Sink, say, say_annotations, say_error
 from avsync_cli.cli.progress import BatchProgress
 from avsync_cli.cli.template import Template
+from avsync_cli.cli.watch import landings
 from avsync_cli.config import tolerance_profile
 from avsync_cli.errors import (
     EXIT_IN_SYNC,
@@ -74,38 +77,57 @@ class Run:
 
     def all(self) -> int:
         """Judge every file, write the answer, and say at the end what could not be judged."""
+        batch = self.job.flags.batch
         with self._opened_journal() as journal:
             self.answer.journal = journal
-            files = self._take_up(journal)
             if self.job.template is None:
                 self.answer.begin()
-            with (
-                BatchProgress(files, shown=not self.quiet, color=self.job.color) as progress,
-                closing(self._outcomes(files, progress)) as outcomes,
-            ):
-                for outcome in outcomes:
-                    self._count(outcome)
-                    progress.tell(self.counts)
-                    with progress.hidden():
-                        self._tell(outcome)
-        self.beside.finish()
+            if batch.watch is not None:
+                self._watch(batch.watch, journal)
+            else:
+                self._judge(self._take_up(self.job.files, journal))
+        if batch.watch is None:
+            self.beside.finish()
         if self.job.template is None:
             self.answer.finish()
-        resume = self.job.flags.batch.resume
-        if resume is not None and self.job.flags.output.csv:
-            self.answer.write_csv(resume)
+        if batch.resume is not None and self.job.flags.output.csv:
+            self.answer.write_csv(batch.resume)
         self._summarise()
         return self._exit_code()
+
+    def _judge(self, files: Sequence[Source]) -> None:
+        with (
+            BatchProgress(files, shown=not self.quiet, color=self.job.color) as progress,
+            closing(self._outcomes(files, progress)) as outcomes,
+        ):
+            for outcome in outcomes:
+                self._count(outcome)
+                progress.tell(self.counts)
+                with progress.hidden():
+                    self._tell(outcome)
+
+    def _watch(self, folder: Path, journal: Journal | None) -> None:
+        """Judge what lands in a folder until Ctrl-C, which is its end and no interruption: all that
+        was judged has been written by then."""
+        if not self.quiet:
+            say(f"watching {folder}; Ctrl-C ends it")
+        try:
+            for files in landings(os.fspath(folder), self.job.flags.input.recursive):
+                self._judge(self._take_up(files, journal))
+                self.beside.finish()
+                self._say_failures()
+        except KeyboardInterrupt:
+            say("no longer watching")
 
     def _opened_journal(self) -> Journal | nullcontext[None]:
         path = self.job.flags.batch.resume
         return nullcontext() if path is None else Journal(path, self.asked)
 
-    def _take_up(self, journal: Journal | None) -> Sequence[Source]:
-        """The files still to judge; those that the journal holds are counted as it says."""
+    def _take_up(self, files: Sequence[Source], journal: Journal | None) -> Sequence[Source]:
+        """Those still to judge; those that the journal holds are counted as it says."""
         if journal is None:
-            return self.job.files
-        taken = journal.take_up(self.job.files)
+            return files
+        taken = journal.take_up(files)
         for lines in taken.held:
             self.counts[worst([line.status for line in lines])] += 1
             self.incomplete |= any(line.complete is False for line in lines)
@@ -205,9 +227,14 @@ class Run:
     def _summarise(self) -> None:
         batch = len(self.job.files) != 1  # none at all is what a small batch leaves some shards
         if batch and not self.quiet:
-            say(terminal.summary(self.counts) if self.counts else "0 files: none in this part")
+            none = "0 files: none in this part" if self.job.flags.batch.shard else "0 files"
+            say(terminal.summary(self.counts) if self.counts else none)
+        self._say_failures()
+
+    def _say_failures(self) -> None:
         for failure in self.failures:
             say_error(failure.message, failure.hint)
+        self.failures = []
 
     def _exit_code(self) -> int:
         if self.internal:

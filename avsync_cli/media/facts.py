@@ -126,6 +126,16 @@ class MediaInfo:
         return not set(containers).isdisjoint(self.container.split(","))
 
 
+def usable_video(info: MediaInfo) -> list[VideoTrack]:
+    """The picture tracks in the order in which they are numbered; covers are none."""
+    return [track for track in info.video if not track.is_cover and track.width and track.height]
+
+
+def usable_audio(info: MediaInfo) -> list[AudioTrack]:
+    """The sound tracks in the order in which they are numbered."""
+    return [track for track in info.audio if track.channels and track.rate_hz]
+
+
 def pick_video(info: MediaInfo, wanted: int | None) -> VideoTrack:
     """The picture to judge.
 
@@ -136,7 +146,7 @@ def pick_video(info: MediaInfo, wanted: int | None) -> VideoTrack:
         NoPictureError: there is none, or not so many.
         TooLargeError: it is beyond what `limits` allows.
     """
-    tracks = [track for track in info.video if not track.is_cover and track.width and track.height]
+    tracks = usable_video(info)
     covers_only = not tracks and any(track.is_cover for track in info.video)
     what = "video track (only a cover picture)" if covers_only else "video track"
     track = _pick(tracks, wanted, what, info, NoPictureError)
@@ -146,8 +156,7 @@ def pick_video(info: MediaInfo, wanted: int | None) -> VideoTrack:
 
 def pick_audio(info: MediaInfo, wanted: int | None) -> AudioTrack:
     """The sound to judge, as `pick_video`; raises NoSoundError."""
-    tracks = [track for track in info.audio if track.channels and track.rate_hz]
-    track = _pick(tracks, wanted, "audio track", info, NoSoundError)
+    track = _pick(usable_audio(info), wanted, "audio track", info, NoSoundError)
     check_sound(track.rate_hz, track.channels, info.file.shown)
     return track
 

@@ -102,16 +102,16 @@ class HtmlReport:
         self._write(self._path / name, [row], iter([Markup(section)]), up=True)
 
     def finish(self) -> None:
-        """Write the page.
+        """Write the page, or the overview of a folder, which may grow and be finished again.
 
         Raises:
             WriteError: it cannot be written.
         """
+        if self._names is not None:
+            self._write(self._path / INDEX, self._rows, iter(()))
+            return
         with self._sections:
-            if self._names is None:
-                self._write(self._path, self._rows, self._written())
-            else:
-                self._write(self._path / INDEX, self._rows, iter(()))
+            self._write(self._path, self._rows, self._written())
 
     def _write(
         self, place: Path, rows: list[dict[str, Any]], sections: Iterator[Markup], up: bool = False

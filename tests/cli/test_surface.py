@@ -16,8 +16,8 @@ _JUDGE = {
     "--json", "--jsonl", "--csv", "--output", "-o", "--blocks", "--github", "--pieces",
     "--quiet", "-q",
     "--verbose", "-v", "--no-color", "--exit-zero", "--strict", "--threads", "--config", "--jobs",
-    "-j", "--resume", "--shard", "--engine", "--html", "--plot", "--overlay", "--markers",
-    "--quick", "--until", "--most",
+    "-j", "--resume", "--shard", "--watch", "--engine", "--html", "--plot", "--overlay",
+    "--markers", "--quick", "--until", "--most",
 }  # fmt: skip
 
 FLAGS = {
@@ -47,6 +47,7 @@ FLAGS = {
         "--seed", "--report",
     },
     "export": {"--name", "--calibrate", "--int8", "--cache"},
+    "streams": {"--recursive", "-r", "--json"},
     "explain": set(),
 }  # fmt: skip
 
@@ -58,7 +59,7 @@ def _commands() -> dict[str, typer.main.TyperCommand]:
 
 def test_the_list_of_commands() -> None:
     assert list(_commands()) == [
-        "score", "offset-scan", "fix", "report", "train", "eval", "export", "explain",
+        "score", "offset-scan", "fix", "report", "streams", "train", "eval", "export", "explain",
     ]  # fmt: skip
 
 

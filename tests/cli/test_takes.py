@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from avsync_cli.cli.app import app
 from avsync_cli.cli.called import fix_words, program_words
 from avsync_cli.cli.checks import checked_excerpt, checked_settings
-from avsync_cli.cli.flags import FixFlags, JudgeFlags
+from avsync_cli.cli.flags import JudgeFlags
+from avsync_cli.cli.flags_fix import FixFlags
 from avsync_cli.cli.takes import flags_of, takes, typed_values
 from avsync_cli.config import ATTENTIONS, TOLERANCES, Settings
 from avsync_cli.judging import Excerpt
