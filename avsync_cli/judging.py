@@ -222,12 +222,20 @@ def judged(
     from avsync_cli.verdict.answer import Judgement
     from avsync_cli.verdict.blocks import shown_blocks
     from avsync_cli.verdict.decision import decide_verdict
+    from avsync_cli.verdict.people import face_tracks
 
     evidence = _with_bar(evidence, min_confidence)
     verdict = decide_verdict(evidence, tolerance)
     blocks = shown_blocks(evidence, verdict, tolerance)
     shown = replace(evidence, blocks=blocks, traces=[])
-    return Judgement(os.fspath(path), shown, verdict, tolerance, min_confidence=min_confidence)
+    return Judgement(
+        path=os.fspath(path),
+        evidence=shown,
+        verdict=verdict,
+        tolerance=tolerance,
+        min_confidence=min_confidence,
+        tracks=tuple(face_tracks(evidence, verdict)),
+    )
 
 
 def _with_bar(evidence: Evidence, min_confidence: float | None) -> Evidence:

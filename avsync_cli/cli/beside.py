@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from avsync_cli.cli.checks import check_folder, check_no_input
+from avsync_cli.corpus.manifest import MANIFEST
 from avsync_cli.errors import UsageError
 from avsync_cli.report.beside import ENDINGS, Wanted
 
@@ -32,7 +33,12 @@ def check_wanted(
     if wanted.html is not None and wanted.html.is_dir():
         check_folder("--html", wanted.html)
         _check_index(wanted.html)
-    named = {"--output": output, "--html": wanted.html, **wanted.by_flag()}
+    if wanted.tracks is not None and wanted.tracks.is_dir():
+        raise UsageError(f"--tracks {wanted.tracks} is a folder", "name a file in it")
+    if wanted.crops is not None:
+        _check_crops(wanted.crops)
+    named = {"--output": output, "--html": wanted.html, "--tracks": wanted.tracks}
+    named |= wanted.by_flag()
     taken: dict[Path, str] = {}
     for flag, place in named.items():
         if place is None or place.is_dir():
@@ -51,3 +57,17 @@ def _check_index(folder: Path) -> None:
     if not is_ours(folder / INDEX):
         what = f"--html: {folder / INDEX} is no report, and would be overwritten"
         raise UsageError(what, "name an empty folder")
+
+
+def _check_crops(folder: Path) -> None:
+    """Refuse a folder that cannot be made, and one that has a manifest: its clips would be lost
+    to it."""
+    if not folder.exists():
+        check_folder("--crops", folder.parent)
+    elif not folder.is_dir():
+        raise UsageError(f"--crops {folder} is no folder", "name a folder")
+    else:
+        check_folder("--crops", folder)
+        if (folder / MANIFEST).exists():
+            what = f"--crops: {folder} holds the clips of another run"
+            raise UsageError(what, "name a new folder, or remove its manifest.csv")

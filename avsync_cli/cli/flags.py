@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from avsync_cli.cli.flags_people import PeopleFlags
 from avsync_cli.cli.flags_quick import QuickFlags
 from avsync_cli.cli.takes import Sets
 from avsync_cli.cli.values import (
@@ -332,6 +333,7 @@ class JudgeFlags:
     ] = False
     input: InputFlags
     output: OutputFlags
+    people: PeopleFlags
     console: ConsoleFlags
     batch: BatchFlags
     machine: MachineFlags

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -74,7 +74,8 @@ def checked_job(command: Command, flags: JudgeFlags) -> Job:
     else:
         _check_output("--output", output.output, files)
     _check_output("--resume", flags.batch.resume, files)
-    beside = Wanted(output.html, output.plot, output.overlay, output.markers)
+    asked = {**vars(output), **vars(flags.people)}
+    beside = Wanted(**{field.name: asked[field.name] for field in fields(Wanted)})
     place = None if template else output.output
     check_wanted(beside, place, files, several=watch is not None or len(files) > 1)
     return Job(
@@ -98,6 +99,8 @@ def _form(flags: JudgeFlags) -> Form:
         raise UsageError(f"--{forms[0]} and --{forms[1]} exclude each other", "choose one")
     if output.pieces and not output.csv:
         raise UsageError("--pieces is for --csv", "add --csv; JSON has them as `segments` anyway")
+    if flags.people.align and flags.people.crops is None:
+        raise UsageError("--align is for --crops", "name a folder with --crops")
     if batch.engine not in ENGINES:
         hint = suggestion(batch.engine, ENGINES) or f"use one of {', '.join(ENGINES)}"
         raise UsageError(f"unknown engine {batch.engine!r}", hint)
@@ -111,6 +114,10 @@ def _form(flags: JudgeFlags) -> Form:
     if output.html is not None:
         hint = "make the page of it afterwards: avsync report JOURNAL --html FILE"
         raise UsageError("--resume and --html exclude each other", hint)
+    if flags.people.tracks is not None or flags.people.crops is not None:
+        flag = "--tracks" if flags.people.tracks is not None else "--crops"
+        hint = "an earlier run's faces would be missing; the lines hold them as `tracks`"
+        raise UsageError(f"--resume and {flag} exclude each other", hint)
     return "jsonl"
 
 
@@ -142,9 +149,9 @@ def _check_tracks(flags: JudgeFlags) -> None:
         return
     if flags.media.audio_track is not None:
         raise UsageError("--all-audio and --audio-track exclude each other", "choose one")
-    output = flags.output
-    for flag in ("html", "plot", "overlay", "markers"):
-        if getattr(output, flag) is not None:
+    asked = {**vars(flags.output), **vars(flags.people)}
+    for flag in ("html", "plot", "overlay", "markers", "tracks", "boxes", "crops"):
+        if asked[flag] is not None:
             hint = "choose the track with --audio-track"
             raise UsageError(f"--all-audio and --{flag} exclude each other", hint)
 

@@ -18,6 +18,9 @@ from avsync_cli.corpus.shards import expand, is_shards, samples
 from avsync_cli.errors import DataError
 from avsync_cli.names import MEDIA_SUFFIXES
 
+MANIFEST = "manifest.csv"
+"""A list of clips by this name, or as clips.csv, is found when its folder is named."""
+
 
 @dataclass(frozen=True)
 class Clip:

@@ -84,16 +84,18 @@ def write_overlay(
     reader = PictureReader(info, video, size, stretch, Epochs(info))
     try:
         with film_writer(target, painter.size, info, audio, stretch) as write:
-            for number, frame in _frames(reader, size, first, last):
+            for number, frame in frames_between(reader, size, first, last):
                 write(painter.paint(frame, number / FPS))
             reader.check()
     finally:
         reader.close()
 
 
-def _frames(
+def frames_between(
     reader: PictureReader, size: tuple[int, int], first: int, last: int | None
 ) -> Iterator[tuple[int, np.ndarray]]:
+    """Number and picture (*size, 3) of the frames that a reader gives, from `first` to before
+    `last`; a picture holds until the next ones are read."""
     frames = np.empty((_READ_FRAMES, *size, 3), np.uint8)
     valid = np.empty(_READ_FRAMES, bool)
     number, count = first, _READ_FRAMES

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from avsync_cli.inference.evidence import Region
+from avsync_cli.inference.evidence import Region, TrackPath
 from avsync_cli.model.engine import Engine
 from avsync_cli.model.features import centre_crop, edge_pad
 from avsync_cli.regions.crops import seen_boxes
@@ -73,6 +73,13 @@ class BlockBuilder:
         self._engine = engine
         self._tracks: dict[int, _Track] = {}
         self._faces: dict[int, int] = {}
+        self._boxes: dict[int, list[np.ndarray]] = {}
+        self._first: dict[int, int] = {}
+
+    @property
+    def paths(self) -> dict[int, TrackPath]:
+        """Where every face was so far, by its number."""
+        return {n: TrackPath(self._first[n], np.concatenate(b)) for n, b in self._boxes.items()}
 
     @property
     def delay_frames(self) -> int:
@@ -93,6 +100,11 @@ class BlockBuilder:
                 number = self._faces.setdefault(piece.track, len(self._faces))
             track = _Track(self._engine, piece.kind, piece.track, number, piece.first_frame)
             self._tracks[piece.track] = track
+        if piece.kind == "face" and len(piece.boxes):
+            number = self._faces[piece.track]
+            self._first.setdefault(number, piece.first_frame)
+            shares = np.rint(np.clip(piece.boxes, 0.0, 1.0) * 65535.0).astype(np.uint16)
+            self._boxes.setdefault(number, []).append(shares)
         blocks = list(track.push(piece))
         if piece.last:
             del self._tracks[piece.track]

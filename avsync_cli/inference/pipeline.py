@@ -138,6 +138,7 @@ class Analysis:
             judged_s=judged_s,
             calibration=dict(self._engine.calibration),
             seconds=scanner.seconds,
+            paths=self._builder.paths,
         )
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from avsync_cli.errors import MediaError
-from avsync_cli.inference.evidence import Evidence, SecondCurves
+from avsync_cli.inference.evidence import BlockTrace, Evidence, SecondCurves, TrackPath
 from avsync_cli.inference.pipeline import (
     CHUNK_FRAMES,
     AnalyseOptions,
@@ -187,7 +187,13 @@ def pooled(parts: Sequence[Evidence], read_s: float) -> Evidence:
     """
     first = parts[0]
     unsound = next((part for part in parts if part.media.stamps == "unsound"), first)
-    traces = [trace for part in parts for trace in part.traces]
+    traces: list[BlockTrace] = []
+    paths: dict[int, TrackPath] = {}
+    faces = 0  # each part counts its own from 0
+    for part in parts:
+        traces += [_renumbered(trace, faces) for trace in part.traces]
+        paths |= {faces + number: path for number, path in part.paths.items()}
+        faces += 1 + max(part.paths, default=-1)
     curves = [part.seconds for part in parts if part.seconds is not None]
     remarks = list(unsound.reasons[:1]) if unsound.media.stamps == "unsound" else []
     return Evidence(
@@ -195,6 +201,7 @@ def pooled(parts: Sequence[Evidence], read_s: float) -> Evidence:
         windows=[window for part in parts for window in part.windows],
         media=unsound.media,
         traces=traces,
+        paths=paths,
         reasons=remarks + limits(traces, any(trace.region.kind == "face" for trace in traces)),
         judged_s=sum(part.judged_s for part in parts),
         calibration=first.calibration,
@@ -208,3 +215,10 @@ def pooled(parts: Sequence[Evidence], read_s: float) -> Evidence:
         stretches=len(parts),
         read_s=read_s,
     )
+
+
+def _renumbered(trace: BlockTrace, faces: int) -> BlockTrace:
+    """A block of a part before which there were so many faces."""
+    if trace.region.track is None:
+        return trace
+    return replace(trace, region=replace(trace.region, track=trace.region.track + faces))

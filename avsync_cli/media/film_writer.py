@@ -44,7 +44,13 @@ _RUN_UP_S = 2.0
 
 @contextmanager
 def film_writer(
-    target: Path, size: tuple[int, int], info: MediaInfo, audio: AudioTrack, stretch: Stretch
+    target: Path,
+    size: tuple[int, int],
+    info: MediaInfo,
+    audio: AudioTrack,
+    stretch: Stretch,
+    *,
+    lag_s: float = 0.0,
 ) -> Iterator[Callable[[np.ndarray], None]]:
     """Write a film frame by frame: the block is given a function that appends one.
 
@@ -56,6 +62,7 @@ def film_writer(
         size: (height, width) of the frames, both even.
         info, audio: whose sound it gets.
         stretch: the part of that file's timeline the frames show.
+        lag_s: by how much the sound is moved earlier.
 
     Raises:
         UsageError: the ending is another.
@@ -68,7 +75,7 @@ def film_writer(
         raise UsageError(f"cannot write {Source.of(target).shown}", f"name it with {known}")
     with file_beside(target) as part:
         ffmpeg = Ffmpeg(
-            _compose(part, size, info, audio, stretch),
+            _compose(part, size, info, audio, stretch, lag_s),
             path=info.file,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -127,7 +134,12 @@ def _failed(ffmpeg: Ffmpeg, target: Path) -> DecodeError:
 
 
 def _compose(
-    part: Path, size: tuple[int, int], info: MediaInfo, audio: AudioTrack, stretch: Stretch
+    part: Path,
+    size: tuple[int, int],
+    info: MediaInfo,
+    audio: AudioTrack,
+    stretch: Stretch,
+    lag_s: float,
 ) -> list[str]:
     height, width = size
     pictures = ffmpeg_python.input(
@@ -135,7 +147,7 @@ def _compose(
     )
     # Times as a player has them: ffmpeg puts the file's start at 0 and bridges joints. The
     # frames' zero lies up to half a step beside that.
-    begin_s = stretch.first_frame / FPS + float(stretch.zero_s - info.start_s)
+    begin_s = stretch.first_frame / FPS + float(stretch.zero_s - info.start_s) + lag_s
     seek_s = max(0.0, begin_s - _RUN_UP_S)
     options = dict(input_args(), **({"ss": f"{seek_s:.6f}"} if seek_s else {}))
     bounds = {"start": "0"}

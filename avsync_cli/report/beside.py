@@ -16,32 +16,44 @@ from avsync_cli.report.places import Names
 if TYPE_CHECKING:
     from avsync_cli.report.html import HtmlReport
     from avsync_cli.report.machine import Failure, Tool
+    from avsync_cli.report.tracks import FaceClips, TrackTable
     from avsync_cli.verdict.answer import Judgement
 
 ENDINGS = {
     "--plot": (".png", ".svg"),
     "--overlay": (".mp4", ".m4v", ".mov", ".mkv"),
     "--markers": (".csv", ".edl"),
+    "--boxes": (".csv",),
 }
 """What each flag can write; the first is what it writes into a folder."""
 
-_TAGS = {"--plot": "curve", "--overlay": "overlay", "--markers": "markers"}
+_TAGS = {
+    "--plot": "curve",
+    "--overlay": "overlay",
+    "--markers": "markers",
+    "--boxes": "boxes",
+}
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What was asked for; None is not wanted. A file for one film, or a folder; `html` is a page
-    for all films, or a folder with a page for each."""
+    for all films, or a folder with a page for each, `tracks` a file for all, `crops` a folder, and
+    `align` moves the sound of crops to zero."""
 
     html: Path | None = None
     plot: Path | None = None
     overlay: Path | None = None
     markers: Path | None = None
+    boxes: Path | None = None
+    tracks: Path | None = None
+    crops: Path | None = None
+    align: bool = False
 
     def by_flag(self) -> dict[str, Path]:
         """Everything wanted that is written film by film."""
-        pairs = {"--plot": self.plot, "--overlay": self.overlay, "--markers": self.markers}
-        return {flag: path for flag, path in pairs.items() if path is not None}
+        paths = (self.plot, self.overlay, self.markers, self.boxes)
+        return {f: path for f, path in zip(ENDINGS, paths, strict=True) if path is not None}
 
 
 class FilesBeside:
@@ -76,6 +88,14 @@ class FilesBeside:
         self._names = Names()
         self.failed = False
         self._page: HtmlReport | None = None
+        self._table: TrackTable | None = None
+        self._clips: FaceClips | None = None
+        if wanted.tracks is not None or wanted.crops is not None:
+            from avsync_cli.report.tracks import FaceClips, TrackTable
+
+            self._table = None if wanted.tracks is None else TrackTable(wanted.tracks)
+            if wanted.crops is not None:
+                self._clips = FaceClips(wanted.crops, wanted.align, excerpt)
         if wanted.html is not None:
             from avsync_cli.report.html import HtmlReport
 
@@ -87,6 +107,7 @@ class FilesBeside:
             "--plot": _write_plot,
             "--markers": _write_markers,
             "--overlay": self._write_overlay,
+            "--boxes": _write_boxes,
         }
         for flag, path in self._wanted.by_flag().items():
             target = path
@@ -96,6 +117,9 @@ class FilesBeside:
             self._try(partial(writers[flag], judgement, target), target)
         if self._page is not None:
             self._try(partial(self._add_to_page, self._page, judgement), None)
+        for gathered in (self._table, self._clips):
+            if gathered is not None:
+                self._try(partial(gathered.take, judgement), None)
 
     def fail(self, failure: Failure) -> None:
         """Take a film that could not be judged."""
@@ -103,9 +127,13 @@ class FilesBeside:
             self._page.fail(failure)
 
     def finish(self) -> None:
-        """Write the page."""
+        """Write the page, the table of faces and the manifest of their clips."""
         if self._page is not None:
             self._try(self._page.finish, self._wanted.html)
+        if self._table is not None:
+            self._try(self._table.finish, self._wanted.tracks)
+        if self._clips is not None:
+            self._try(self._clips.finish, self._wanted.crops)
 
     def _add_to_page(self, page: HtmlReport, judgement: Judgement) -> None:
         from avsync_cli.report.illustrations import illustrate
@@ -146,3 +174,9 @@ def _write_markers(judgement: Judgement, target: Path) -> None:
     from avsync_cli.report.markers import marker_file
 
     write_whole(target, marker_file(judgement, target.suffix.lower()))
+
+
+def _write_boxes(judgement: Judgement, target: Path) -> None:
+    from avsync_cli.report.tracks import write_boxes
+
+    write_boxes(judgement, target)

@@ -14,7 +14,7 @@ from typing import Any
 
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.report.table import csv_line
-from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance
+from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance, TrackResult
 
 SCHEMA_VERSION = 1
 
@@ -163,6 +163,7 @@ def file_entry(report: Judgement, *, curve: bool) -> dict[str, Any]:
             "complete": media.complete,
         },
         "segments": [_segment(segment) for segment in verdict.segments],
+        "tracks": [_track(track) for track in report.tracks],
         "blocks": [_block(block) for block in evidence.blocks],
     }
     if curve:
@@ -277,6 +278,24 @@ def _block(block: BlockResult) -> dict[str, Any]:
         "p_sync": _number(block.p_sync),
         "used": block.used,
         "reason": block.reason,
+    }
+
+
+def _track(track: TrackResult) -> dict[str, Any]:
+    return {
+        "track": track.track,
+        "start_s": _number(track.start_s),
+        "end_s": _number(track.end_s),
+        "boxes": [[_number(side) for side in box] for box in track.boxes],
+        "judged_s": _number(track.judged_s),
+        "speaking": _number(track.speaking),
+        "offset_ms": _number(track.offset_ms),
+        "offset_ci_ms": _pair(track.offset_ci_ms),
+        "height": _number(track.height),
+        "margin": _number(track.margin),
+        "confidence": _number(track.confidence),
+        "kept": track.kept,
+        "reason": track.reason,
     }
 
 

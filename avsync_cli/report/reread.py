@@ -17,7 +17,7 @@ from avsync_cli.errors import UsageError
 from avsync_cli.inference.evidence import BlockResult, Evidence, MediaSummary, Region
 from avsync_cli.names import Direction, RegionKind, Status
 from avsync_cli.report.machine import Failure, Tool
-from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance, Verdict
+from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance, TrackResult, Verdict
 
 T = TypeVar("T")
 
@@ -75,6 +75,7 @@ def reread(line: Mapping[str, Any]) -> Reread:
         fix_words=fix_words,
         # Every answer has a bar; only one that was asked for is repeated, to be judged by again.
         min_confidence=verdict.min_confidence if "--min-confidence" in fix_words else None,
+        tracks=tuple(map(_track, entry.tables("tracks", optional=True))),
     )
     return Reread(result, who, entry.take("command", _text, "score"), frozenset(entry.lacking))
 
@@ -144,6 +145,24 @@ def _evidence(entry: _Fields, offsets_ms: np.ndarray) -> Evidence:
         ),
         blocks=[_block(block) for block in entry.tables("blocks")],
         judged_s=entry.take("usable", _number, 0.0) * duration_s,
+    )
+
+
+def _track(track: _Fields) -> TrackResult:
+    return TrackResult(
+        track=track.take("track", _whole),
+        start_s=track.take("start_s", _number),
+        end_s=track.take("end_s", _number),
+        boxes=track.take("boxes", lambda rows: np.array([_box(row) for row in _sequence(rows)])),
+        judged_s=track.take("judged_s", _number),
+        speaking=track.take("speaking", _number),
+        offset_ms=track.take("offset_ms", _perhaps),
+        offset_ci_ms=track.take("offset_ci_ms", _pair),
+        height=track.take("height", _number),
+        margin=track.take("margin", _number),
+        confidence=track.take("confidence", _number),
+        kept=track.take("kept", _flag),
+        reason=track.take("reason", _text),
     )
 
 

@@ -100,6 +100,44 @@ class Verdict:
     would_decide: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrackResult:
+    """A face from one cut to the next, judged by itself.
+
+    Attributes:
+        track: its number in the file, as in `Region.track`.
+        start_s, end_s: when it is seen.
+        boxes: (5, 4) left, top, width and height as shares of the picture at five moments evenly
+            spread from first to last frame.
+        judged_s: seconds of it that could be judged.
+        speaking: share 0..1 of its time in which it speaks in sync: a second counts where at the
+            lag of its stretch of the file (the face's own, where that has none) "in sync" is
+            likelier than not, and likelier than for any other face of that second.
+        offset_ms, offset_ci_ms: its own likeliest offset, however sure, with its 95 % interval;
+            None where nothing was judged.
+        height: log-odds "in sync" at that offset.
+        margin: how far that is above the log-odds at any offset more than two frames away.
+        confidence: probability that the face and the sound belong together at that offset, to
+            somebody who takes a dub to be as likely as not.
+        kept: whether that is at least as sure as an answer must be.
+        reason: why it is not kept, or "".
+    """
+
+    track: int
+    start_s: float
+    end_s: float
+    boxes: np.ndarray
+    judged_s: float
+    speaking: float
+    offset_ms: float | None
+    offset_ci_ms: tuple[float, float] | None
+    height: float
+    margin: float
+    confidence: float
+    kept: bool
+    reason: str
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What is known of one file, decided once: terminal, JSON, page and repair all read this.
@@ -112,6 +150,7 @@ class Judgement:
         fix_words: the start of a command that repairs the file as it was judged: program, command,
             and the flags that the answer depends on.
         min_confidence: how sure the answer was asked to be; None for the model's own bar.
+        tracks: every face that was followed, judged by itself, in order of their numbers.
     """
 
     path: str
@@ -120,3 +159,4 @@ class Judgement:
     tolerance: Tolerance
     fix_words: tuple[str, ...] = ("avsync", "fix")
     min_confidence: float | None = None
+    tracks: tuple[TrackResult, ...] = ()

@@ -94,6 +94,7 @@ class Answer:
         second_ms: the next likeliest offset more than two frames away; None if none was scanned.
         margin: pooled log-odds "in sync" at the peak less those at the best of these; 0 if none.
         evidence_s: seconds of evidence for the peak.
+        height: mean log-odds "in sync" there of these.
     """
 
     curve: np.ndarray
@@ -107,6 +108,7 @@ class Answer:
     second_ms: float | None = None
     margin: float = 0.0
     evidence_s: float = 0.0
+    height: float = 0.0
 
     def sure(self, least: float) -> bool:
         """Whether there is no reason to doubt the offset, nor that there is one."""
@@ -307,6 +309,7 @@ def group_answer(reading: Reading, offsets: np.ndarray, constants: Constants) ->
         second_ms=second,
         margin=margin,
         evidence_s=found.blocks,
+        height=found.height,
     )
 
 

@@ -57,7 +57,7 @@ def all_reasons(
                 f"try --range {2 * reach_s:g}s"
             )
         else:
-            reasons.append(_doubt(answer, offsets))
+            reasons.append(why_in_doubt(answer, offsets))
     elif (told := sum(s.offset_ms is not None for s in segments)) > 1:
         reasons.append(f"{CHANGES}: {told} stretches differ")
     if status != "undecided" and main.drift is not None:
@@ -96,7 +96,7 @@ def _drift_reasons(main: Part, segments: list[Segment], reach_s: float) -> list[
     return reasons
 
 
-def _doubt(main: Answer, offsets: np.ndarray) -> str:
+def why_in_doubt(main: Answer, offsets: np.ndarray) -> str:
     """Why the best offset is not sure enough."""
     rest = np.where(np.abs(offsets - main.peak_ms) > 2 * FRAME_MS, main.curve, 0.0)
     if rest.any():

@@ -18,6 +18,7 @@ _JUDGE = {
     "--verbose", "-v", "--no-color", "--exit-zero", "--strict", "--threads", "--config", "--jobs",
     "-j", "--resume", "--shard", "--watch", "--engine", "--html", "--plot", "--overlay",
     "--markers", "--quick", "--until", "--most",
+    "--tracks", "--boxes", "--crops", "--align",
 }  # fmt: skip
 
 FLAGS = {
