@@ -12,7 +12,7 @@ import pytest
 
 from avsync_cli.inference.evidence import BlockResult, Evidence, MediaSummary, Region, WindowResult
 from avsync_cli.model.engine import OnnxEngine
-from avsync_cli.verdict.answer import Judgement, Segment, Tolerance, Verdict
+from avsync_cli.verdict.answer import Judgement, Segment, Tolerance, TrackResult, Verdict
 from tests.clips import Clips, measure
 from tests.toy_model import build_toy_model
 
@@ -76,6 +76,26 @@ def toy_engine(toy_folder: Path) -> OnnxEngine:
 def repo() -> Path:
     """The repository's root."""
     return REPO
+
+
+def make_track(number: int = 0, **more: object) -> TrackResult:
+    """A face in the middle of the picture whose sound is 200 ms late."""
+    settings: dict[str, object] = {
+        "track": number,
+        "start_s": 1.0,
+        "end_s": 3.0,
+        "boxes": np.tile([0.25, 0.25, 0.5, 0.5], (5, 1)),
+        "judged_s": 2.0,
+        "speaking": 0.75,
+        "offset_ms": 200.0,
+        "offset_ci_ms": (180.0, 220.0),
+        "height": 3.5,
+        "margin": 5.25,
+        "confidence": 0.97,
+        "kept": True,
+        "reason": "",
+    }
+    return TrackResult(**{**settings, **more})  # type: ignore[arg-type]
 
 
 def build_report(

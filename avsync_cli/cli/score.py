@@ -17,6 +17,7 @@ def score(flags: JudgeFlags) -> int:
       avsync score --jsonl -r recordings/        a line of JSON a file
       avsync score --jobs 4 --resume qc.jsonl -r recordings/
       avsync score --html report.html film.mkv   a page with figures and stills
+      avsync score -r raw/ --tracks faces.csv --crops clips/ --align
       avsync score --start 10:00 --duration 2m film.mkv
 
     Offsets up to a second either way are tried; use offset-scan for larger ones. An offset above

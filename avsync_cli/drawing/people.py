@@ -83,7 +83,9 @@ def draw_people(plot: Plot, everybody: Sequence[Person]) -> None:
         if LETTER * len(words) < right - left:
             plot.canvas.text((left, top + _NAME), words)
         shares = [b.weight / (most[int(b.start_s)] or 1.0) for b in person.blocks]
-        parts = [(b.start_s, b.end_s) for b in person.blocks]
+        # The last block may overlap the one before; it has only the time that is new.
+        ends = [first.start_s, *(b.end_s for b in person.blocks)]
+        parts = [(max(b.start_s, e), b.end_s) for b, e in zip(person.blocks, ends, strict=False)]
         used = [b.used for b in person.blocks]
         if len(blocks) > _MAX_PARTS:
             shares, parts = [sum(shares) / len(shares)], [(first.start_s, person.end_s)]

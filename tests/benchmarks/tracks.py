@@ -1,11 +1,11 @@
 """What a number of a face track keeps and drops: faces with their own sound, and with another's.
 
-    python tests/benchmarks/tracks.py DATA [--clips 60] [--model default]
+    python tests/benchmarks/tracks.py DATA [--clips 104] [--exchanged 3] [--model default]
 
 DATA is the folder of clips.csv. Clips are those that were held out of training (docs/model/log.md,
 "Validation set"), none of the test split; at most 6 s of each. Every face is judged once with its
-own sound and once with that of another clip, of another speaker of the same source where there is
-one. Prints, for every number, the threshold that keeps 95 % of the true pairs, and how many of the
+own sound and with those of the next clips of other speakers, of the same source where there are
+such. Prints, for every number, the threshold that keeps 95 % of the true pairs, and how many of the
 false ones it drops; and what the bar of --min-confidence keeps and drops.
 """
 
@@ -47,7 +47,8 @@ def main() -> None:
     """Measure and print."""
     args = argparse.ArgumentParser()
     args.add_argument("data", type=Path)
-    args.add_argument("--clips", type=int, default=60)
+    args.add_argument("--clips", type=int, default=104)
+    args.add_argument("--exchanged", type=int, default=3)
     args.add_argument("--model", default="default")
     asked = args.parse_args()
     rows = [clip for clip in load_manifest(asked.data / "clips.csv") if held_out(clip)]
@@ -59,16 +60,23 @@ def main() -> None:
         found: dict[bool, list[TrackResult]] = {True: [], False: []}
         for number, clip in enumerate(clips):
             others = clips[number + 1 :] + clips[:number]
-            other = next((o for o in others if o.clip.speaker != clip.clip.speaker), others[0])
+            others = [
+                o for o in others if o.clip.speaker != clip.clip.speaker or not o.clip.speaker
+            ]
+            sounds = [(True, clip_sound(clip))]
+            sounds += [(False, clip_sound(other)) for other in others[: asked.exchanged]]
             frames = min(clip.frames, FRAMES)
             print(f"{number} of {len(clips)}", end="\r", file=sys.stderr)
-            for true, sound in ((True, clip_sound(clip)), (False, clip_sound(other))):
+            for true, sound in sounds:
                 sound = np.resize(sound, frames * 640)
                 pieces = clip_pieces(clip, clip.crops(), 0, frames)
                 evidence = analyse_tracks(pieces, sound, AnalyseOptions(), engine)
                 faces = judged("", evidence, ITU).tracks
                 found[true] += [face for face in faces if face.judged_s >= 1.0]
     tell(found[True], found[False])
+    for low_s, high_s in ((1.0, 3.0), (3.0, 9.0)):
+        print(f"\nof {low_s:g} to {high_s:g} s:")
+        tell(*([f for f in found[t] if low_s <= f.judged_s < high_s] for t in (True, False)))
 
 
 def tell(true: list[TrackResult], false: list[TrackResult]) -> None:

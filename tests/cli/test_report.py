@@ -21,7 +21,7 @@ from avsync_cli.report import machine, terminal
 from avsync_cli.report.machine import Failure, Tool
 from avsync_cli.report.reread import reread
 from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance
-from tests.conftest import make_blocks
+from tests.conftest import make_blocks, make_track
 
 Make = Callable[..., Judgement]
 Capture = pytest.CaptureFixture[str]
@@ -38,7 +38,8 @@ def _line(outcome: Judgement | Failure, *, curve: bool = True, lines: int = 1) -
 
 def _answers(make: Make) -> list[Judgement]:
     """Every kind of answer, with names of every kind."""
-    drifting = make("drift.mov", drift=-7.5)
+    silent = make_track(1, offset_ms=None, offset_ci_ms=None, kept=False, reason="silence")
+    drifting = dataclasses.replace(make("drift.mov", drift=-7.5), tracks=(make_track(), silent))
     verdict = dataclasses.replace(
         drifting.verdict,
         drift_ci_ms_per_min=(-8.0, -7.0),

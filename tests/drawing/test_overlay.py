@@ -152,7 +152,7 @@ def test_memory_does_not_grow_with_the_film(make_report: Make, tmp_path: Path) -
             asked.append(len(frames))
             return len(frames) if len(asked) < 50 else 3
 
-    drawn = list(overlay._frames(Reader(), (4, 6), 7, None))  # type: ignore[arg-type]
+    drawn = list(overlay.frames_between(Reader(), (4, 6), 7, None))  # type: ignore[arg-type]
     assert max(asked) <= 10
     assert len(drawn) == 49 * asked[0] + 3
     assert [number for number, _ in drawn] == list(range(7, 7 + len(drawn)))

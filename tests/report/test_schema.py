@@ -16,8 +16,8 @@ import pytest
 from avsync_cli.inference.evidence import Region
 from avsync_cli.report import machine
 from avsync_cli.report.machine import Failure, Tool
-from avsync_cli.verdict.answer import Judgement, Segment
-from tests.conftest import REPO, make_blocks
+from avsync_cli.verdict.answer import Judgement, Segment, TrackResult
+from tests.conftest import REPO, make_blocks, make_track
 
 Make = Callable[..., Judgement]
 
@@ -65,7 +65,13 @@ def _reports(make: Make) -> list[Judgement]:
         dataclasses.replace(drifting, verdict=verdict),
         flat,
         dataclasses.replace(flat, verdict=broken),
+        dataclasses.replace(flat, tracks=(make_track(), _silent())),
     ]
+
+
+def _silent() -> TrackResult:
+    nothing = {"offset_ms": None, "offset_ci_ms": None, "kept": False, "reason": "silence"}
+    return make_track(1, **nothing)
 
 
 def _document(make: Make, *, curve: bool) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from avsync_cli.media.decode import read_all
 from avsync_cli.report.tracks import FaceClips, TrackTable, write_boxes
 from avsync_cli.verdict.answer import Judgement, TrackResult
 from tests.clips import Clips
+from tests.conftest import make_track
 
 Make = Callable[..., Judgement]
 
@@ -26,23 +27,8 @@ Make = Callable[..., Judgement]
 def face(number: int, first: int, frames: int, **more: object) -> tuple[TrackResult, TrackPath]:
     """A face in the middle of the picture."""
     boxes = np.tile(np.array([16384, 16384, 32768, 32768], np.uint16), (frames, 1))
-    path = TrackPath(first, boxes)
-    settings: dict[str, object] = {
-        "track": number,
-        "start_s": first / 25,
-        "end_s": (first + frames) / 25,
-        "boxes": path.shares[[0, 0, 0, 0, -1]],
-        "judged_s": 2.0,
-        "speaking": 0.75,
-        "offset_ms": 200.0,
-        "offset_ci_ms": (180.0, 220.0),
-        "height": 3.5,
-        "margin": 5.25,
-        "confidence": 0.97,
-        "kept": True,
-        "reason": "",
-    }
-    return TrackResult(**{**settings, **more}), path  # type: ignore[arg-type]
+    more = {"start_s": first / 25, "end_s": (first + frames) / 25, **more}
+    return make_track(number, **more), TrackPath(first, boxes)
 
 
 def film(make: Make, name: str, *faces: tuple[TrackResult, TrackPath]) -> Judgement:
