@@ -133,6 +133,8 @@ def _check_watch(folder: Path, flags: JudgeFlags) -> None:
         "--json": output.json,
         "--output": output.output and not is_template(output.output),
         "--resume with --csv": flags.batch.resume and output.csv,
+        "--tracks": flags.people.tracks,
+        "--crops": flags.people.crops,
         "--html with a file": output.html and not output.html.is_dir(),
     }
     for name, given in others.items():

@@ -157,6 +157,7 @@ def test_the_square_keeps_its_size_and_follows_the_face() -> None:
         (["--resume", "j.jsonl", "--tracks", "t.csv"], "exclude each other"),
         (["--resume", "j.jsonl", "--crops", "new"], "exclude each other"),
         (["--all-audio", "--crops", "new"], "exclude each other"),
+        (["--watch", "old", "--tracks", "t.csv"], "exclude each other"),
         (["--tracks", "t.csv", "--output", "t.csv"], "name the same file"),
     ],
 )
@@ -172,5 +173,5 @@ def test_what_cannot_be_written_is_said_before_any_work(
     (tmp_path / "old" / "manifest.csv").touch()
     (tmp_path / "file.txt").touch()
     (tmp_path / "film.mp4").touch()
-    assert main(["score", *words, "film.mp4"]) == 2
+    assert main(["score", *words, *([] if "--watch" in words else ["film.mp4"])]) == 2
     assert said in capsys.readouterr().err
