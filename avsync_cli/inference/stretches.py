@@ -128,7 +128,9 @@ class Film:
             OutOfOrder: nor can it be read by seeking.
         """
         first, end = self._bounds(window)
-        only = range(window * WINDOW_FRAMES, (window + 1) * WINDOW_FRAMES)
+        own_end = (window + 1) * WINDOW_FRAMES
+        # A track's last block lies at its end, wherever that is: here it is where reading ended.
+        only = range(window * WINDOW_FRAMES, own_end - (BLOCK_FRAMES - 1) * (window < self.last))
         options, engine = self._options, self._engine
         with Timeline(
             self._info,

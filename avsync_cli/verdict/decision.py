@@ -67,6 +67,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     segments = with_rest(segments, looked_at)  # a wrong speed leaves the scan for good
     decided = status != "undecided"
     found = main.drift if decided else None
+    growth = 0.0 if found is None else found.ms_per_min
     read_s = evidence.media.duration_s if evidence.read_s is None else evidence.read_s
     curve, score = _pooled_curves(parts, windows, constants)
     verdict = Verdict(
@@ -81,7 +82,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
         + [end_words(p.start_s, p.end_s) for p in parts if p.doubted and decided]
         + all_reasons(evidence, main, status, segments, offsets, tolerance),
         # Between stretches nothing was looked at, which is no reason to call it undecided.
-        segments=segments if has_gaps else with_gaps(segments, windows),
+        segments=segments if has_gaps else with_gaps(segments, windows, growth),
         curve=curve,
         curve_score=score,
         drift_ci_ms_per_min=None if found is None else found.ci_ms_per_min,

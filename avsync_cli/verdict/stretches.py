@@ -128,8 +128,27 @@ def with_rest(segments: list[Segment], windows: list[WindowResult]) -> list[Segm
     return told
 
 
-def with_gaps(segments: list[Segment], windows: list[WindowResult]) -> list[Segment]:
-    """Segments with the long gaps between windows cut out as undecided ones of their own."""
+def with_gaps(
+    segments: list[Segment], windows: list[WindowResult], ms_per_min: float = 0.0
+) -> list[Segment]:
+    """Segments with the long gaps between windows cut out as undecided ones of their own.
+
+    Args:
+        segments: offsets are those at their middles.
+        windows: in order of time.
+        ms_per_min: by how much the lag grows.
+    """
+
+    def cut(whole: Segment, start_s: float, end_s: float) -> Segment:
+        part = replace(whole, start_s=start_s, end_s=end_s)
+        if whole.offset_ms is None or not ms_per_min:
+            return part
+        moved = ms_per_min * (start_s + end_s - whole.start_s - whole.end_s) / 120.0
+        low, high = whole.offset_ci_ms or (whole.offset_ms, whole.offset_ms)
+        return replace(
+            part, offset_ms=whole.offset_ms + moved, offset_ci_ms=(low + moved, high + moved)
+        )
+
     gaps: list[tuple[float, float]] = []
     end_s = windows[0].end_s
     for window in windows[1:]:
@@ -140,12 +159,12 @@ def with_gaps(segments: list[Segment], windows: list[WindowResult]) -> list[Segm
     for segment in segments:
         for low_s, high_s in gaps:
             if segment.start_s < low_s and high_s < segment.end_s:
-                told.append(replace(segment, end_s=low_s))
-                segment = replace(segment, start_s=high_s)
+                told.append(cut(segment, segment.start_s, low_s))
+                segment = cut(segment, high_s, segment.end_s)
             elif segment.start_s < low_s < segment.end_s:  # a cut fell into the gap
-                segment = replace(segment, end_s=low_s)
+                segment = cut(segment, segment.start_s, low_s)
             elif segment.start_s < high_s < segment.end_s:
-                segment = replace(segment, start_s=high_s)
+                segment = cut(segment, high_s, segment.end_s)
         told.append(segment)
     told += [
         Segment(

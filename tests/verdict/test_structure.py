@@ -75,6 +75,15 @@ def judge(evidence: Evidence) -> Verdict:
     return decide_verdict(evidence, ITU)
 
 
+def test_pieces_between_gaps_are_told_the_lag_at_their_own_middle() -> None:
+    verdict = judge(film(lambda t: 20.0 * (t - 900) / 60, 1800.0, silent=((600.0, 1200.0),)))
+    told = [s for s in verdict.segments if s.offset_ms is not None]
+    assert len(told) == 2
+    for piece in told:
+        middle_s = (piece.start_s + piece.end_s) / 2
+        assert piece.offset_ms == pytest.approx(20.0 * (middle_s - 900) / 60, abs=15.0)
+
+
 @pytest.mark.parametrize("rate", [40.0, -40.0, 60.0, 12.0])
 def test_half_an_hour_of_drift_is_found_within_two_ms_a_minute(rate: float) -> None:
     verdict = judge(film(lambda t: rate * (t - 900) / 60, 1800.0))
