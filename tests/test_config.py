@@ -254,3 +254,14 @@ def test_models_are_found_in_a_checkout_and_in_the_package(
     installed = tmp_path / "site-packages" / "avsync_cli" / "config.py"
     monkeypatch.setattr(config, "__file__", str(installed))
     assert config.models_dir() == installed.parent / "_models"
+
+
+def test_quick_readings_are_set_in_layers_too(tmp_path: Path) -> None:
+    env = {"AVSYNC_QUICK": "1", "AVSYNC_MOST": "3m", "AVSYNC_UNTIL": "95%"}
+    settings = _load(tmp_path, env=env)
+    assert (settings.quick, settings.most_s, settings.until) == (True, 180.0, 0.95)
+    assert _load(tmp_path, local="quick = true").quick
+    assert not _load(tmp_path, local="quick = true", flags={"quick": False}).quick
+    for name, value in (("QUICK", "perhaps"), ("MOST", "10s"), ("UNTIL", "0.999"), ("UNTIL", "0")):
+        with pytest.raises(ConfigError):
+            _load(tmp_path, env={f"AVSYNC_{name}": value})

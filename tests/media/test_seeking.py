@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,12 @@ def test_a_stretch_is_the_same_in_three_kinds(busy: Zoo, name: str) -> None:
     whole, part, jumped = _read(busy, case)
     _same(case, whole, part)
     assert jumped == (name != "vfw-b")
+
+
+def test_a_file_without_stamps_or_length_is_read_in_order(busy: Zoo) -> None:
+    info = probe(busy.file(next(c for c in CASES if c.name == "vfw-b")))
+    video = pick_video(info, None)
+    assert why_in_order(info, video) == "its pictures have no time stamps to seek by"
+    stamped = replace(video, stamps="sound")
+    assert why_in_order(info, stamped) == ""
+    assert "how long" in why_in_order(replace(info, duration_s=0.0), stamped)

@@ -136,3 +136,13 @@ def test_the_track_is_named_where_there_are_several(
     words = sentences.verdict_words(judgement)
     named = f"audio track {count} of {count} (--audio-track {count - 1})"
     assert words.endswith(named) if count > 1 else "track" not in words
+
+
+def test_a_quick_reading_says_how_much_it_read(make_report: Make) -> None:
+    whole = make_report()
+    media = replace(whole.evidence.media, duration_s=7082.0)
+    read = replace(whole.evidence, media=media, stretches=9, read_s=96.2)
+    said = sentences.verdict_words(replace(whole, evidence=read))
+    assert said.endswith("; from 9 stretches, 96 s of 1:58:02")
+    assert ", from 0:00 to" not in said
+    assert "stretch" not in sentences.verdict_words(whole)
