@@ -126,6 +126,8 @@ def _candidate(entry: _Fields, key: str) -> Candidate | None:
 def _evidence(entry: _Fields, offsets_ms: np.ndarray) -> Evidence:
     media = entry.table("media")
     duration_s = media.take("duration_s", _number)
+    read = _Fields(entry.take("read", _mapping, {}))
+    read_s: float | None = read.take("seconds", _perhaps, None)
     return Evidence(
         offsets_ms=offsets_ms,
         windows=[],
@@ -144,7 +146,9 @@ def _evidence(entry: _Fields, offsets_ms: np.ndarray) -> Evidence:
             complete=media.take("complete", lambda v: v if v is None else _flag(v), None),
         ),
         blocks=[_block(block) for block in entry.tables("blocks")],
-        judged_s=entry.take("usable", _number, 0.0) * duration_s,
+        judged_s=entry.take("usable", _number, 0.0) * (duration_s if read_s is None else read_s),
+        stretches=read.take("stretches", lambda v: v if v is None else _whole(v), None),
+        read_s=read_s,
     )
 
 

@@ -51,6 +51,9 @@ def _answers(make: Make) -> list[Judgement]:
         evidence_s=7.0,
         min_confidence=0.9,
     )
+    drifting = dataclasses.replace(
+        drifting, evidence=dataclasses.replace(drifting.evidence, stretches=9, read_s=96.5)
+    )
     flat = make(
         NASTY, status="undecided", offset_ms=None, ci_ms=None, reasons=["silence"], confidence=0.4
     )
