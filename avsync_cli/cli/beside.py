@@ -8,6 +8,7 @@ from avsync_cli.cli.checks import check_folder, check_no_input
 from avsync_cli.corpus.manifest import MANIFEST
 from avsync_cli.errors import UsageError
 from avsync_cli.report.beside import ENDINGS, Wanted
+from avsync_cli.report.editor_markers import check_installed
 
 
 def check_wanted(
@@ -30,6 +31,7 @@ def check_wanted(
             known = " or ".join(ENDINGS[flag])
             what = f"{flag} cannot write {path.name!r}"
             raise UsageError(what, f"name it with {known}, or name a folder that exists")
+        check_installed(path.suffix.lower())
     if wanted.html is not None and wanted.html.is_dir():
         check_folder("--html", wanted.html)
         _check_index(wanted.html)

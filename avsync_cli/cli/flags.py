@@ -210,7 +210,8 @@ class OutputFlags:
         _beside(
             "--markers",
             metavar="FILE|DIR",
-            help="Also list out-of-sync stretches for an editing program: .csv or .edl.",
+            help="Also list out-of-sync stretches for an editing program: .csv, .edl, .otio "
+            "or .fcpxml.",
         ),
     ] = None
     blocks: Annotated[

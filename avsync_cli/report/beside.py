@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ENDINGS = {
     "--plot": (".png", ".svg"),
     "--overlay": (".mp4", ".m4v", ".mov", ".mkv"),
-    "--markers": (".csv", ".edl"),
+    "--markers": (".csv", ".edl", ".otio", ".fcpxml"),
     "--boxes": (".csv",),
 }
 """What each flag can write; the first is what it writes into a folder."""

@@ -3,15 +3,16 @@
 `.csv` has the columns of the marker list that Adobe Premiere Pro exports, which its marker panels
 and most other programs read. `.edl` is a CMX 3600 list of the kind that DaVinci Resolve takes by
 Timelines > Import > Timeline Markers from EDL: one event a marker, and below it a line with the
-note, the colour |C:, the name |M: and the length in frames |D:.
+note, the colour |C:, the name |M: and the length in frames |D:. `.otio` and `.fcpxml` are timelines
+(`editor_markers`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from avsync_cli.report.editor_markers import Film, Marker, fcpxml_text, otio_text
 from avsync_cli.report.sentences import limits_words
 from avsync_cli.report.table import csv_line
 from avsync_cli.report.timecode import exact_rate, frame_at, frame_of, is_drop_frame, timecode
@@ -22,16 +23,6 @@ CSV_COLUMNS = ("Marker Name", "Description", "In", "Out", "Duration", "Marker Ty
 
 _EDL_START = "01:00:00:00"
 """Where Resolve begins a timeline unless told otherwise; its markers count from there."""
-
-
-@dataclass(frozen=True)
-class Marker:
-    """One stretch: its frames, from 0 and without the last one, and what to say of it."""
-
-    first: int
-    end: int
-    name: str
-    note: str
 
 
 def markers(judgement: Judgement) -> list[Marker]:
@@ -59,6 +50,9 @@ def marker_file(judgement: Judgement, suffix: str) -> str:
     if suffix == ".edl":
         title = Path(judgement.path).stem
         return edl_text(markers(judgement), rate, title)
+    if suffix in (".otio", ".fcpxml"):
+        film = Film(judgement.path, rate, judgement.evidence.media.duration_s)
+        return (otio_text if suffix == ".otio" else fcpxml_text)(markers(judgement), film)
     return csv_text(markers(judgement), rate)
 
 

@@ -147,7 +147,7 @@ def _evidence(entry: _Fields, offsets_ms: np.ndarray) -> Evidence:
         ),
         blocks=[_block(block) for block in entry.tables("blocks")],
         judged_s=entry.take("usable", _number, 0.0) * (duration_s if read_s is None else read_s),
-        stretches=read.take("stretches", lambda v: v if v is None else _whole(v), None),
+        stretches=read.take("stretches", _perhaps_whole, None),
         read_s=read_s,
     )
 
@@ -177,7 +177,7 @@ def _block(block: _Fields) -> BlockResult:
         end_s=block.take("end_s", _number),
         region=Region(
             region.take("kind", _one_of(RegionKind)),
-            region.take("track", lambda value: None if value is None else _whole(value)),
+            region.take("track", _perhaps_whole),
             region.take("box", _box),
         ),
         confidence=block.take("confidence", _share),
@@ -277,6 +277,10 @@ def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not -(2**31) <= value < 2**31:
         raise TypeError
     return value
+
+
+def _perhaps_whole(value: Any) -> int | None:
+    return None if value is None else _whole(value)
 
 
 def _perhaps(value: Any) -> float | None:

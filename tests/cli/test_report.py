@@ -77,6 +77,7 @@ def _answers(make: Make) -> list[Judgement]:
         dataclasses.replace(
             drifting,
             verdict=verdict,
+            evidence=dataclasses.replace(drifting.evidence, stretches=9, read_s=96.0),
             min_confidence=0.9,
             fix_words=("avsync", "fix", "--min-confidence", "0.9"),
         ),
