@@ -27,9 +27,9 @@ def heaviest(blocks: Sequence[BlockResult], count: int) -> list[BlockResult]:
 
 
 def tables_over_time(judgement: Judgement, votes: np.ndarray | None) -> list[Table]:
-    """The tables that have rows: stretches, blocks, windows."""
-    tables = [_segment_table(judgement), _block_table(judgement), _window_table(judgement, votes)]
-    return [table for table in tables if table.rows]
+    """The tables that have rows: stretches, faces, blocks, windows."""
+    tables = [_segment_table(judgement), _face_table(judgement), _block_table(judgement)]
+    return [table for table in (*tables, _window_table(judgement, votes)) if table.rows]
 
 
 def _segment_table(judgement: Judgement) -> Table:
@@ -49,6 +49,31 @@ def _segment_table(judgement: Judgement) -> Table:
         head=("Time", "Verdict", "Offset, ms", "95 % interval, ms", "Sure"),
         rows=rows,
         words=frozenset((0, 1)),
+    )
+
+
+def _face_table(judgement: Judgement) -> Table:
+    rows = [
+        (
+            span(t.start_s, t.end_s, tenths=True),
+            f"face {t.track}",
+            percent(t.speaking),
+            "" if t.offset_ms is None else f"{t.offset_ms:+.0f}",
+            "" if t.offset_ms is None else f"{t.margin:.1f}",
+            percent(t.confidence),
+            t.reason,
+        )
+        for t in sorted(judgement.tracks, key=lambda t: -t.judged_s)[:MAX_ROWS]
+    ]
+    return Table(
+        title=f"Faces ({len(rows)})",
+        note=(
+            "Each judged by itself, from one cut to the next: the share of its time in which it "
+            "speaks in sync, its likeliest offset, and how sure it is that the sound is its own."
+        ),
+        head=("Time", "Face", "Speaks", "Offset, ms", "Margin, logits", "Sure", "Note"),
+        rows=rows,
+        words=frozenset((0, 1, 6)),
     )
 
 

@@ -18,9 +18,10 @@ from avsync_cli.drawing.lanes import Extras, heat_rows
 from avsync_cli.inference.evidence import WindowResult
 from avsync_cli.report.html import HtmlReport
 from avsync_cli.report.html_section import Illustrations, Still
+from avsync_cli.report.html_tables import tables_over_time
 from avsync_cli.report.machine import Failure, Tool
 from avsync_cli.verdict.answer import Judgement, Segment
-from tests.conftest import make_blocks
+from tests.conftest import make_blocks, make_track
 
 Make = Callable[..., Judgement]
 
@@ -292,3 +293,14 @@ def test_the_heat_map_shows_where_something_is(make_report: Make) -> None:
     nobody = make_report(range_ms=2_000, status="undecided", offset_ms=None, ci_ms=None)
     flat = np.full((1, len(nobody.evidence.offsets_ms)), 1e-3)
     assert heat_rows(nobody, flat) == slice(0, len(nobody.evidence.offsets_ms))
+
+
+def test_faces_are_a_table_of_what_each_says_by_itself(make_report: Make) -> None:
+    silent = make_track(1, offset_ms=None, offset_ci_ms=None, kept=False, reason="silence")
+    report = dataclasses.replace(make_report(), tracks=(silent, make_track(judged_s=9.0)))
+    (faces,) = [t for t in tables_over_time(report, None) if t.title == "Faces (2)"]
+    assert list(faces.rows) == [
+        ("0:01.0–0:03.0", "face 0", "75 %", "+200", "5.2", "97 %", ""),
+        ("0:01.0–0:03.0", "face 1", "75 %", "", "", "97 %", "silence"),
+    ]
+    assert not [t for t in tables_over_time(make_report(), None) if "Faces" in t.title]
