@@ -108,7 +108,7 @@ def _started() -> tuple[Any, bool]:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        hint = 'pip install "avsync-cli[ray]", or use --engine local'
+        hint = "pip install '.[ray]' in a clone of avsync, or use --engine local"
         raise UsageError("--engine ray needs Ray, which is not installed", hint) from None
     if ray.is_initialized():
         return ray, False

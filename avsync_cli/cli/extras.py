@@ -19,5 +19,5 @@ def train_extra(command: str) -> Iterator[None]:
         root = (error.name or "").partition(".")[0]
         if root not in _EXTRA:
             raise
-        hint = 'pip install "avsync-cli[train]"'
+        hint = "pip install '.[train]' in a clone of avsync"
         raise UsageError(f"avsync {command} needs {root}, which is not installed", hint) from None

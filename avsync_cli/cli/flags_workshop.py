@@ -1,14 +1,30 @@
 """The flags of train, eval and export, which make and measure models."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-_run = partial(typer.Option, rich_help_panel="Run")
-_learn = partial(typer.Option, rich_help_panel="Learning")
+from avsync_cli.training.options import TrainOptions
+
+
+def _option(panel: str | None, *names: str, help: str, **more: Any) -> Any:
+    """An option of train, whose help ends with its default in `TrainOptions`."""
+    name = names[0].partition("/")[0].removeprefix("--").replace("-", "_")
+    (field,) = (field for field in fields(TrainOptions) if field.name == name)
+    value = field.default
+    if isinstance(value, bool):
+        value = "on" if value else "off"
+    shown = "none" if value in (None, "") else value
+    words = f"{help}  \\[default: {shown}]"
+    return typer.Option(*names, rich_help_panel=panel, help=words, show_default=False, **more)
+
+
+_begin = partial(_option, None)
+_run = partial(_option, "Run")
+_learn = partial(_option, "Learning")
 _data = partial(typer.Option, rich_help_panel="What to measure on")
 _what = partial(typer.Option, rich_help_panel="What to measure")
 _out = partial(typer.Option, rich_help_panel="Output")
@@ -36,37 +52,41 @@ class TrainFlags:
     ] = None
     attention: Annotated[
         str | None,
-        typer.Option("--attention", metavar="KIND", help="none, temporal or spatio-temporal."),
+        _begin("--attention", metavar="KIND", help="none, temporal or spatio-temporal."),
     ] = None
     size: Annotated[
         str | None,
-        typer.Option("--size", metavar="NAME", help="Width of the encoders: base or large."),
+        _begin("--size", metavar="NAME", help="Width of the encoders: base or large."),
     ] = None
     sound: Annotated[
         str | None,
-        typer.Option("--sound", metavar="KIND", help="What is heard: log-mel or phones."),
+        _begin("--sound", metavar="KIND", help="What is heard: log-mel or phones."),
     ] = None
     visual_layers: Annotated[
         int | None,
-        typer.Option(
+        _begin(
             "--visual-layers", metavar="N", help="Layers over time on the picture's cells, 0-4."
         ),
     ] = None
     start: Annotated[
         Path | None,
-        typer.Option("--start", metavar="DIR", help="Begin with this trained model's weights."),
+        _begin("--start", metavar="DIR", help="Begin with this trained model's weights."),
     ] = None
     baseline: Annotated[
         str | None,
-        typer.Option(
+        _begin(
             "--baseline", metavar="NAME", help="Train a model to compare with instead: syncnet."
         ),
     ] = None
-    steps: Annotated[int | None, _learn("--steps", metavar="N")] = None
+    steps: Annotated[
+        int | None, _learn("--steps", metavar="N", help="Optimiser steps, of one batch each.")
+    ] = None
     batch: Annotated[
         int | None, _learn("--batch", metavar="N", help="Windows a step, over all.")
     ] = None
-    learning_rate: Annotated[float | None, _learn("--learning-rate", metavar="X")] = None
+    learning_rate: Annotated[
+        float | None, _learn("--learning-rate", metavar="X", help="Peak of the rate.")
+    ] = None
     warmup: Annotated[int | None, _learn("--warmup", metavar="N", help="Steps of rising rate.")] = (
         None
     )
@@ -98,7 +118,7 @@ class TrainFlags:
     windows: Annotated[
         int | None, _learn("--windows", metavar="N", help="Windows to encode for --encoders.")
     ] = None
-    seed: Annotated[int | None, _learn("--seed", metavar="N")] = None
+    seed: Annotated[int | None, _learn("--seed", metavar="N", help="Of everything random.")] = None
     workers: Annotated[
         int | None, _run("--workers", metavar="N", help="Processes preparing batches.")
     ] = None

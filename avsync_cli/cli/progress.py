@@ -132,6 +132,7 @@ class StageProgress(_OnTerminal):
         super().__init__(shown=True, color=color)
         self._tasks: dict[str, TaskID] = {}
         self._said_at = 0.0
+        self._began: dict[str, tuple[float, int]] = {}
 
     def __call__(self, stage: str, done: int, total: int, figures: dict[str, float]) -> None:
         words = " ".join([stage, *(f"{name} {value:.4g}" for name, value in figures.items())])
@@ -143,7 +144,17 @@ class StageProgress(_OnTerminal):
             )
         elif time.monotonic() - self._said_at >= self.EVERY_S or done >= total > 0:
             self._said_at = time.monotonic()
-            sys.stderr.write(f"{words}  {done}/{total}\n")
+            sys.stderr.write(f"{words}  {done}/{total}{self._left(stage, done, total)}\n")
+
+    def _left(self, stage: str, done: int, total: int) -> str:
+        """How long the rest will take, at the pace so far: ", 1:02:00 left"."""
+        now_s = time.monotonic()
+        began_s, first = self._began.setdefault(stage, (now_s, done))
+        if not first < done < total:
+            return ""
+        from avsync_cli.wording import clock
+
+        return f", {clock((now_s - began_s) / (done - first) * (total - done))} left"
 
 
 def _bar(color: bool) -> Progress:

@@ -20,12 +20,12 @@ def train(flags: TrainFlags) -> None:
       avsync train videos/ --out runs/first
       avsync train clips.csv --out runs/temporal --attention temporal --steps 8000
       avsync train 'clips-{000..099}.tar' --out runs/large --cache /data/cache
-      avsync train clips.csv --out runs/none-1 --encoders runs/first/best --attention none --seed 1
+      avsync train clips.csv --out runs/head --encoders runs/first/best
       avsync train clips.csv --out runs/syncnet --baseline syncnet
 
     Nothing is labelled by hand: moved sound is what the model learns to tell. Run the same
     command again to go on where a run was cut off. Needs the extra: pip install
-    "avsync-cli\\[train]"
+    '.\\[train]' in a clone. How much data it takes: docs/training.md.
     """
     from avsync_cli.cli.extras import train_extra
     from avsync_cli.cli.progress import StageProgress

@@ -65,6 +65,8 @@ def prepare(
 ) -> tuple[list[CachedClip], list[CachedClip], list[tuple[Clip, str]]]:
     """Training and validation clips, cached, and the clips that had to be skipped."""
     learn, held = hold_out(load_manifest(options.data), options.val_share, options.seed)
+    if options.val_share and not held:
+        raise no_validation(options, f"all {len(learn)} clips count as one speaker of one source")
     every = learn + held
     # Each process decodes its share first; what the others decoded is then found in the cache.
     if distributed.world() > 1:
@@ -76,8 +78,20 @@ def prepare(
     val = [c for c in cached if c.clip.key in held_keys]
     if not train:
         raise DataError(f"none of the clips of {options.data} can be used", "see the warnings")
+    if options.val_share and held and not val:
+        raise no_validation(options, f"none of the {len(held)} clips held out can be used")
     seed = BANK_SEED if options.encoders else options.seed
     return train + rendered_clips(options.synthetic, seed, options.cache), val, failed
+
+
+def no_validation(options: TrainOptions, why: str) -> DataError:
+    """The error of a run that would have nothing to tell its best step by."""
+    return DataError(
+        f"no clips of {options.data} to validate on: {why}",
+        "give each speaker a folder, or a manifest with `speaker` or with `split` = val; "
+        "--val-share 0 trains without",
+        options.data,
+    )
 
 
 class _Steps(Sampler[list[int]]):

@@ -38,7 +38,7 @@ def test_without_ray_it_says_what_to_install(
     assert main(["score", "--engine", "ray", "--model", str(toy), "x.mp4"]) == 2
     error, hint = capsys.readouterr().err.splitlines()
     assert error == "error: --engine ray needs Ray, which is not installed"
-    assert 'pip install "avsync-cli[ray]"' in hint
+    assert "pip install '.[ray]'" in hint
 
 
 def test_an_unknown_engine(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -97,6 +98,44 @@ def test_mistakes(
 def test_a_missing_extra_is_named() -> None:
     with pytest.raises(UsageError, match="needs torch") as caught, extras.train_extra("train"):
         raise ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")
-    assert "avsync-cli[train]" in caught.value.hint
+    assert "pip install '.[train]'" in caught.value.hint
     with pytest.raises(ModuleNotFoundError), extras.train_extra("train"):
         raise ModuleNotFoundError("No module named 'colour'", name="colour")
+
+
+def test_every_default_of_train_is_in_its_help() -> None:
+    import typer.main
+
+    from avsync_cli.cli.app import app
+    from avsync_cli.training.options import TrainOptions
+
+    params = {
+        param.name: param
+        for param in typer.main.get_command(app).commands["train"].params  # type: ignore[attr-defined]
+    }
+    defaults = {f.name: f.default for f in dataclasses.fields(TrainOptions) if f.name in params}
+    assert len(defaults) > 20
+    for name, value in defaults.items():
+        if value is dataclasses.MISSING:
+            continue
+        shown = "none" if value in (None, "") else value
+        if isinstance(value, bool):
+            shown = "on" if value else "off"
+        assert f"[default: {shown}]" in params[name].help.replace("\\[", "["), name
+
+
+def test_progress_off_a_terminal_says_how_long_the_rest_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from avsync_cli.cli import progress
+
+    now_s = 1000.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now_s)
+    with progress.StageProgress() as told:
+        for done in range(100, 201, 10):  # taken up at 100
+            told("train", done, 200, {"loss": 1.5})
+            now_s += 36.0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "train loss 1.5  100/200"
+    assert lines[1] == "train loss 1.5  110/200, 5:24 left"
+    assert lines[-1] == "train loss 1.5  200/200"
