@@ -177,10 +177,10 @@ def _by_stretches(
         sampled = search.run(tell)
     except OutOfOrder:
         return None, "read in order: its time stamps jump"
+    if sampled.is_broken:
+        return None, "read in order: nothing is there at some of its times"
     if sampled.settled or (settings.most_s is not None and sampled.evidence is not None):
         return sampled, ""
-    if sampled.ended:
-        return None, "read in order: nothing is there at its end"
     read = 0 if sampled.evidence is None else sampled.evidence.stretches
     return None, f"read in order: {read} stretches did not settle it"
 

@@ -44,6 +44,10 @@ STEP_WITHIN_S = 10.0
 LEAST_AGREEING = 3
 """Stretches that must agree with the answer by themselves."""
 
+AGREEING = 0.75
+"""Share of the stretches with a clear lag that must agree: one in twenty is about something else,
+and more that are not are a change, such as a drift too slow to be told yet."""
+
 BAND, BANDS = 0.05, 5
 """Share of a film that counts as its end, and how many of these are tried from there inward."""
 
@@ -106,13 +110,14 @@ class Sampled:
         evidence: of the stretches; None where nothing could be read.
         settled: whether lag and structure are sure enough.
         unseen: share of the film whose lag the stretches do not vouch for.
-        ended: whether the film ends before it should.
+        is_broken: whether nothing was found at some time: the film ends early, or its time stamps
+            leap.
     """
 
     evidence: Evidence | None
     settled: bool
     unseen: float
-    ended: bool = False
+    is_broken: bool = False
 
     def told(self, verdict: Verdict) -> Verdict:
         """The verdict on the evidence, less sure by what may be otherwise where nothing was read;
@@ -169,9 +174,7 @@ class Search:
             self._read[window] = found = self._film.read(window)
             tell(self._film.read_s(list(self._read)))
             if found is None:
-                if window == self._film.last:
-                    return Sampled(evidence, False, 1.0, ended=True)
-                continue
+                return Sampled(evidence, False, 1.0, is_broken=True)
             evidence = self._pooled()
             self._verdict = decide_verdict(evidence, self._tolerance)
             self._peaks = self._clear(evidence)
@@ -210,7 +213,8 @@ class Search:
     # --- Enough? ----------------------------------------------------------------------------------
 
     def _is_settled(self, verdict: Verdict) -> bool:
-        if verdict.status == "undecided" or len(self._agreeing()) < LEAST_AGREEING:
+        least = max(LEAST_AGREEING, AGREEING * len(self._peaks))
+        if verdict.status == "undecided" or len(self._agreeing()) < least:
             return False
         # A drift may leave the scanned range.
         unknown = [s.end_s - s.start_s for s in verdict.segments if s.offset_ms is None]

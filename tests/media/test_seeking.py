@@ -120,3 +120,12 @@ def test_a_file_without_stamps_or_length_is_read_in_order(busy: Zoo) -> None:
     stamped = replace(video, stamps="sound")
     assert why_in_order(info, stamped) == ""
     assert "how long" in why_in_order(replace(info, duration_s=0.0), stamped)
+
+
+@pytest.mark.parametrize("name", JUMPING)
+def test_where_stamps_leap_nothing_is_found_at_a_time(busy: Zoo, name: str) -> None:
+    """Time stamps that go on elsewhere: nothing there is taken for what lies in its place."""
+    case = next(c for c in CASES if c.name == name)
+    info = probe(busy.file(case))
+    part = read_all(info, threads=1, start_s=START_S, duration_s=LENGTH_S)
+    assert not part.frame_valid.any()

@@ -132,7 +132,7 @@ def test_a_part_that_was_not_seen_makes_it_less_sure() -> None:
 def test_a_film_without_its_end_is_noticed() -> None:
     pieces = Pieces(film(lambda t: 0.0, LONG_S), ends_at=200)
     found = search(pieces)
-    assert found.ended and not found.settled
+    assert found.is_broken and not found.settled
 
 
 def test_gaps_between_stretches_are_no_undecided_pieces() -> None:
