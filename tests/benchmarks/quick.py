@@ -192,11 +192,13 @@ class WindowFilm:
         return decide_verdict(evidence, ITU)
 
     def off_ms(self, verdict: Verdict) -> float:
-        """By how much the lag that was told is wrong, at the worst second of what was told."""
+        """By how much the lag that was told is wrong, at the worst second of what was told: of
+        those in which somebody speaks, and which are 10 s and more from a step."""
         inside = [
             t
             for t in np.arange(0.5, self.seconds)
-            if any(s.offset_ms is not None and s.start_s <= t < s.end_s for s in verdict.segments)
+            if self._own[int(t / WINDOW_S)] >= 0
+            and any(s.offset_ms is not None and s.start_s <= t < s.end_s for s in verdict.segments)
         ]
         inside = [t for t in inside if abs(t - self._step_s) > 10 or not self._step_ms]
         return max((abs((lag_at(verdict, t) or 0.0) - self.lag_ms(t)) for t in inside), default=0.0)
