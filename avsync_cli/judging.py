@@ -7,9 +7,12 @@ evidence decided, once, and adds nothing of its own to the answer.
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +26,7 @@ from avsync_cli.config import (
     tolerance_profile,
 )
 from avsync_cli.errors import ModelError, UsageError
+from avsync_cli.wording import safe_text
 
 if TYPE_CHECKING:
     from avsync_cli.inference.evidence import Evidence
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
     from avsync_cli.model.engine import Engine, OnnxEngine
     from avsync_cli.verdict.answer import Judgement, Tolerance
     from avsync_cli.verdict.sampling import Sampled
+
+log = logging.getLogger(__name__)
 
 ProgressCall = Callable[[float, float], None]
 
@@ -71,6 +77,14 @@ class Excerpt:
             what = f"a duration of {self.duration_s:g} leaves nothing to judge"
             raise UsageError(what, "leave it out")
         return self
+
+
+@contextmanager
+def _timed(words: str, what: str | os.PathLike[str]) -> Iterator[None]:
+    """Log what the block did, and how long it took."""
+    began_s = time.perf_counter()
+    yield
+    log.info(f"{words} in %.2f s", safe_text(os.fspath(what)), time.perf_counter() - began_s)
 
 
 def tolerance_for(profile: Profile, fps: float) -> Tolerance:
@@ -118,7 +132,8 @@ def analyse_file(
         threads=settings.threads,
     )
     profile = tolerance_profile(settings.tolerance)
-    info = probe(path)
+    with _timed("%s: probed", path):
+        info = probe(path)
 
     def judge(info: MediaInfo, options: AnalyseOptions) -> Judgement:
         remark = ""
@@ -225,8 +240,9 @@ def judged(
     from avsync_cli.verdict.people import face_tracks
 
     evidence = _with_bar(evidence, min_confidence)
-    verdict = decide_verdict(evidence, tolerance)
-    blocks = shown_blocks(evidence, verdict, tolerance)
+    with _timed("%s: decided", path):
+        verdict = decide_verdict(evidence, tolerance)
+        blocks = shown_blocks(evidence, verdict, tolerance)
     shown = replace(evidence, blocks=blocks, traces=[])
     return Judgement(
         path=os.fspath(path),
@@ -264,7 +280,8 @@ def load_model(
     chosen = model if isinstance(model, str) else Path(model)
     if attention is not None:
         chosen = find_variant(chosen, attention)
-    return load_engine(chosen, threads)
+    with _timed("model %s: loaded", chosen):
+        return load_engine(chosen, threads)
 
 
 def model_digest(engine: OnnxEngine) -> str:

@@ -21,7 +21,7 @@ def evaluate(flags: EvalFlags) -> None:
 
       avsync eval clips.csv --split test
       avsync eval clips.csv --split test --report report/ --own-zero 'lab/*'
-      avsync eval clips.csv --compare models/none --compare runs/syncnet/best --compare motion
+      avsync eval clips.csv --compare runs/syncnet/best --compare motion
       avsync eval clips.csv --shifts -400,-120,80,240 --json -o figures.json
 
     By source and window length: how often the offset is found within one frame, and how often a

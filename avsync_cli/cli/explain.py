@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from pathlib import Path
@@ -70,12 +71,20 @@ def sections() -> dict[str, str]:
 
 
 def _show(text: str) -> None:
-    """As laid out for a terminal, or as it is written where it goes to a file or a pipe."""
-    if not sys.stdout.isatty():
-        typer.echo(text.rstrip("\n"))
-        return
+    """As laid out for a terminal; where it goes to a file or a pipe the same without colours, 80
+    columns wide."""
     from rich.console import Console
     from rich.markdown import Markdown
 
-    console = Console()
-    console.print(Markdown(text), width=min(console.width, 100))
+    from avsync_cli.cli.output import Sink
+
+    with Sink(None, machine=False, color=True) as sink:
+        laid_out = io.StringIO()
+        console = Console(
+            file=laid_out,
+            force_terminal=sys.stdout.isatty(),
+            width=min(sink.width, 100),
+            safe_box=not sink.unicode,
+        )
+        console.print(Markdown(text))
+        sink.write("".join(f"{line.rstrip()}\n" for line in laid_out.getvalue().splitlines()))

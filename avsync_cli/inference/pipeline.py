@@ -8,7 +8,10 @@ hundred bytes a block.
 
 from __future__ import annotations
 
+import logging
 import os
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,11 +26,14 @@ from avsync_cli.inference.scan import WindowScanner, offset_grid
 from avsync_cli.inference.sound import SoundStream
 from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, HOP_MS, HOPS_PER_FRAME, SAMPLE_RATE_HZ
+from avsync_cli.wording import span
 
 if TYPE_CHECKING:
     from avsync_cli.media.decode import Timeline
     from avsync_cli.media.facts import MediaInfo
     from avsync_cli.regions.stream import RegionPiece, RegionStream
+
+log = logging.getLogger(__name__)
 
 CHUNK_FRAMES = 25
 """Frames decoded at a time: a second of 640x360 is 17 MB, and a few of them live at once."""
@@ -287,8 +293,11 @@ def pass_over(
         tell: called after every chunk; an exception it raises ends the work.
     """
     passed = Passed()
-    with ahead(_look(timeline, regions), LOOK_AHEAD, timeline.close) as seen:
+    spent_s: defaultdict[str, float] = defaultdict(float)
+    began_s = time.perf_counter()
+    with ahead(_look(timeline, regions, spent_s), LOOK_AHEAD, timeline.close) as seen:
         for part in seen:
+            since_s = time.perf_counter()
             if passed.analysis is None:
                 passed.first_frame = part.first_frame
                 passed.analysis = begin(part.first_frame)
@@ -296,9 +305,13 @@ def pass_over(
             passed.analysis.push_pieces(part.pieces, part.settled)
             passed.frames += part.valid_frames
             passed.end_frame = part.end_frame
+            spent_s["the model"] += time.perf_counter() - since_s
             tell(passed)
+    since_s = time.perf_counter()
     if passed.analysis is not None:
         passed.analysis.push_pieces(regions.finish(), passed.end_frame)
+    spent_s["the model"] += time.perf_counter() - since_s
+    _log_pass(timeline, passed, spent_s, time.perf_counter() - began_s)
     return passed
 
 
@@ -329,10 +342,14 @@ class _Seen:
     settled: int
 
 
-def _look(timeline: Timeline, regions: RegionStream) -> Iterator[_Seen]:
+def _look(timeline: Timeline, regions: RegionStream, spent_s: dict[str, float]) -> Iterator[_Seen]:
     """The timeline, chunk by chunk, with its frames turned into region pieces."""
+    since_s = time.perf_counter()
     for chunk in timeline:
+        decoded_s = time.perf_counter()
+        spent_s["decoding"] += decoded_s - since_s
         pieces = regions.push(chunk.first_frame, chunk.frames, chunk.frame_valid)
+        spent_s["looking for faces"] += time.perf_counter() - decoded_s
         yield _Seen(
             first_frame=chunk.first_frame,
             end_frame=chunk.first_frame + len(chunk.frames),
@@ -342,3 +359,14 @@ def _look(timeline: Timeline, regions: RegionStream) -> Iterator[_Seen]:
             pieces=pieces,
             settled=regions.settled,
         )
+        since_s = time.perf_counter()
+
+
+def _log_pass(
+    timeline: Timeline, passed: Passed, spent_s: dict[str, float], whole_s: float
+) -> None:
+    """Say what was read and what each stage took; the first two run beside the model."""
+    start_s, end_s = passed.first_frame / FPS, passed.end_frame / FPS
+    stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in spent_s.items())
+    shown = timeline.info.file.shown
+    log.info("%s: read %s in %.2f s: %s", shown, span(start_s, end_s), whole_s, stages)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from pathlib import Path
 
 import pytest
 import typer.main
 
-from avsync_cli.cli.app import COMMANDS, app, help_text
+from avsync_cli.__main__ import main
+from avsync_cli.cli.app import COMMANDS, app, help_text, root
 
 _JUDGE = {
     "--range", "--step", "--tolerance", "--min-confidence", "--model", "--attention",
@@ -90,3 +93,44 @@ def test_the_sign_is_said_in_words(name: str) -> None:
     assert re.search(
         r"bove 0.*sound is late|0 means that the sound is late", help_text(COMMANDS[name])
     )
+
+
+@pytest.mark.parametrize("name", ["", *sorted(FLAGS)])
+def test_help_fits_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import typer.rich_utils
+    from typer.testing import CliRunner
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(typer.rich_utils, "MAX_WIDTH", 80)
+    done = CliRunner().invoke(app, [*name.split(), "--help"])
+    assert done.exit_code == 0
+    lines = done.output.splitlines()
+    assert len(lines) > 8
+    assert max(map(len, lines)) <= 80
+    # Examples are there as they are written, not broken.
+    text = help_text(COMMANDS[name]) if name else inspect.cleandoc(root.__doc__ or "")
+    examples = [line for line in text.splitlines() if line.startswith("  avsync ")]
+    shown = {line.strip() for line in lines}
+    assert examples
+    assert [line for line in examples if line.strip() not in shown] == []
+
+
+def test_verbose_says_what_each_stage_did_and_took(
+    clips: Path, toy: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    film = str(clips / "sync.mp4")
+    assert main(["score", "-q", "-v", "--step", "20", "--model", str(toy), film]) == 0
+    said = [record.getMessage() for record in caplog.records]
+    name, took = re.escape(film), r"in \d+\.\d\d s"
+    for line, pattern in zip(
+        said,
+        [
+            rf"model {re.escape(str(toy))}: loaded {took}",
+            rf"{name}: probed {took}",
+            rf"{name}: read 0:00–0:08 {took}: decoding .*, looking for faces .*, the model .* s",
+            rf"{name}: decided {took}",
+        ],
+        strict=True,
+    ):
+        assert re.fullmatch(pattern, line)
