@@ -235,7 +235,7 @@ class ConsoleFlags:
             count=True,
             show_default=False,
             metavar="",
-            help="Say what is being done; -vv shows full traces.",
+            help="Say what each stage did and took; -vv shows full traces.",
         ),
     ] = 0
     no_color: Annotated[
