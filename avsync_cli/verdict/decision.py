@@ -19,14 +19,11 @@ from avsync_cli.verdict.posterior import Constants, fair_logits, mass, window_vo
 from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons, cut_words, end_words
 from avsync_cli.verdict.speeds import find_wrong_speed
 from avsync_cli.verdict.stretches import Part, as_segment, p_sync, straddles, with_gaps, with_rest
-from avsync_cli.verdict.structure import STEP_MORE_LIKELY, Structure, find_structure
+from avsync_cli.verdict.structure import NEGLIGIBLE, STEP_MORE_LIKELY, Structure, find_structure
 
 LEAST_SHARE = 1 / 3
 """Share of the windows with a clear peak that must lie in decided stretches: among many windows
 that point all over the place, neighbours that agree by chance are always found."""
-
-NEGLIGIBLE = 1 / 30
-"""Share of a file that may point to an unknown lag while the rest is told as one."""
 
 
 def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:

@@ -32,9 +32,12 @@ STEP_MORE_LIKELY = 1.0
 it less likely: where a part of the file points elsewhere, and be it weakly, it does neither. Of 156
 held-out files without a step one is doubted by this rule, of 300 with one a single one is not."""
 
-NEGLIGIBLE_END = 1 / 20
-"""Share of a file that may be left out at an end of it where the doubt lies there and nowhere else:
-ten minutes are told without their last half minute, which may be about something else."""
+NEGLIGIBLE = 1 / 30
+"""Share of a file that may point to an unknown lag while the rest is told as one."""
+
+STEP_MUCH_MORE_LIKELY = 10.0
+"""An end that makes a step likelier than this is no chance: it casts doubt on all of the file. Of
+an end that is about something else, seconds that point anywhere, one in thousands does."""
 
 _ROUNDING_S = 0.5 / FPS
 
@@ -149,7 +152,7 @@ def _without_end(
     ends = [slice(0, at), slice(at, rows)]
     doubted = 0 if at < rows - at else 1
     kept = ends[1 - doubted]
-    if min(at, rows - at) <= NEGLIGIBLE_END * rows:
+    if min(at, rows - at) <= NEGLIGIBLE * rows and steps.odds <= STEP_MUCH_MORE_LIKELY:
         rest = find_steps(votes[kept], step_ms, row_s)
         if rest.odds <= STEP_MORE_LIKELY:
             return ends, doubted, rest
