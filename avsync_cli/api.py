@@ -33,6 +33,7 @@ class Options(TypedDict, total=False):
         attention: "none", "temporal" or "spatio-temporal": that variant of the model.
         engine: a model from `load_model`, to judge many files with one; in place of the two above.
         threads: threads for inference; 0 uses every core.
+        slate: look for a clap at the head; it is `evidence.clap` then.
         quick: read stretches of a long file until they settle it; `score` and `scan` only.
         until: with `quick`, the probability from which on an answer is sure, 0.8 to 0.99.
         most_s: with `quick`, seconds of the file to read at the most; None reads until it is sure.
@@ -49,6 +50,7 @@ class Options(TypedDict, total=False):
     attention: str | None
     engine: Engine
     threads: int
+    slate: bool
     quick: bool
     until: float
     most_s: float | None

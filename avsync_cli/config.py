@@ -47,6 +47,7 @@ class Settings:
         attention: which variant of the model; None takes the model as it is.
         tolerance: name of a profile, or "EARLY:LATE" in ms.
         min_confidence: least confidence of an answer, 0.5 to 0.999; None takes the model's own.
+        slate: look for a clap at the head and tell its frame, its sample and its lag.
         threads: threads for inference; 0 lets ONNX Runtime use every core.
         quick: read stretches of a long file until they settle it, not all of it.
         until: with `quick`, the probability from which on an answer is sure.
@@ -69,6 +70,7 @@ class Settings:
     # The model's own is a person's trade: by the bundled one's, 84 % of its calibration's cases get
     # an answer, and 1 % of these a wrong one (`calibration_outcome` in its model.json).
     threads: int = 0
+    slate: bool = False
     quick: bool = False
     # All of a file is read where nobody asks for less: only that finds a short stretch gone wrong.
     until: float = 0.99

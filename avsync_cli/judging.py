@@ -149,9 +149,21 @@ def analyse_file(
         return judged(path, evidence, tolerance, settings.min_confidence)
 
     mixed = judge(info, options)
-    if mixed.verdict.status != "undecided":
-        return mixed
-    return _by_other_sounds(info, options, judge) or mixed
+    found = mixed
+    if mixed.verdict.status == "undecided":
+        found = _by_other_sounds(info, options, judge) or mixed
+    return _with_clap(found, info, options) if settings.slate else found
+
+
+def _with_clap(found: Judgement, info: MediaInfo, options: AnalyseOptions) -> Judgement:
+    """The judgement with the clap at the file's head, or the remark that there is none."""
+    from avsync_cli.inference.slate import NO_CLAP, read_clap
+
+    clap = read_clap(info, options.video_track, options.audio_track, options.range_ms)
+    if clap is not None:
+        return replace(found, evidence=replace(found.evidence, clap=clap))
+    reasons = [*found.verdict.reasons, NO_CLAP]
+    return replace(found, verdict=replace(found.verdict, reasons=reasons))
 
 
 def _by_stretches(

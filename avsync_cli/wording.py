@@ -47,6 +47,16 @@ def clock(seconds: float, tenths: bool = False) -> str:
     return f"{text}.{rest}" if tenths else text
 
 
+def moment(seconds: float) -> str:
+    """A time to the hundredth, as finely as a frame is told.
+
+    >>> moment(3.478), moment(63.0)
+    ('0:03.48', '1:03.00')
+    """
+    minutes, rest = divmod(round(max(seconds, 0.0) * 100), 6_000)
+    return f"{minutes}:{rest / 100:05.2f}"
+
+
 def span(start_s: float, end_s: float, tenths: bool = False) -> str:
     """A stretch of time, from and to.
 

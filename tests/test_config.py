@@ -242,8 +242,8 @@ def test_tolerances_that_are_none(name: str) -> None:
 
 def test_every_setting_has_a_key() -> None:
     assert list(setting_keys()) == [
-        "range", "step", "model", "attention", "tolerance", "min_confidence", "threads", "quick",
-        "until", "most",
+        "range", "step", "model", "attention", "tolerance", "min_confidence", "threads", "slate",
+        "quick", "until", "most",
     ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from avsync_cli.cli.values import (
     number,
     seconds,
     share,
+    switch,
     text,
     tolerance_text,
     whole,
@@ -329,6 +330,11 @@ class JudgeFlags:
     scan: ScanFlags
     media: MediaFlags
     quick: QuickFlags
+    slate: Annotated[
+        bool | None,
+        _what("--slate", help="Find the clap at the head: its frame, its sample, its lag."),
+        Sets(owner=Settings, field="slate", parse=switch, shown=lambda on: ""),
+    ] = None
     all_audio: Annotated[
         bool, _where("--all-audio", help="Judge every audio track, each with its own answer.")
     ] = False

@@ -175,6 +175,28 @@ class SecondCurves:
     logits: np.ndarray
 
 
+@dataclass(frozen=True, kw_only=True)
+class Clap:
+    """A clap that is seen and heard.
+
+    Attributes:
+        frame: number of the file's picture, from 0, in which the sticks are first shut.
+        picture_s: when they met, between that picture and the one before.
+        sound_s: when it is heard first.
+        frame_ms: duration of a frame; half of it is how exact the lag is.
+    """
+
+    frame: int
+    picture_s: float
+    sound_s: float
+    frame_ms: float
+
+    @property
+    def offset_ms(self) -> float:
+        """By how much the sound comes after the picture."""
+        return (self.sound_s - self.picture_s) * 1000.0
+
+
 @dataclass(kw_only=True)
 class Evidence:
     """Everything a verdict may depend on.
@@ -203,6 +225,7 @@ class Evidence:
     judged_s: float = 0.0
     calibration: dict[str, float] = field(default_factory=dict)
     seconds: SecondCurves | None = None
+    clap: Clap | None = None
     stretches: int | None = None
     read_s: float | None = None
     paths: dict[int, TrackPath] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterator
 from fractions import Fraction
 from statistics import median
 
@@ -93,6 +94,7 @@ class PictureReader:
         stretch: what of it.
         epochs: corrections shared with the sound.
         threads: decoder threads; 0 leaves it to ffmpeg.
+        thinned: drop pictures that stand for no timeline frame before they are scaled.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class PictureReader:
         epochs: Epochs,
         *,
         threads: int = 0,
+        thinned: bool = True,
     ) -> None:
         self._file = info.file
         self._track = track
@@ -134,14 +137,14 @@ class PictureReader:
         self._last_s: float | None = None
         self.frames_read = 0
         self._stream = FfmpegStream(
-            self._compose(track, threads),
+            self._compose(track, threads, thinned),
             path=info.file,
             block_bytes=size[0] * size[1] * 3,
             max_blocks=16,
             on_line=self._stamps.take_line,
         )
 
-    def _compose(self, track: VideoTrack, threads: int) -> list[str]:
+    def _compose(self, track: VideoTrack, threads: int, thinned: bool) -> list[str]:
         height, width = self._size
         options = dict(input_args(), copyts=None, threads=threads, **self._stretch.input_options())
         stream = ffmpeg_python.input(INPUT, **options)[track.spec]
@@ -149,7 +152,7 @@ class PictureReader:
         if bounds and track.has_pts:
             stream = stream.filter("trim", **bounds)
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
-        if track.fps > THINNING_FPS and track.has_pts and not track.vfr:
+        if thinned and track.fps > THINNING_FPS and track.has_pts and not track.vfr:
             step = f"(t-({float(self._stretch.zero_s):.6f}))*{FPS}"
             near = f"lte(abs({step}-round({step})),{0.55 * FPS * self._period_s:.6f})"
             stream = stream.filter("select", f"isnan(prev_t)+{near}")
@@ -204,6 +207,14 @@ class PictureReader:
                 self._correction_s = self._epochs.correction(self._expected_s - raw_s)
             self._steady = 0
         return raw_s + self._correction_s
+
+    def each(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Every source frame with its time on the timeline, in place of `fill`."""
+        while True:
+            self._advance()
+            if self._ended or self._coming is None:
+                return
+            yield self._coming
 
     def fill(self, frames: np.ndarray, valid: np.ndarray) -> int:
         """Fill the next n timeline frames.

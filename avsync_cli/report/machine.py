@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from avsync_cli.inference.evidence import BlockResult
+from avsync_cli.inference.evidence import BlockResult, Clap
 from avsync_cli.report.table import csv_line
 from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance, TrackResult
 
@@ -142,6 +142,7 @@ def file_entry(report: Judgement, *, curve: bool) -> dict[str, Any]:
         "read": {"stretches": evidence.stretches, "seconds": _number(evidence.read_s)},
         "best": _candidate(verdict.best),
         "second_best": _candidate(verdict.second),
+        "clap": _clap(evidence.clap, media.audio_hz),
         "margin": _number(verdict.margin),
         "evidence_s": _number(verdict.evidence_s),
         "min_confidence": _number(verdict.min_confidence),
@@ -174,6 +175,19 @@ def file_entry(report: Judgement, *, curve: bool) -> dict[str, Any]:
             )
         ]
     return entry
+
+
+def _clap(clap: Clap | None, audio_hz: int) -> dict[str, Any] | None:
+    if clap is None:
+        return None
+    return {
+        "frame": clap.frame,
+        "picture_s": _number(clap.picture_s),
+        "sample": round(clap.sound_s * audio_hz),
+        "sound_s": _number(clap.sound_s),
+        "offset_ms": _number(clap.offset_ms),
+        "frame_ms": _number(clap.frame_ms),
+    }
 
 
 def failure_entry(failure: Failure) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from avsync_cli.config import brief
 from avsync_cli.errors import UsageError
-from avsync_cli.inference.evidence import BlockResult, Evidence, MediaSummary, Region
+from avsync_cli.inference.evidence import BlockResult, Clap, Evidence, MediaSummary, Region
 from avsync_cli.names import Direction, RegionKind, Status
 from avsync_cli.report.machine import Failure, Tool
 from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance, TrackResult, Verdict
@@ -149,6 +149,7 @@ def _evidence(entry: _Fields, offsets_ms: np.ndarray) -> Evidence:
         judged_s=entry.take("usable", _number, 0.0) * (duration_s if read_s is None else read_s),
         stretches=read.take("stretches", _perhaps_whole, None),
         read_s=read_s,
+        clap=_clap(entry),
     )
 
 
@@ -168,6 +169,15 @@ def _track(track: _Fields) -> TrackResult:
         kept=track.take("kept", _flag),
         reason=track.take("reason", _text),
     )
+
+
+def _clap(entry: _Fields) -> Clap | None:
+    found = entry.take("clap", lambda value: None if value is None else _mapping(value), None)
+    if found is None:
+        return None
+    clap = _Fields(found)
+    seconds = {key: clap.take(key, _number) for key in ("picture_s", "sound_s", "frame_ms")}
+    return Clap(frame=clap.take("frame", _whole), **seconds)
 
 
 def _block(block: _Fields) -> BlockResult:

@@ -15,6 +15,7 @@ from avsync_cli.wording import (
     clock,
     drift_words,
     interval_words,
+    moment,
     offset_words,
     percent,
     safe_text,
@@ -83,6 +84,13 @@ def _found_words(judgement: Judgement) -> str:
     return words if judged is None else f"{words}, from {clock(judged[0])} to {clock(judged[1])}"
 
 
+def clap_words(offset_ms: float, frame_ms: float) -> str:
+    """Where the sound of a clap is: "sound 62 ms late"; less than half a frame is not seen."""
+    if abs(offset_ms) < frame_ms / 2:
+        return "sound on the same frame"
+    return f"sound {round(abs(offset_ms))} ms {'late' if offset_ms > 0 else 'early'}"
+
+
 def told_pieces(verdict: Verdict) -> Sequence[Segment]:
     """The pieces of a file that is told piece by piece, because its lag steps; else none."""
     lags = [s for s in verdict.segments if s.offset_ms is not None]
@@ -137,13 +145,17 @@ def is_at_border(judgement: Judgement) -> bool:
 
 
 def media_remarks(judgement: Judgement) -> list[str]:
-    """What must be said beside the answer: which of several sound tracks was judged, how sure it
-    was asked to be, and that something is missing at the file's end."""
+    """What must be said beside the answer: which of several sound tracks was judged, the clap at
+    the head, how sure it was asked to be, and that something is missing at the file's end."""
     media = judgement.evidence.media
     remarks = []
     if media.audio_tracks > 1:
         number = f"{media.audio_track + 1} of {media.audio_tracks}"
         remarks.append(f"audio track {number} (--audio-track {media.audio_track})")
+    clap = judgement.evidence.clap
+    if clap is not None:
+        heard = clap_words(clap.offset_ms, clap.frame_ms)
+        remarks.append(f"clap at {moment(clap.picture_s)} (frame {clap.frame}), {heard}")
     if judgement.min_confidence is not None:
         remarks.append(f"by --min-confidence {judgement.min_confidence:g}")
     if media.complete is False and media.decoded_s is not None and media.declared_s is not None:

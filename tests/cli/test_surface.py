@@ -20,7 +20,7 @@ _JUDGE = {
     "--quiet", "-q",
     "--verbose", "-v", "--no-color", "--exit-zero", "--strict", "--threads", "--config", "--jobs",
     "-j", "--resume", "--shard", "--watch", "--engine", "--html", "--plot", "--overlay",
-    "--markers", "--quick", "--until", "--most",
+    "--markers", "--slate", "--quick", "--until", "--most",
     "--tracks", "--boxes", "--crops", "--align",
 }  # fmt: skip
 
