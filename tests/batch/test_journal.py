@@ -341,6 +341,7 @@ def test_everything_that_changes_an_answer_changes_the_fingerprint() -> None:
     other: dict[str, object] = {
         "range_ms": 2000, "step_ms": 20, "attention": "none",
         "tolerance": "ebu", "min_confidence": 0.9,
+        "quick": True, "until": 0.9, "most_s": 60.0, "slate": True,
         "video_track": 1, "audio_track": 0, "start_s": 1.0, "duration_s": 9.0,
     }  # fmt: skip
     names = {field.name for field in [*fields(Settings), *fields(Excerpt)]} - {"threads", "model"}
