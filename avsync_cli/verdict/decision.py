@@ -45,14 +45,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
         return _nothing(evidence, tolerance, offsets, constants)
     looked_at = windows
     has_gaps = evidence.stretches is not None
-    structure = find_structure(windows, evidence.seconds, offsets, constants, has_gaps=has_gaps)
-    statuses = [_status(p, constants, tolerance) for p in structure.parts]
-    if all(status == "undecided" for status in statuses):
-        wrong_speed = find_wrong_speed(evidence.seconds, evidence.offsets_ms, constants)
-        if wrong_speed is not None:
-            drift, windows = wrong_speed
-            structure = find_structure(windows, None, offsets, constants, drift, has_gaps=has_gaps)
-            statuses = [_status(p, constants, tolerance) for p in structure.parts]
+    windows, structure, statuses = _read(evidence, windows, offsets, constants, tolerance)
     parts = structure.parts
     limits = _limits(structure, statuses, constants)
     if limits:
@@ -92,6 +85,27 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
         would_decide="" if decided else would_decide(main, limits, offsets, constants),
     )
     return _ranked(verdict, main, offsets)
+
+
+def _read(
+    evidence: Evidence,
+    windows: list[WindowResult],
+    offsets: np.ndarray,
+    constants: Constants,
+    tolerance: Tolerance,
+) -> tuple[list[WindowResult], Structure, list[Status]]:
+    """The windows that are read, the course of the lag in them, and what each stretch comes to;
+    at a wrong speed, the windows that have not left the scan."""
+    has_gaps = evidence.stretches is not None
+    structure = find_structure(windows, evidence.seconds, offsets, constants, has_gaps=has_gaps)
+    statuses = [_status(p, constants, tolerance) for p in structure.parts]
+    if all(status == "undecided" for status in statuses):
+        wrong_speed = find_wrong_speed(evidence.seconds, evidence.offsets_ms, constants)
+        if wrong_speed is not None:
+            drift, windows = wrong_speed
+            structure = find_structure(windows, None, offsets, constants, drift, has_gaps=has_gaps)
+            statuses = [_status(p, constants, tolerance) for p in structure.parts]
+    return windows, structure, statuses
 
 
 def _ranked(verdict: Verdict, main: Part, offsets: np.ndarray) -> Verdict:
