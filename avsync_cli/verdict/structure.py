@@ -36,8 +36,10 @@ NEGLIGIBLE = 1 / 30
 """Share of a file that may point to an unknown lag while the rest is told as one."""
 
 STEP_MUCH_MORE_LIKELY = 10.0
-"""An end that makes a step likelier than this is no chance: it casts doubt on all of the file. Of
-an end that is about something else, seconds that point anywhere, one in thousands does."""
+"""An end that makes a step likelier than this casts doubt on all of the file. Of 400 made films of
+ten minutes whose ends may be about something else, seconds that point anywhere, four had a doubtful
+end, with odds of 6 at the most; three seconds that all point to one other lag have odds of 5 to
+150."""
 
 _ROUNDING_S = 0.5 / FPS
 
