@@ -89,13 +89,15 @@ def find_structure(
         drift = find_drift(read.votes, read.scores, _middles(windows), offsets, constants)
     units = windows if seconds is None else second_windows(seconds, seconds.offsets_ms)
     grid = offsets if seconds is None else seconds.offsets_ms.astype(np.float64)
-    votes = _fair_votes(units, constants)
-    if drift is not None:
-        nothing = np.full(len(units), -math.log(len(grid)))
-        votes = without_drift(votes, grid, _middles(units), drift, nothing)
+    votes = _level_votes(units, grid, constants, drift)
     row_s = float(np.median([u.end_s - u.start_s for u in units]))
     apart_s = np.maximum(np.diff(_middles(units)), row_s) if has_gaps else None
-    steps = find_steps(votes, float(grid[1] - grid[0]), row_s, apart_s)
+
+    def steps_in(rows: slice) -> Steps:
+        gaps_s = None if apart_s is None else apart_s[rows.start : rows.stop - 1]
+        return find_steps(votes[rows], float(grid[1] - grid[0]), row_s, gaps_s)
+
+    steps = steps_in(slice(0, len(units)))
 
     def answered(rows: slice) -> _Told:
         mine = windows
@@ -109,7 +111,7 @@ def find_structure(
 
     runs, doubted, doubt = steps.runs, None, steps
     if len(runs) == 1 and steps.odds > STEP_MORE_LIKELY:
-        runs, doubted, doubt = _without_end(votes, float(grid[1] - grid[0]), row_s, steps)
+        runs, doubted, doubt = _without_end(len(units), steps, steps_in)
     found = _told_runs(runs, answered, joined=doubted is None)
     merged = len(found) == 1 and len(runs) > 1
     parts = _timed(found, units, drift)
@@ -142,20 +144,20 @@ def _told_runs(
 
 
 def _without_end(
-    votes: np.ndarray, step_ms: float, row_s: float, steps: Steps
+    rows: int, steps: Steps, steps_in: Callable[[slice], Steps]
 ) -> tuple[list[slice], int | None, Steps]:
-    """Rows (T, O) of a file with a doubtful end, parted where the doubt lies.
+    """Rows of a file with a doubtful end, parted where the doubt lies.
 
     Returns:
         the runs, which of them is the doubtful one, and what is known of steps in the other; the
         file as it is, None and `steps` where the doubt is not about a short end alone.
     """
-    rows, at = len(votes), steps.at
+    at = steps.at
     ends = [slice(0, at), slice(at, rows)]
     doubted = 0 if at < rows - at else 1
     kept = ends[1 - doubted]
     if min(at, rows - at) <= NEGLIGIBLE * rows and steps.odds <= STEP_MUCH_MORE_LIKELY:
-        rest = find_steps(votes[kept], step_ms, row_s)
+        rest = steps_in(kept)
         if rest.odds <= STEP_MORE_LIKELY:
             return ends, doubted, rest
     return steps.runs, None, steps
@@ -182,6 +184,17 @@ def second_windows(
             )
         )
     return found
+
+
+def _level_votes(
+    units: list[WindowResult], grid: np.ndarray, constants: Constants, drift: Drift | None
+) -> np.ndarray:
+    """(T, O) fair votes, less what a drift adds to the lag."""
+    votes = _fair_votes(units, constants)
+    if drift is None:
+        return votes
+    nothing = np.full(len(units), -math.log(len(grid)))
+    return without_drift(votes, grid, _middles(units), drift, nothing)
 
 
 def _fair_votes(units: list[WindowResult], constants: Constants) -> np.ndarray:
