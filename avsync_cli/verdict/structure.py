@@ -118,8 +118,7 @@ def find_structure(
     if doubted is not None:
         parts[doubted] = replace(parts[doubted], doubted=True)
     if drift is not None:
-        reach = float(offsets[-1])
-        parts = [piece for part in parts for piece in _within_range(part, reach)]
+        parts = [piece for part in parts for piece in _within_range(part, float(offsets[-1]))]
     return Structure(
         parts,
         0.0 if merged else doubt.odds,
