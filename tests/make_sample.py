@@ -19,16 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from avsync_cli.corpus.synthetic_face import (
-    MouthLooks,
-    ease,
-    jaw_drop,
-    look_up,
-    paint_mouth,
-    value_noise,
-)
+from avsync_cli.corpus.synthetic_face import look_up
 from avsync_cli.corpus.synthetic_impacts import draw_impact_scene
-from avsync_cli.corpus.synthetic_voice import CONTROL_HZ, Voice, smooth_noise, speak
+from avsync_cli.corpus.synthetic_mouth import MouthLooks, jaw_drop, paint_mouth
+from avsync_cli.corpus.synthetic_noise import ease, smooth_noise, value_noise
+from avsync_cli.corpus.synthetic_voice import CONTROL_HZ, Voice, speak
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 

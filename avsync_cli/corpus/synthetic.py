@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from avsync_cli.corpus.synthetic_face import Pose, draw_looks, draw_texture, render_crops
+from avsync_cli.corpus.synthetic_face import Pose, draw_texture, render_crops
 from avsync_cli.corpus.synthetic_impacts import draw_impact_scene
-from avsync_cli.corpus.synthetic_voice import draw_voice, smooth_noise, speak
+from avsync_cli.corpus.synthetic_mouth import draw_looks
+from avsync_cli.corpus.synthetic_noise import smooth_noise
+from avsync_cli.corpus.synthetic_voice import draw_voice, speak
 from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 F32 = np.float32

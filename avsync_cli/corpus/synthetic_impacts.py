@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avsync_cli.corpus.synthetic_face import value_noise
-from avsync_cli.corpus.synthetic_voice import smooth_noise
+from avsync_cli.corpus.synthetic_noise import smooth_noise, value_noise
 from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 F32 = np.float32

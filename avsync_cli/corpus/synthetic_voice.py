@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avsync_cli.corpus.synthetic_noise import smooth_noise
 from avsync_cli.corpus.synthetic_phones import (
     CODA_ODDS,
     CODAS,
@@ -122,18 +123,6 @@ class Speech:
         grid = np.arange(len(self.jaw)) / CONTROL_HZ
         curves = (self.jaw, self.aperture, self.width, self.tongue, self.tuck, self.press)
         return np.stack([np.interp(times_s, grid, c) for c in curves]).astype(np.float32)
-
-
-def smooth_noise(rng: np.random.Generator, points: int, step: float) -> np.ndarray:
-    """(points,) wandering curve of about unit variance that changes over `step` points."""
-    knots = int(points / step) + 4
-    values = rng.standard_normal(knots)
-    where = np.arange(points) / step + rng.random()
-    left = where.astype(np.int64)
-    f = where - left
-    f = f * f * (3 - 2 * f)
-    mixed = values[left] * (1 - f) + values[left + 1] * f
-    return np.asarray(mixed / np.sqrt(0.75))
 
 
 def _hann_smooth(curve: np.ndarray, width: int) -> np.ndarray:

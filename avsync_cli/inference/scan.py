@@ -21,15 +21,13 @@ import numpy as np
 from avsync_cli.inference.blocks import SILENCE, Block
 from avsync_cli.inference.evidence import BlockTrace, SecondCurves, WindowResult
 from avsync_cli.inference.sound import SoundStream
-from avsync_cli.inference.traces import KEPT_OFFSETS, left_out, within_block
-from avsync_cli.model.engine import ABSENT, Engine
+from avsync_cli.inference.traces import KEPT_OFFSETS, left_out
+from avsync_cli.inference.window import JudgedWindow
+from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS, HOP_MS, HOPS_PER_FRAME
 
 WINDOW_BLOCKS = 8
 """Blocks a window spans: long enough for the attention to choose, short enough for a segment."""
-
-MIN_SOUND_SHARE = 0.6
-"""Share of a block's sound that must exist at an offset for the block to be heard there."""
 
 SILENT_DBFS = -55.0
 """A block is silent when not even its loudest 10 ms within reach of the scan exceed this."""
@@ -39,16 +37,9 @@ WINDOW_FRAMES = WINDOW_BLOCKS * BLOCK_FRAMES
 PROMISING = 3
 """Coarse offsets of a window, and of all windows so far, around which to look closer."""
 
-_PAIR_BLOCKS, _PAIR_OFFSETS = 2, 8
-"""Blocks and offsets given to the joint layers at a time: their largest layer then is 3 MB and
-stays near the processor, which is a quarter faster than a large batch."""
-
 KEPT_BY_SECOND = 401
 """Offsets at most at which every second's curve is kept, in steps as small as that allows: 10 ms
 for a scan of +-2 s, and 9 MB for three hours of film."""
-
-_OFFSETS_AT_ONCE = 64
-"""Offsets whose outcome is held at a time; a quarter of a megabyte for a block."""
 
 
 def offset_grid(range_ms: float, step_ms: int) -> np.ndarray:
@@ -152,7 +143,7 @@ class WindowScanner:
         return bool(power.max() >= 10.0 ** (SILENT_DBFS / 10.0))
 
     def _judge(self, blocks: list[Block]) -> None:
-        window = _Window(self._engine, blocks, [self._slide(b) for b in blocks], self._coarse)
+        window = JudgedWindow(self._engine, blocks, [self._slide(b) for b in blocks], self._coarse)
         if self._thorough:
             window.evaluate(np.arange(len(self._shifts)))
         else:
@@ -215,7 +206,7 @@ class WindowScanner:
         at = self._shifts - self._shifts[0]
         return slid, (known[at + _BLOCK_HOPS] - known[at]) / _BLOCK_HOPS
 
-    def _record_seconds(self, window: _Window) -> None:
+    def _record_seconds(self, window: JudgedWindow) -> None:
         """Keep what single seconds say."""
         for start, curve in zip(window.second_starts, window.seconds, strict=True):
             if np.isfinite(curve[self._kept]).any():
@@ -258,147 +249,3 @@ class WindowScanner:
                 support=support,
             )
         )
-
-
-class _Window:
-    """The blocks of a window, judged at some offsets after others.
-
-    Attributes:
-        logits: (O,) log-odds, not a number where not judged, or where nothing is heard.
-        heard: (N, O) bool, whether enough of a block's sound exists.
-        levels, shares: attention at the coarse offsets, as in `BlockTrace`.
-        singles: (N, K) log-odds of every block by itself at the coarse offsets; not a number where
-            it is not heard.
-        second_starts: (S,) first frames of the seconds that the blocks lie in, rising.
-        seconds: (S, O) log-odds of each of these seconds by itself, all its regions competing; not
-            a number where `logits` is none.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        blocks: list[Block],
-        sound: list[tuple[np.ndarray, np.ndarray]],
-        coarse: np.ndarray,
-    ) -> None:
-        self._engine = engine
-        self._v = np.stack([b.features for b in blocks])
-        self._sound = [slid for slid, _ in sound]
-        self._coarse = coarse
-        self._cells = engine.config.cells
-        self._judged = np.zeros(len(sound[0][1]), bool)
-        self.heard = np.stack([share >= MIN_SOUND_SHARE for _, share in sound])
-        self.logits = np.full(len(self._judged), np.nan, np.float32)
-        self.levels = np.zeros((len(blocks), len(coarse)), np.float16)
-        self.shares = np.zeros((len(blocks), len(coarse), self._cells), np.uint8)
-        self.singles = np.full((len(blocks), len(coarse)), np.nan, np.float32)
-        first = np.array([b.first_frame for b in blocks])
-        seconds = [
-            np.flatnonzero(first // BLOCK_FRAMES == second)
-            for second in np.unique(first // BLOCK_FRAMES)
-        ]
-        self.second_starts = [int(first[rows].min()) for rows in seconds]
-        self.seconds = np.full((len(seconds), len(self._judged)), np.nan, np.float32)
-        self._rivals = [_rivals(blocks, rows) for rows in (np.arange(len(blocks)), *seconds)]
-
-    def evaluate(self, offsets: np.ndarray) -> None:
-        """Judge at the given indices of offsets, a bounded number at a time."""
-        for low in range(0, len(offsets), _OFFSETS_AT_ONCE):
-            part = offsets[low : low + _OFFSETS_AT_ONCE]
-            z, confidence, similarity = self._joint(part)
-            _, columns, rows = np.intersect1d(self._coarse, part, return_indices=True)
-            levels, shares = within_block(confidence[:, rows])
-            self.levels[:, columns], self.shares[:, columns] = levels, shares
-            heard = self.heard[:, part]
-            confidence = np.where(heard[..., None], confidence, np.float32(ABSENT))
-            for curve, rivals in zip((self.logits, *self.seconds), self._rivals, strict=True):
-                said = [self._together(own, part, (z, confidence, similarity)) for own in rivals]
-                curve[part] = _any_of(np.stack(said))
-            self._alone(columns, part[rows], [x[:, rows] for x in (z, confidence, similarity)])
-        self._judged[offsets] = True
-
-    def _alone(self, columns: np.ndarray, part: np.ndarray, joint: list[np.ndarray]) -> None:
-        """Put into `singles` what every block says by itself, at those offsets that are coarse."""
-        if not len(columns):
-            return
-        units = (len(self.heard) * len(columns),)
-        z, confidence, similarity = (x.reshape(*units, *x.shape[2:]) for x in joint)
-        said = self._decide(z, confidence, similarity).reshape(len(self.heard), -1)
-        self.singles[:, columns] = np.where(self.heard[:, part], said, np.nan)
-
-    def _together(
-        self,
-        rows: np.ndarray,
-        part: np.ndarray,
-        joint: tuple[np.ndarray, np.ndarray, np.ndarray],
-    ) -> np.ndarray:
-        """What some blocks say at some offsets when all their units compete in one softmax."""
-        said = np.full(len(part), np.nan, np.float32)
-        some = np.flatnonzero(self.heard[rows][:, part].any(axis=0))
-        if len(some):
-            z, confidence, similarity = (x[rows][:, some].swapaxes(0, 1) for x in joint)
-            units = (len(some), len(rows) * self._cells)
-            said[some] = self._decide(
-                z.reshape(*units, -1), confidence.reshape(units), similarity.reshape(units)
-            )
-        return said
-
-    def interpolate(self) -> None:
-        """Fill in the offsets between those judged."""
-        for rivals, curve in zip(self._rivals, (self.logits, *self.seconds), strict=True):
-            own = rivals[0]
-            known = np.flatnonzero(self._judged & np.isfinite(curve))
-            if len(known):
-                between = np.flatnonzero(~self._judged & self.heard[own].any(axis=0))
-                curve[between] = np.interp(between, known, curve[known])
-
-    def _joint(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """z (N, O', M, D), confidence and similarity (N, O', M) of all blocks at some offsets."""
-        rows = []
-        for n in range(0, len(self._v), _PAIR_BLOCKS):
-            v = self._v[n : n + _PAIR_BLOCKS]
-            columns = []
-            for o in range(0, len(part), _PAIR_OFFSETS):
-                at = part[o : o + _PAIR_OFFSETS]
-                a = np.stack([slid[at] for slid in self._sound[n : n + _PAIR_BLOCKS]])
-                columns.append(self._engine.joint(v, a))
-            rows.append([np.concatenate(x, axis=1) for x in zip(*columns, strict=True)])
-        z, confidence, similarity = (np.concatenate(x) for x in zip(*rows, strict=True))
-        return z, confidence, similarity
-
-    def _decide(self, z: np.ndarray, confidence: np.ndarray, similarity: np.ndarray) -> np.ndarray:
-        logits, _ = self._engine.decide(z, confidence, similarity)
-        difference: np.ndarray = logits[:, 1] - logits[:, 0]
-        return difference
-
-
-def _rivals(blocks: list[Block], rows: np.ndarray) -> list[np.ndarray]:
-    """Who may be the speaker, as rows of blocks: whoever the attention picks among all of them,
-    or one region alone, with those that were in the picture before and after it.
-
-    Mouths that move to words nobody hears draw the attention as the speaker's does: of four talkers
-    of whom one was heard it found none, and each of them alone was found.
-    """
-    lanes: list[list[int]] = []
-    tracks: dict[int, list[int]] = {}
-    for row in rows:
-        tracks.setdefault(blocks[row].track, []).append(int(row))
-    for own in sorted(tracks.values(), key=lambda own: blocks[own[0]].first_frame):
-        begin = blocks[own[0]].first_frame
-        free = (n for n in lanes if blocks[n[-1]].first_frame + BLOCK_FRAMES <= begin)
-        lane = next(free, None)
-        if lane is None:
-            lanes.append(own)
-        else:
-            lane += own
-    return [rows] if len(lanes) < 2 else [rows, *map(np.array, lanes)]
-
-
-def _any_of(logits: np.ndarray) -> np.ndarray:
-    """Log-odds (R, O) of rivals to those of one of them, each as likely beforehand; (O,)."""
-    heard = np.isfinite(logits)
-    top = np.max(logits, axis=0, initial=-np.inf, where=heard)
-    share = np.where(heard, np.exp(np.where(heard, logits - top, 0.0)), 0.0).sum(axis=0)
-    count = np.maximum(heard.sum(axis=0), 1)
-    said = np.where(heard.any(axis=0), top + np.log(np.maximum(share, 1e-30) / count), np.nan)
-    return said.astype(np.float32)
