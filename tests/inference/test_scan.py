@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avsync_cli.inference import traces, window
+from avsync_cli.inference import traces
+from avsync_cli.inference import window as judged
 from avsync_cli.inference.blocks import SILENCE, BlockBuilder
 from avsync_cli.inference.evidence import BlockResult, Evidence, MediaSummary
 from avsync_cli.inference.scan import WindowScanner, offset_grid
@@ -138,9 +139,9 @@ def test_one_voice_among_four_talkers_is_found(toy_engine: OnnxEngine) -> None:
 def test_portions_do_not_matter(toy_engine: OnnxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     crops, sound = flash_clip(150, 80)
     whole = scanned(toy_engine, [crops, crops[::-1].copy()], sound, step_ms=20)
-    monkeypatch.setattr(window, "_PAIR_BLOCKS", 1)
-    monkeypatch.setattr(window, "_PAIR_OFFSETS", 3)
-    monkeypatch.setattr(window, "_OFFSETS_AT_ONCE", 7)
+    monkeypatch.setattr(judged, "_PAIR_BLOCKS", 1)
+    monkeypatch.setattr(judged, "_PAIR_OFFSETS", 3)
+    monkeypatch.setattr(judged, "_OFFSETS_AT_ONCE", 7)
     small = scanned(toy_engine, [crops, crops[::-1].copy()], sound, step_ms=20)
     np.testing.assert_allclose(small.windows[0].logits, whole.windows[0].logits, atol=1e-4)
     for one, other in zip(whole.traces, small.traces, strict=True):
