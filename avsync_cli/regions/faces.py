@@ -8,10 +8,12 @@ into the package when it is built.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +31,19 @@ ALIGN = 32
 
 LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 """Order of the landmarks, left and right as seen in the picture."""
+
+
+WHOLE_STEP = 1.06
+"""How much more than asked for a picture may be shrunk for the sake of a whole number."""
+
+NEAR_REACH = 1.0
+"""A known face is looked for so many of its own sides around its centre."""
+
+NEAR_SHARE = 0.6
+"""Share of the frame up to which looking around known faces is worth it."""
+
+NEAR_OVERLAP = 0.25
+"""Least intersection over union of a face with itself some frames before."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,16 @@ class Detector(Protocol):
 
     def __call__(self, frames: np.ndarray) -> list[list[Face]]:
         """Faces of each of (n, H, W, 3) uint8 frames, best first."""
+        ...
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A detector that also finds known faces again, for less."""
+
+    def near(self, frame: np.ndarray, known: Sequence[Face]) -> list[Face] | None:
+        """The faces of an earlier frame in this (H, W, 3) uint8 one; None where one is not there
+        any more, or where looking at the whole frame costs no more."""
         ...
 
 
@@ -87,15 +112,45 @@ class CenterFace:
 
     def __call__(self, frames: np.ndarray) -> list[list[Face]]:
         """Faces of each of (n, H, W, 3) uint8 RGB frames, best first, in the frames' pixels."""
+        return self._find(frames, self._step(frames)) if len(frames) else []
+
+    def near(self, frame: np.ndarray, known: Sequence[Face]) -> list[Face] | None:
+        """See `Follower`: every face is looked for in a square around where it was, by the same
+        network in the same size."""
+        step, found = self._step(frame[None]), []
+        squares = [_square_around(face.box, frame.shape, step) for face in known]
+        # The network is run on whole cells of `ALIGN`.
+        costs = [_aligned(h / step) * _aligned(w / step) for _, _, h, w in squares]
+        height, width = frame.shape[:2]
+        if sum(costs) > NEAR_SHARE * _aligned(height / step) * _aligned(width / step):
+            return None
+        for face, (top, left, h, w) in zip(known, squares, strict=True):
+            (seen,) = self._find(frame[None, top : top + h, left : left + w], step)
+            shift = np.array([left, top], np.float32)
+            there = [_moved(other, shift) for other in seen]
+            same = _overlap(np.array([f.box for f in there]).reshape(-1, 4), np.array(face.box))
+            if not len(same) or same.max() < NEAR_OVERLAP:
+                return None
+            found.append(there[int(same.argmax())])
+        return sorted(found, key=lambda face: -face.score)
+
+    def _step(self, frames: np.ndarray) -> float:
+        """Pixels of the frames to one that the network sees, a whole number where that is near:
+        pictures are shrunk to those many times faster."""
+        step = max(1.0, max(frames.shape[1:3]) / self.width_px)
+        whole = math.ceil(step)
+        return float(whole) if whole <= WHOLE_STEP * step else step
+
+    def _find(self, frames: np.ndarray, step: float) -> list[list[Face]]:
         count, height, width = frames.shape[:3]
-        if count == 0:
-            return []
-        ratio = min(1.0, self.width_px / max(width, height))
-        small_h, small_w = max(8, round(height * ratio)), max(8, round(width * ratio))
+        small_h, small_w = max(8, round(height / step)), max(8, round(width / step))
+        if step == int(step):  # what is left over at the lower and right border is not looked at
+            small_h, small_w = max(8, int(height // step)), max(8, int(width // step))
+            if height >= 8 * step and width >= 8 * step:
+                height, width = int(small_h * step), int(small_w * step)
+                frames = frames[:, :height, :width]
         small = resize_area(frames, small_h, small_w)
-        padded_h = -(-small_h // ALIGN) * ALIGN
-        padded_w = -(-small_w // ALIGN) * ALIGN
-        batch = np.zeros((count, 3, padded_h, padded_w), np.float32)
+        batch = np.zeros((count, 3, _aligned(small_h), _aligned(small_w)), np.float32)
         batch[:, :, :small_h, :small_w] = small.transpose(0, 3, 1, 2)
         heat, scale, offset, points = self.session.run(None, {self.input_name: batch})
         to_frame = np.array([width / small_w, height / small_h], np.float32)
@@ -138,6 +193,28 @@ class CenterFace:
             )
             left_over = left_over[_overlap(boxes[left_over], box) < 0.3]
         return faces
+
+
+def _aligned(pixels: float) -> int:
+    """The network's next larger size."""
+    return -(-math.ceil(pixels) // ALIGN) * ALIGN
+
+
+def _square_around(
+    box: tuple[float, float, float, float], shape: tuple[int, ...], step: float
+) -> tuple[int, int, int, int]:
+    """Top, left, height and width in a frame of a shape of the square around a face."""
+    side = int(_aligned(2 * NEAR_REACH * max(box[2:]) / step) * step)
+    height, width = min(side, shape[0]), min(side, shape[1])
+    top = int(np.clip(box[1] + box[3] / 2 - height / 2, 0, shape[0] - height))
+    left = int(np.clip(box[0] + box[2] / 2 - width / 2, 0, shape[1] - width))
+    return top, left, height, width
+
+
+def _moved(face: Face, shift: np.ndarray) -> Face:
+    left, top, width, height = face.box
+    box = (left + float(shift[0]), top + float(shift[1]), width, height)
+    return Face(box, face.score, face.landmarks + shift)
 
 
 @lru_cache(maxsize=2)

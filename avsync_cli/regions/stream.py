@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from avsync_cli.regions.crops import CROP_PX, FRAME_PX, cut_square, seen_part, whole_frames
-from avsync_cli.regions.faces import CenterFace, Detector, Face
+from avsync_cli.regions.faces import CenterFace, Detector, Face, Follower
 from avsync_cli.regions.shots import AHEAD, ShotDetector
 from avsync_cli.regions.tracks import MAX_GAP, SMOOTH, Track, link, mouth_square, overlap
 
@@ -22,11 +22,12 @@ DETECT_EVERY = 10
 """Frames between detections, which are what costs most: of a face that sits still, two a second are
 plenty. Where the faces of two detections differ, one half-way between them is added."""
 
+WHOLE_EVERY = 3 * DETECT_EVERY
+"""Frames between detections in whole frames where faces are known; in between they are looked for
+around where they were. Whoever comes into a shot is seen so much later at most."""
+
 STEADY = 0.7
 """Least intersection over union of a face in two detections for it to have kept still."""
-
-DETECT_BATCH = 2
-"""Frames detected in at a time; more are no faster and hold on to more memory."""
 
 LAG = MAX_GAP + DETECT_EVERY + SMOOTH + AHEAD
 """Frames a piece is held back, until it is known whether a face comes back or has gone."""
@@ -155,9 +156,10 @@ class RegionStream:
                 self._cuts.append(number)
             if starting or number % DETECT_EVERY == 0:
                 self._wanted.append(number)
-        found = self._detect(self._wanted)
+        known = dict([self._last] if self._last else [])
+        found = self._detect(self._wanted, known)
         between = self._between(found, last)
-        found |= self._detect(between)
+        found |= self._detect(between, known | found)
         for number in sorted(found):
             if number in self._cuts:
                 for track in self._tracks:
@@ -168,14 +170,25 @@ class RegionStream:
             self._number = link(self._tracks, number, found[number], self._number, self._shot_start)
         self._wanted = []
 
-    def _detect(self, numbers: list[int]) -> dict[int, list[Face]]:
-        """Faces in frames given by number."""
-        found: dict[int, list[Face]] = {}
-        for at in range(0, len(numbers), DETECT_BATCH):
-            batch = numbers[at : at + DETECT_BATCH]
-            pictures = np.stack([self._frames[number - self.settled] for number in batch])
-            found.update(zip(batch, self.detector(pictures), strict=True))
-        return found
+    def _detect(self, numbers: list[int], known: dict[int, list[Face]]) -> dict[int, list[Face]]:
+        """Faces in frames given by number, rising; `known` are those of frames before or among
+        them."""
+        found = dict(known)
+        for number in numbers:
+            faces = self._follow(number, found)
+            if faces is None:
+                (faces,) = self.detector(self._frames[number - self.settled][None])
+            found[number] = faces
+        return {number: found[number] for number in numbers}
+
+    def _follow(self, number: int, known: dict[int, list[Face]]) -> list[Face] | None:
+        """The faces of the frame known last, found again; None where all of it is to be seen."""
+        before = max((n for n in known if number - DETECT_EVERY <= n < number), default=None)
+        if before is None or not known[before] or not number % WHOLE_EVERY or number in self._cuts:
+            return None
+        if not isinstance(self.detector, Follower):
+            return None
+        return self.detector.near(self._frames[number - self.settled], known[before])
 
     def _between(self, found: dict[int, list[Face]], last: bool) -> list[int]:
         """Frames half-way between two detections that are worth one more: where something moved,

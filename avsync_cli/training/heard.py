@@ -19,7 +19,7 @@ from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import HOP_SAMPLES
 from avsync_cli.training.augment import SoundAugment
 
-VERSIONS = 2
+VERSIONS = 4
 """Copies of a clip's sound that are heard: one as it is, the others augmented; 30 kB a second."""
 
 CLEAN_SHARE = 0.4

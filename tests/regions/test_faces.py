@@ -9,6 +9,7 @@ import pytest
 
 from avsync_cli.media.decode import read_all
 from avsync_cli.regions.faces import CenterFace
+from avsync_cli.regions.resize import resize_area
 from avsync_cli.regions.stream import RegionStream
 
 SAMPLE = Path(__file__).parents[2] / "docs" / "sample" / "talker.mp4"
@@ -49,3 +50,30 @@ def test_the_rendered_person_becomes_one_track(frames: np.ndarray) -> None:
     assert {p.kind for p in pieces} == {"face"}
     assert len({p.track for p in pieces}) == 1
     assert sum(len(p.crops) for p in pieces) == len(frames)
+
+
+def test_a_known_face_is_found_again_around_where_it_was(frames: np.ndarray) -> None:
+    detector = CenterFace(threads=1)
+    wide = np.full((2, *frames.shape[1:3], 3), 128, np.uint8).repeat(2, axis=2)
+    wide[:, :, : frames.shape[2]] = frames[[0, 10]]
+    before, after = detector(wide)
+    found = detector.near(wide[1], before)
+    assert found is not None and len(found) == len(after) == 1
+    width = after[0].box[2]
+    np.testing.assert_allclose(found[0].landmarks, after[0].landmarks, atol=0.02 * width)
+    np.testing.assert_allclose(found[0].box, after[0].box, atol=0.04 * width)
+    assert detector.near(np.full_like(wide[1], 128), before) is None  # it is gone
+    assert detector.near(frames[10], [before[0]] * 9) is None  # as dear as the whole frame
+
+
+@pytest.mark.parametrize("width", [636, 480, 500])
+def test_pictures_of_any_width_show_the_face_in_the_same_place(
+    frames: np.ndarray, width: int
+) -> None:
+    height = round(frames.shape[1] * width / frames.shape[2])
+    picture = np.rint(resize_area(frames[:1], height, width)).astype(np.uint8)
+    detector, finer = CenterFace(threads=1), CenterFace(width_px=width, threads=1)
+    (found,), (fine,) = detector(picture), finer(picture)
+    assert len(found) == len(fine) == 1
+    atol = 0.08 * fine[0].box[2]  # faces of another size, to the network
+    np.testing.assert_allclose(found[0].landmarks, fine[0].landmarks, atol=atol)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -231,3 +232,52 @@ def test_what_keeps_still_is_looked_at_half_as_often_as_what_moves() -> None:
     flickering = detections(lambda k: [face(60, 70)] if k % 20 == 0 else [])
     assert still == 21  # every tenth frame, and half-way between the last and the end
     assert moving == flickering == 40
+
+
+class Following(Scripted):
+    """A detector that also finds known faces again, as long as the script still has them."""
+
+    def __init__(self, script: object) -> None:
+        super().__init__(script)
+        self.followed: list[int] = []
+        self.whole: list[int] = []
+
+    def __call__(self, frames: np.ndarray) -> list[list[Face]]:
+        self.whole += [int(f[0, 0, 0]) * 256 + int(f[0, 0, 1]) for f in frames]
+        return super().__call__(frames)
+
+    def near(self, frame: np.ndarray, known: Sequence[Face]) -> list[Face] | None:
+        number = int(frame[0, 0, 0]) * 256 + int(frame[0, 0, 1])
+        (faces,) = Scripted(self.script)(frame[None])
+        if len(faces) < len(known):
+            return None
+        self.followed.append(number)
+        return faces[: len(known)]
+
+
+@pytest.mark.parametrize("chunk", [7, 25, 100])
+def test_known_faces_are_followed_between_looks_at_whole_frames(chunk: int) -> None:
+    detector = Following(lambda k: [face(60, 70)] * (1 + (k >= 85)) if k < 130 else [])
+    stream, frames = RegionStream((H, W), detector=detector), film(200)
+    for at in range(0, len(frames), chunk):
+        part = frames[at : at + chunk]
+        stream.push(at, part, np.ones(len(part), bool))
+    stream.finish()
+    assert [n for n in detector.whole if n < 130] == [0, 30, 60, 90, 120]
+    # Lost at 130: from there on whole frames, since nobody is known.
+    assert all(n in detector.whole for n in range(130, 200, 10))
+    assert sorted(set(detector.followed)) == [10, 20, 40, 50, 70, 80, 85, 100, 110, 125]
+
+
+def test_following_finds_the_same_as_looking_everywhere() -> None:
+    def script(k: int) -> list[Face]:
+        return [face(40 + 0.3 * k, 70, size=30.0)] if k < 150 else []
+
+    frames = film(200)
+    whole = run(frames, script, chunk=len(frames))
+    stream = RegionStream((H, W), detector=Following(script))
+    followed = stream.push(0, frames, np.ones(len(frames), bool)) + stream.finish()
+    assert [p.kind for p in followed] == [p.kind for p in whole] != []
+    np.testing.assert_array_equal(
+        np.concatenate([p.crops for p in followed]), np.concatenate([p.crops for p in whole])
+    )
