@@ -17,6 +17,7 @@ from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.progress import Stage
 from avsync_cli.evaluation.own_offset import own_offset
 from avsync_cli.evaluation.records import Origin, Stretch
+from avsync_cli.evaluation.remembering import RememberingEngine
 from avsync_cli.evaluation.sweep import RuleOf, clip_generator, clip_sound, origin_of
 from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
@@ -104,12 +105,14 @@ def trials(
     ordered = sorted(clips, key=lambda c: (c.clip.source, c.folder.name))
     for number, clip in enumerate(ordered, 1):
         other = ordered[number % len(ordered)]
+        # All stretches of a clip show the same picture.
+        once = RememberingEngine(engine)
         if not swapped:
             zero = zero_of(clip)
             if zero is not None:
-                found += _cut(engine, clip, origin_of(clip, rule_of), zero, seed)
+                found += _cut(once, clip, origin_of(clip, rule_of), zero, seed)
         elif other is not clip:
-            found += _cut(engine, clip, origin_of(clip, rule_of), (0.0, clip.frames), seed, other)
+            found += _cut(once, clip, origin_of(clip, rule_of), (0.0, clip.frames), seed, other)
         if progress is not None:
             progress(number, len(ordered))
     return found
