@@ -42,6 +42,9 @@ NEAR_REACH = 1.0
 NEAR_SHARE = 0.6
 """Share of the frame up to which looking around known faces is worth it."""
 
+SAME_FACE = 0.3
+"""Intersection over union from which two boxes in one frame are of one face."""
+
 NEAR_OVERLAP = 0.25
 """Least intersection over union of a face with itself some frames before."""
 
@@ -124,14 +127,19 @@ class CenterFace:
         height, width = frame.shape[:2]
         if sum(costs) > NEAR_SHARE * _aligned(height / step) * _aligned(width / step):
             return None
-        for face, (top, left, h, w) in zip(known, squares, strict=True):
+        for was, (top, left, h, w) in zip(known, squares, strict=True):
             (seen,) = self._find(frame[None, top : top + h, left : left + w], step)
             shift = np.array([left, top], np.float32)
             there = [_moved(other, shift) for other in seen]
-            same = _overlap(np.array([f.box for f in there]).reshape(-1, 4), np.array(face.box))
+            same = _overlap(np.array([f.box for f in there]).reshape(-1, 4), np.array(was.box))
             if not len(same) or same.max() < NEAR_OVERLAP:
                 return None
-            found.append(there[int(same.argmax())])
+            face = there[int(same.argmax())]
+            # Two that were known are one now: who has gone is for the whole frame to say.
+            taken = np.array([f.box for f in found]).reshape(-1, 4)
+            if len(taken) and _overlap(taken, np.array(face.box)).max() >= SAME_FACE:
+                return None
+            found.append(face)
         return sorted(found, key=lambda face: -face.score)
 
     def _step(self, frames: np.ndarray) -> float:
@@ -191,7 +199,7 @@ class CenterFace:
                     landmarks.astype(np.float32),
                 )
             )
-            left_over = left_over[_overlap(boxes[left_over], box) < 0.3]
+            left_over = left_over[_overlap(boxes[left_over], box) < SAME_FACE]
         return faces
 
 

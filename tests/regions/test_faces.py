@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avsync_cli.media.decode import read_all
-from avsync_cli.regions.faces import CenterFace
+from avsync_cli.regions.faces import CenterFace, Face
 from avsync_cli.regions.resize import resize_area
 from avsync_cli.regions.stream import RegionStream
 
@@ -77,3 +77,14 @@ def test_pictures_of_any_width_show_the_face_in_the_same_place(
     assert len(found) == len(fine) == 1
     atol = 0.08 * fine[0].box[2]  # faces of another size, to the network
     np.testing.assert_allclose(found[0].landmarks, fine[0].landmarks, atol=atol)
+
+
+def test_one_face_is_not_found_for_two_that_were_known(frames: np.ndarray) -> None:
+    picture = np.full((2 * frames.shape[1], 4 * frames.shape[2], 3), 128, np.uint8)
+    picture[: frames.shape[1], : frames.shape[2]] = frames[0]
+    detector = CenterFace(width_px=picture.shape[1], threads=1)
+    ((one,),) = detector(picture[None])
+    left, top, width, height = one.box
+    beside = Face((left + 0.3 * width, top, width, height), 0.9, one.landmarks)
+    assert detector.near(picture, [beside]) is not None
+    assert detector.near(picture, [one, beside]) is None
