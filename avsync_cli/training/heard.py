@@ -20,7 +20,7 @@ from avsync_cli.timebase import HOP_SAMPLES
 from avsync_cli.training.augment import SoundAugment
 
 VERSIONS = 4
-"""Copies of a clip's sound that are heard: one as it is, the others augmented; 30 kB a second."""
+"""Copies of a clip's sound that are heard: as it is, the others augmented; each 30 kB a second."""
 
 CLEAN_SHARE = 0.4
 """Share of the windows that hear the clip as it is."""
