@@ -120,7 +120,8 @@ class CenterFace:
     def near(self, frame: np.ndarray, known: Sequence[Face]) -> list[Face] | None:
         """See `Follower`: every face is looked for in a square around where it was, by the same
         network in the same size."""
-        step, found = self._step(frame[None]), []
+        step = self._step(frame[None])
+        found: list[Face] = []
         squares = [_square_around(face.box, frame.shape, step) for face in known]
         # The network is run on whole cells of `ALIGN`.
         costs = [_aligned(h / step) * _aligned(w / step) for _, _, h, w in squares]
