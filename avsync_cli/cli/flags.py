@@ -3,13 +3,8 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from avsync_cli.cli.flags_people import PeopleFlags
-from avsync_cli.cli.flags_quick import QuickFlags
-from avsync_cli.cli.takes import Sets
+from avsync_cli.cli.takes import Sets, argument, option
 from avsync_cli.cli.values import (
     duration_ms,
     number,
@@ -26,301 +21,230 @@ from avsync_cli.config import (
     Settings,
     check_attention,
     check_confidence,
+    check_most_s,
     check_range_ms,
     check_step_ms,
     check_threads,
+    check_until,
 )
 from avsync_cli.judging import Excerpt
 
-_what = partial(typer.Option, rich_help_panel="What to look for", show_default=False)
-_where = partial(typer.Option, rich_help_panel="Which part of the file")
-_input = partial(typer.Option, rich_help_panel="Input")
-_out = partial(typer.Option, rich_help_panel="Output")
-_beside = partial(typer.Option, rich_help_panel="Files beside the answer")
-_many = partial(typer.Option, rich_help_panel="Many files")
+_what = partial(option, panel="What to look for", show_default=False)
+_where = partial(option, panel="Which part of the file")
+_input = partial(option, panel="Input")
+_out = partial(option, panel="Output")
+_beside = partial(option, panel="Files beside the answer")
+_many = partial(option, panel="Many files")
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputFlags:
     """Which files."""
 
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="FILE|FOLDER|GLOB...",
-            help="Files, folders with media files in them, or quoted globs.",
-            show_default=False,
-        ),
-    ] = None
-    recursive: Annotated[bool, _input("--recursive", "-r", help="Descend into folders.")] = False
-    files_from: Annotated[
-        str | None,
-        _input(
-            "--files-from",
-            metavar="FILE|-",
-            help="Read names from a file or stdin, one a line or NUL-separated.",
-        ),
-    ] = None
+    files: list[str] | None = argument(
+        "Files, folders with media files in them, or quoted globs.",
+        metavar="FILE|FOLDER|GLOB...",
+        default=None,
+    )
+    recursive: bool = _input("Descend into folders.", "-r", default=False)
+    files_from: str | None = _input(
+        "Read names from a file or stdin, one a line or NUL-separated.", metavar="FILE|-"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScanFlags:
     """What is looked for, and by which model."""
 
-    range: Annotated[
-        str | None,
-        _what(
-            "--range",
-            metavar="TIME",
-            help="Try offsets from -TIME to +TIME: 2s, 500ms or plain seconds.",
-        ),
-        Sets(
-            owner=Settings,
-            field="range_ms",
-            parse=duration_ms("s", check_range_ms),
+    range: str | None = _what(
+        "Try offsets from -TIME to +TIME: 2s, 500ms or plain seconds.",
+        metavar="TIME",
+        sets=Sets(
+            Settings,
+            "range_ms",
+            duration_ms("s", check_range_ms),
             shown=lambda ms: f"{ms / 1000:g}s",
         ),
-    ] = None
-    step: Annotated[
-        str | None,
-        _what(
-            "--step",
-            metavar="MS",
-            help="Distance between two offsets, a multiple of 10 ms.  \\[default: 10]",
-        ),
-        Sets(owner=Settings, field="step_ms", parse=duration_ms("ms", check_step_ms)),
-    ] = None
-    tolerance: Annotated[
-        str | None,
-        _what(
-            "--tolerance",
-            metavar="NAME|EARLY:LATE",
-            help="What counts as in sync: itu, itu-accept, ebu, atsc, film, frame, or 40:60 for "
-            "40 ms early to 60 ms late.  \\[default: itu]",
-            autocompletion=lambda: list(TOLERANCES),
-        ),
-        Sets(owner=Settings, field="tolerance", parse=tolerance_text),
-    ] = None
-    min_confidence: Annotated[
-        str | None,
-        _what(
-            "--min-confidence",
-            metavar="P",
-            help="How sure an answer must be, 0.5 to 0.999.  \\[default: the model's own, 0.8]",
-        ),
-        Sets(
-            owner=Settings,
-            field="min_confidence",
-            parse=share(check_confidence),
-            shown="{:.9g}".format,
-        ),
-    ] = None
-    model: Annotated[
-        str | None,
-        _what(
-            "--model",
-            metavar="NAME|DIR",
-            help="A bundled model, or a folder written by export.  \\[default: default]",
-        ),
-        Sets(owner=Settings, field="model", parse=text),
-    ] = None
-    attention: Annotated[
-        str | None,
-        _what(
-            "--attention",
-            metavar="KIND",
-            help="The model's variant: none, temporal or spatio-temporal.",
-            autocompletion=lambda: list(ATTENTIONS),
-        ),
-        Sets(owner=Settings, field="attention", parse=lambda value: check_attention(text(value))),
-    ] = None
+    )
+    step: str | None = _what(
+        "Distance between two offsets, a multiple of 10 ms.  \\[default: 10]",
+        metavar="MS",
+        sets=Sets(Settings, "step_ms", duration_ms("ms", check_step_ms)),
+    )
+    tolerance: str | None = _what(
+        "What counts as in sync: itu, itu-accept, ebu, atsc, film, frame, or 40:60 for "
+        "40 ms early to 60 ms late.  \\[default: itu]",
+        metavar="NAME|EARLY:LATE",
+        autocompletion=lambda: list(TOLERANCES),
+        sets=Sets(Settings, "tolerance", tolerance_text),
+    )
+    min_confidence: str | None = _what(
+        "How sure an answer must be, 0.5 to 0.999.  \\[default: the model's own, 0.8]",
+        metavar="P",
+        sets=Sets(Settings, "min_confidence", share(check_confidence), shown="{:.9g}".format),
+    )
+    model: str | None = _what(
+        "A bundled model, or a folder written by export.  \\[default: default]",
+        metavar="NAME|DIR",
+        sets=Sets(Settings, "model", text),
+    )
+    attention: str | None = _what(
+        "The model's variant: none, temporal or spatio-temporal.",
+        metavar="KIND",
+        autocompletion=lambda: list(ATTENTIONS),
+        sets=Sets(Settings, "attention", lambda value: check_attention(text(value))),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class MediaFlags:
     """Which tracks and which part of a file."""
 
-    video_track: Annotated[
-        int | None,
-        _where("--video-track", min=0, metavar="N", help="From 0."),
-        Sets(owner=Excerpt, field="video_track", parse=number),
-    ] = None
-    audio_track: Annotated[
-        int | None,
-        _where("--audio-track", min=0, metavar="N", help="From 0."),
-        Sets(owner=Excerpt, field="audio_track", parse=number),
-    ] = None
-    start: Annotated[
-        str | None,
-        _where("--start", metavar="TIME", help="Begin here: 90s, 1:30."),
-        Sets(owner=Excerpt, field="start_s", parse=seconds, shown=lambda s: f"{s:.10g}s"),
-    ] = None
-    duration: Annotated[
-        str | None,
-        _where("--duration", metavar="TIME", help="Judge this much."),
-        Sets(owner=Excerpt, field="duration_s", parse=seconds, shown=lambda s: f"{s:.10g}s"),
-    ] = None
+    video_track: int | None = _where(
+        "From 0.", min=0, metavar="N", sets=Sets(Excerpt, "video_track", number)
+    )
+    audio_track: int | None = _where(
+        "From 0.", min=0, metavar="N", sets=Sets(Excerpt, "audio_track", number)
+    )
+    start: str | None = _where(
+        "Begin here: 90s, 1:30.",
+        metavar="TIME",
+        sets=Sets(Excerpt, "start_s", seconds, shown=lambda s: f"{s:.10g}s"),
+    )
+    duration: str | None = _where(
+        "Judge this much.",
+        metavar="TIME",
+        sets=Sets(Excerpt, "duration_s", seconds, shown=lambda s: f"{s:.10g}s"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuickFlags:
+    """How much of a long file is read."""
+
+    quick: bool | None = _where(
+        "Read stretches of a long file until they settle it.",
+        show_default=False,
+        sets=Sets(Settings, "quick", switch, shown=lambda on: ""),
+    )
+    most: str | None = _where(
+        "With --quick: read at most this much of it.",
+        metavar="TIME",
+        sets=Sets(
+            Settings,
+            "most_s",
+            lambda value: check_most_s(seconds(value)),
+            shown=lambda s: f"{s:.10g}s",
+        ),
+    )
+    until: str | None = _where(
+        "With --quick: read on until this sure.  \\[default: 0.99]",
+        metavar="P",
+        show_default=False,
+        sets=Sets(Settings, "until", share(check_until)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputFlags:
     """The form of the answer, and where it goes."""
 
-    json: Annotated[bool, _out("--json", help="One JSON document.")] = False
-    jsonl: Annotated[bool, _out("--jsonl", help="A line of JSON a file, as it finishes.")] = False
-    csv: Annotated[bool, _out("--csv", help="A line of CSV a file, as it finishes.")] = False
-    pieces: Annotated[
-        bool, _out("--pieces", help="With --csv: a line for every piece with a lag of its own.")
-    ] = False
-    output: Annotated[
-        Path | None,
-        _out(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write the answer to FILE, whole or not at all; with {stem} and {status} in its "
-            "name, a file for each film.",
-        ),
-    ] = None
-    github: Annotated[
-        bool, _out("--github", help="Also annotate for GitHub Actions, on stderr.")
-    ] = False
-    html: Annotated[
-        Path | None,
-        _beside(
-            "--html",
-            metavar="FILE|DIR",
-            help="Also write a page with figures and stills, complete in itself; into a folder one "
-            "for each film, and an overview.",
-        ),
-    ] = None
-    plot: Annotated[
-        Path | None,
-        _beside("--plot", metavar="FILE|DIR", help="Also draw the offset curve: .png or .svg."),
-    ] = None
-    overlay: Annotated[
-        Path | None,
-        _beside(
-            "--overlay",
-            metavar="FILE|DIR",
-            help="Also write the film with attention drawn on it: .mp4, .mov or .mkv.",
-        ),
-    ] = None
-    markers: Annotated[
-        Path | None,
-        _beside(
-            "--markers",
-            metavar="FILE|DIR",
-            help="Also list out-of-sync stretches for an editing program: .csv, .edl, .otio "
-            "or .fcpxml.",
-        ),
-    ] = None
-    blocks: Annotated[
-        bool,
-        _out("--blocks", help="Show all pieces and blocks, not those that decide; in batches too."),
-    ] = False
+    json: bool = _out("One JSON document.", default=False)
+    jsonl: bool = _out("A line of JSON a file, as it finishes.", default=False)
+    csv: bool = _out("A line of CSV a file, as it finishes.", default=False)
+    pieces: bool = _out("With --csv: a line for every piece with a lag of its own.", default=False)
+    output: Path | None = _out(
+        "Write the answer to FILE, whole or not at all; with {stem} and {status} in its "
+        "name, a file for each film.",
+        "-o",
+        metavar="FILE",
+    )
+    github: bool = _out("Also annotate for GitHub Actions, on stderr.", default=False)
+    html: Path | None = _beside(
+        "Also write a page with figures and stills, complete in itself; into a folder one "
+        "for each film, and an overview.",
+        metavar="FILE|DIR",
+    )
+    plot: Path | None = _beside("Also draw the offset curve: .png or .svg.", metavar="FILE|DIR")
+    overlay: Path | None = _beside(
+        "Also write the film with attention drawn on it: .mp4, .mov or .mkv.", metavar="FILE|DIR"
+    )
+    markers: Path | None = _beside(
+        "Also list out-of-sync stretches for an editing program: .csv, .edl, .otio or .fcpxml.",
+        metavar="FILE|DIR",
+    )
+    blocks: bool = _out(
+        "Show all pieces and blocks, not those that decide; in batches too.", default=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleFlags:
+    """What is written of every face."""
+
+    tracks: Path | None = _beside("Also write a line of CSV for every face.", metavar="FILE")
+    boxes: Path | None = _beside(
+        "Also write where every face is in every frame: .csv.", metavar="FILE|DIR"
+    )
+    crops: Path | None = _beside(
+        "Also write every face whose sound is its own as a clip, with a manifest.", metavar="DIR"
+    )
+    align: bool = _beside("With --crops: move the sound of each clip to zero.", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConsoleFlags:
     """How much is said, and how."""
 
-    quiet: Annotated[
-        bool, _out("--quiet", "-q", help="Only the verdicts: no table, no progress.")
-    ] = False
-    verbose: Annotated[
-        int,
-        _out(
-            "--verbose",
-            "-v",
-            count=True,
-            show_default=False,
-            metavar="",
-            help="Say what each stage did and took; -vv shows full traces.",
-        ),
-    ] = 0
-    no_color: Annotated[
-        bool,
-        _out("--no-color", help="No colours; NO_COLOR does the same."),
-    ] = False
+    quiet: bool = _out("Only the verdicts: no table, no progress.", "-q", default=False)
+    verbose: int = _out(
+        "Say what each stage did and took; -vv shows full traces.",
+        "-v",
+        count=True,
+        show_default=False,
+        metavar="",
+        default=0,
+    )
+    no_color: bool = _out("No colours; NO_COLOR does the same.", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchFlags:
     """How many files are judged."""
 
-    exit_zero: Annotated[
-        bool,
-        _out("--exit-zero", help="Exit with 0 whatever the verdicts."),
-    ] = False
-    strict: Annotated[
-        bool,
-        _out("--strict", help="Exit with 3 for a file that ends before its declared end."),
-    ] = False
-    jobs: Annotated[
-        int | None,
-        _many(
-            "--jobs",
-            "-j",
-            min=1,
-            max=256,
-            metavar="N",
-            help="Judge N files at a time, each in a process of its own.",
-        ),
-    ] = None
-    resume: Annotated[
-        Path | None,
-        _many(
-            "--resume",
-            metavar="FILE",
-            help="Add JSON lines to FILE, and skip files it already holds.",
-        ),
-    ] = None
-    shard: Annotated[
-        str | None,
-        _many(
-            "--shard",
-            metavar="I/N",
-            help="Judge the I-th of N equal parts of the files, from 1/N to N/N.",
-        ),
-    ] = None
-    watch: Annotated[
-        Path | None,
-        _many(
-            "--watch",
-            metavar="DIR",
-            help="Judge the files of DIR, and others as they land there, until Ctrl-C.",
-        ),
-    ] = None
-    engine: Annotated[
-        str,
-        _many(
-            "--engine",
-            metavar="local|ray",
-            help="Where: on this machine, or on a Ray cluster.",
-            autocompletion=lambda: ["local", "ray"],
-        ),
-    ] = "local"
+    exit_zero: bool = _out("Exit with 0 whatever the verdicts.", default=False)
+    strict: bool = _out("Exit with 3 for a file that ends before its declared end.", default=False)
+    jobs: int | None = _many(
+        "Judge N files at a time, each in a process of its own.", "-j", min=1, max=256, metavar="N"
+    )
+    resume: Path | None = _many(
+        "Add JSON lines to FILE, and skip files it already holds.", metavar="FILE"
+    )
+    shard: str | None = _many(
+        "Judge the I-th of N equal parts of the files, from 1/N to N/N.", metavar="I/N"
+    )
+    watch: Path | None = _many(
+        "Judge the files of DIR, and others as they land there, until Ctrl-C.", metavar="DIR"
+    )
+    engine: str = _many(
+        "Where: on this machine, or on a Ray cluster.",
+        metavar="local|ray",
+        autocompletion=lambda: ["local", "ray"],
+        default="local",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class MachineFlags:
     """What of this machine is used."""
 
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads",
-            min=0,
-            metavar="N",
-            help="Threads for each file; 0 shares all cores.  \\[default: 0]",
-        ),
-        Sets(owner=Settings, field="threads", parse=whole(check_threads), decides=False),
-    ] = None
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Settings in TOML; see docs/config.md."),
-    ] = None
+    threads: int | None = option(
+        "Threads for each file; 0 shares all cores.  \\[default: 0]",
+        min=0,
+        metavar="N",
+        sets=Sets(Settings, "threads", whole(check_threads), decides=False),
+    )
+    config: Path | None = option("Settings in TOML; see docs/config.md.", metavar="FILE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,14 +254,11 @@ class JudgeFlags:
     scan: ScanFlags
     media: MediaFlags
     quick: QuickFlags
-    slate: Annotated[
-        bool | None,
-        _what("--slate", help="Find the clap at the head: its frame, its sample, its lag."),
-        Sets(owner=Settings, field="slate", parse=switch, shown=lambda on: ""),
-    ] = None
-    all_audio: Annotated[
-        bool, _where("--all-audio", help="Judge every audio track, each with its own answer.")
-    ] = False
+    slate: bool | None = _what(
+        "Find the clap at the head: its frame, its sample, its lag.",
+        sets=Sets(Settings, "slate", switch, shown=lambda on: ""),
+    )
+    all_audio: bool = _where("Judge every audio track, each with its own answer.", default=False)
     input: InputFlags
     output: OutputFlags
     people: PeopleFlags

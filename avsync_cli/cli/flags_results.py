@@ -3,71 +3,43 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from avsync_cli.cli.takes import argument, option
 
-_out = partial(typer.Option, rich_help_panel="Output")
+_out = partial(option, panel="Output")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFlags:
     """Everything typed after `report`."""
 
-    journals: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="JOURNAL...",
-            help="Files that --resume or --jsonl wrote; a film's last line counts.",
-            show_default=False,
-        ),
-    ]
-    csv: Annotated[bool, _out("--csv", help="A line of CSV a file.")] = False
-    pieces: Annotated[
-        bool, _out("--pieces", help="With --csv: a line for every piece with a lag of its own.")
-    ] = False
-    junit: Annotated[bool, _out("--junit", help="JUnit XML: a test a file, for build servers.")] = (
-        False
+    journals: list[Path] = argument(
+        "Files that --resume or --jsonl wrote; a film's last line counts.",
+        metavar="JOURNAL...",
     )
-    output: Annotated[
-        Path | None,
-        _out(
-            "--output", "-o", metavar="FILE", help="Write the answer to FILE, whole or not at all."
-        ),
-    ] = None
-    html: Annotated[
-        Path | None,
-        _out(
-            "--html",
-            metavar="FILE|DIR",
-            help="Also write a page for all files, or into a folder one for each and an overview.",
-        ),
-    ] = None
-    github: Annotated[
-        bool, _out("--github", help="Also annotate for GitHub Actions, on stderr.")
-    ] = False
-    quiet: Annotated[bool, _out("--quiet", "-q", help="Only the answer: no summary.")] = False
-    no_color: Annotated[bool, _out("--no-color", help="No colours; NO_COLOR does the same.")] = (
-        False
+    csv: bool = _out("A line of CSV a file.", default=False)
+    pieces: bool = _out("With --csv: a line for every piece with a lag of its own.", default=False)
+    junit: bool = _out("JUnit XML: a test a file, for build servers.", default=False)
+    output: Path | None = _out(
+        "Write the answer to FILE, whole or not at all.", "-o", metavar="FILE"
     )
-    exit_zero: Annotated[bool, _out("--exit-zero", help="Exit with 0 whatever the verdicts.")] = (
-        False
+    html: Path | None = _out(
+        "Also write a page for all files, or into a folder one for each and an overview.",
+        metavar="FILE|DIR",
     )
+    github: bool = _out("Also annotate for GitHub Actions, on stderr.", default=False)
+    quiet: bool = _out("Only the answer: no summary.", "-q", default=False)
+    no_color: bool = _out("No colours; NO_COLOR does the same.", default=False)
+    exit_zero: bool = _out("Exit with 0 whatever the verdicts.", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamsFlags:
     """Everything typed after `streams`."""
 
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE|FOLDER|GLOB...",
-            help="Files, folders with media files in them, or quoted globs.",
-            show_default=False,
-        ),
-    ]
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Descend into folders.")] = (
-        False
+    files: list[str] = argument(
+        "Files, folders with media files in them, or quoted globs.",
+        metavar="FILE|FOLDER|GLOB...",
     )
-    json: Annotated[bool, _out("--json", help="One JSON document.")] = False
+    recursive: bool = option("Descend into folders.", "-r", default=False)
+    json: bool = _out("One JSON document.", default=False)

@@ -1,14 +1,14 @@
 """A command takes one value: all that was typed after its name.
 
-Each flag is defined once, as a field of a frozen dataclass whose annotation carries its option, and
-where it is a setting what it sets. Dataclasses may hold others: groups that several commands
-share. From that come what Typer shows and parses, the keys of configuration files and the names of
-variables (`layers`), the flags that a printed command repeats, and the names that the Python
-functions take.
+Each flag is defined once, as a field of a frozen dataclass that is made by `option` or `argument`,
+and where it is a setting says what it sets. Dataclasses may hold others: groups that several
+commands share. From that come what Typer shows and parses, the keys of configuration files and the
+names of variables (`layers`), the flags that a printed command repeats, and the names that the
+Python functions take.
 
     @dataclass(frozen=True, kw_only=True)
     class Shout:
-        loud: Annotated[bool, typer.Option("--loud", help="Louder.")] = False
+        loud: bool = option("Louder.", default=False)
 
     @takes(Shout)
     def shout(flags: Shout) -> int: ...
@@ -22,16 +22,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from typing import Any, TypeVar, get_type_hints
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
-from typer.models import ParameterInfo
 
 F = TypeVar("F")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Sets:
     """What a flag sets: a field of the value by which files are judged.
 
@@ -49,6 +48,39 @@ class Sets:
     parse: Callable[[Any], Any]
     shown: Callable[[Any], str] = str
     decides: bool = True
+
+
+def option(
+    help: str,
+    *names: str,
+    panel: str | None = None,
+    default: Any = None,
+    sets: Sets | None = None,
+    told: type | None = None,
+    **more: Any,
+) -> Any:
+    """A field that is an option, called as the field is: `--dry-run` for `dry_run`.
+
+    Args:
+        help: what it does.
+        names: more of its names, as `-o`; or both of a pair, `--on/--off`, in place of the field's.
+        panel: of the help, in which it stands.
+        default: where it is not typed; `MISSING` for what must be.
+        sets: what it sets beyond the command.
+        told: dataclass whose default of that name ends the help.
+        more: of `typer.Option`.
+    """
+    made = functools.partial(typer.Option, rich_help_panel=panel, **more)
+    return _field(made, default, help=help, names=names, sets=sets, told=told)
+
+
+def argument(help: str, *, default: Any = MISSING, **more: Any) -> Any:
+    """A field that is an argument; see `option`."""
+    return _field(functools.partial(typer.Argument, show_default=False, **more), default, help=help)
+
+
+def _field(made: Callable[..., Any], default: Any, **about: Any) -> Any:
+    return field(default=default, metadata={"made": made, **about})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,31 +113,50 @@ class Flag:
 
 def flags_of(group: type[Any]) -> tuple[Flag, ...]:
     """All flags of a dataclass and of the groups in it, in order."""
-    hints = get_type_hints(group, include_extras=True)
+    hints = get_type_hints(group)
     found: list[Flag] = []
-    for field in fields(group):
-        hint = hints[field.name]
+    for each in fields(group):
+        hint = hints[each.name]
         if is_dataclass(hint):
             assert isinstance(hint, type)
-            found += [replace(flag, path=(field.name, *flag.path)) for flag in flags_of(hint)]
-            continue
-        extras = hint.__metadata__
-        (option,) = (extra for extra in extras if isinstance(extra, ParameterInfo))
-        sets = next((extra for extra in extras if isinstance(extra, Sets)), None)
-        default = inspect.Parameter.empty if field.default is MISSING else field.default
-        name = option.default if isinstance(option.default, str) else ""
-        found.append(
-            Flag(path=(field.name,), annotation=hint, default=default, option=name, sets=sets)
-        )
+            found += [replace(flag, path=(each.name, *flag.path)) for flag in flags_of(hint)]
+        else:
+            found.append(_flag(each, hint))
     assert len({flag.name for flag in found}) == len(found), f"{group} has two flags of one name"
     return tuple(found)
 
 
+def _flag(of: Field[Any], hint: Any) -> Flag:
+    about, names = of.metadata, list(of.metadata.get("names", ()))
+    if "names" in about and not any("/" in name for name in names):
+        names.insert(0, f"--{of.name.replace('_', '-')}")
+    help = about["help"]
+    if about.get("told") is not None:
+        help = f"{help}  \\[default: {_default_words(getattr(about['told'], of.name))}]"
+    return Flag(
+        path=(of.name,),
+        annotation=Annotated[hint, about["made"](*names, help=help)],
+        default=inspect.Parameter.empty if of.default is MISSING else of.default,
+        option=names[0] if names else "",
+        sets=about.get("sets"),
+    )
+
+
+def _default_words(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "none" if value in (None, "") else str(value)
+
+
 def settings_of(group: type, owner: type) -> dict[str, Flag]:
     """Flags of `group` that set a field of `owner`, by their names, in order of those fields."""
-    order = [field.name for field in fields(owner)]
-    flags = [flag for flag in flags_of(group) if flag.sets is not None and flag.sets.owner is owner]
-    return {flag.name: flag for flag in sorted(flags, key=lambda flag: order.index(_field(flag)))}
+    order = [each.name for each in fields(owner)]
+    flags = [
+        (flag.sets.field, flag)
+        for flag in flags_of(group)
+        if flag.sets is not None and flag.sets.owner is owner
+    ]
+    return {flag.name: flag for _, flag in sorted(flags, key=lambda pair: order.index(pair[0]))}
 
 
 def typed_values(flags: object, owner: type) -> dict[str, Any]:
@@ -170,14 +221,9 @@ def takes(group: type[F]) -> Callable[[Callable[[F], int | None]], Callable[...,
 def _filled(group: type[F], typed: dict[str, Any]) -> F:
     hints = get_type_hints(group)
     values = {
-        field.name: _filled(hints[field.name], typed)
-        if is_dataclass(hints[field.name])
-        else typed[field.name]
-        for field in fields(group)  # type: ignore[arg-type]
+        each.name: _filled(hints[each.name], typed)
+        if is_dataclass(hints[each.name])
+        else typed[each.name]
+        for each in fields(group)  # type: ignore[arg-type]
     }
     return group(**values)
-
-
-def _field(flag: Flag) -> str:
-    assert flag.sets is not None
-    return flag.sets.field
