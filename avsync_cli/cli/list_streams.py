@@ -31,7 +31,7 @@ def streams(flags: StreamsFlags) -> int:
     from avsync_cli.cli.output import Sink, say_error
     from avsync_cli.errors import EXIT_IN_SYNC, EXIT_UNDECIDED, MediaError
     from avsync_cli.media.probe import probe
-    from avsync_cli.report.machine import Failure, failure_entry
+    from avsync_cli.report.machine import Failure, plain
 
     files: list[dict[str, Any]] = []
     failures: list[Failure] = []
@@ -46,7 +46,7 @@ def streams(flags: StreamsFlags) -> int:
             if not flags.json:
                 sink.write("".join(f"{line}\n" for line in _lines(entry)))
         if flags.json:
-            document = {"files": files, "errors": list(map(failure_entry, failures))}
+            document = {"files": files, "errors": list(map(plain, failures))}
             sink.write(json.dumps(document, indent=2) + "\n")
     for failure in failures:
         say_error(failure.message, failure.hint)

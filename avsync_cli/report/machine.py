@@ -1,7 +1,8 @@
 """The answer for a script: one JSON document, JSON lines, or CSV. Keys are a contract: add only.
 
-File names are written as Python holds them: bytes that are not UTF-8 are lone surrogates, which
-JSON and CSV carry as escapes (`\\udcff`), so `os.fsencode` gets the name back.
+Values of an answer are written as their dataclasses have them, field by field (`plain`); `reread`
+reads them back. File names are written as Python holds them: bytes that are not UTF-8 are lone
+surrogates, which JSON and CSV carry as escapes (`\\udcff`), so `os.fsencode` gets the name back.
 """
 
 from __future__ import annotations
@@ -9,65 +10,36 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
-from avsync_cli.inference.evidence import BlockResult, Clap
+import numpy as np
+
+from avsync_cli.inference.evidence import BlockResult, Clap, MediaSummary, Region
 from avsync_cli.report.table import csv_line
-from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance, TrackResult
+from avsync_cli.verdict.answer import Judgement, Verdict
 
 SCHEMA_VERSION = 1
 
 CSV_COLUMNS = (
-    "path",
-    "status",
-    "offset_ms",
-    "offset_ci_low_ms",
-    "offset_ci_high_ms",
-    "direction",
-    "confidence",
-    "p_sync",
-    "drift_ms_per_min",
-    "duration_s",
-    "fps",
-    "vfr",
-    "width",
-    "height",
-    "audio_hz",
-    "audio_track",
-    "reasons",
-    "error",
-    "at_border",
-    "complete",
-    "declared_s",
-    "decoded_s",
-    "audio_tracks",
-    "best_offset_ms",
-    "best_p",
-    "second_offset_ms",
-    "second_p",
-    "margin",
-    "evidence_s",
-    "min_confidence",
-    "would_decide",
-)
-
+    "path status offset_ms offset_ci_low_ms offset_ci_high_ms direction confidence p_sync "
+    "drift_ms_per_min duration_s fps vfr width height audio_hz audio_track reasons error at_border "
+    "complete declared_s decoded_s audio_tracks best_offset_ms best_p second_offset_ms second_p "
+    "margin evidence_s min_confidence would_decide"
+).split()
 
 PIECE_COLUMNS = (
-    "path",
-    "piece",
-    "pieces",
-    "start_s",
-    "end_s",
-    "status",
-    "offset_ms",
-    "offset_ci_low_ms",
-    "offset_ci_high_ms",
-    "confidence",
-    "file_status",
-    "audio_track",
-    "error",
-)
+    "path piece pieces start_s end_s status offset_ms offset_ci_low_ms offset_ci_high_ms "
+    "confidence file_status audio_track error"
+).split()
+
+_UNTOLD: Mapping[type, frozenset[str]] = {
+    Verdict: frozenset({"best", "second", "segments", "curve", "curve_score"}),
+    MediaSummary: frozenset({"audio_channels", "container"}),
+    BlockResult: frozenset({"cells"}),
+    Region: frozenset({"seen"}),
+}
+"""Fields that are not in the entry of a value: told elsewhere, or not at all."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +84,10 @@ def document(
     """
     return {
         "schema_version": SCHEMA_VERSION,
-        "tool": {"version": tool.version, "model": tool.model, "backend": tool.backend},
+        "tool": plain(tool),
         "tolerance": dict(tolerance),
         "files": [file_entry(report, curve=curve) for report in reports],
-        "errors": [failure_entry(failure) for failure in failures],
+        "errors": [plain(failure) for failure in failures],
     }
 
 
@@ -126,46 +98,19 @@ def tolerance_entry(name: str, early_ms: float | None, late_ms: float | None) ->
 
 def file_entry(report: Judgement, *, curve: bool) -> dict[str, Any]:
     """One file's entry in the document."""
-    verdict, evidence, media = report.verdict, report.evidence, report.evidence.media
+    verdict, evidence = report.verdict, report.evidence
     entry: dict[str, Any] = {
         "path": report.path,
-        "status": verdict.status,
-        "offset_ms": _number(verdict.offset_ms),
-        "offset_ci_ms": _pair(verdict.offset_ci_ms),
-        "direction": verdict.direction,
-        "confidence": _number(verdict.confidence),
-        "p_sync": _number(verdict.p_sync),
-        "at_border": verdict.at_border,
-        "drift_ms_per_min": _number(verdict.drift_ms_per_min),
-        "drift_ci_ms_per_min": _pair(verdict.drift_ci_ms_per_min),
-        "usable": _number(verdict.usable),
+        **plain(verdict),
         "read": {"stretches": evidence.stretches, "seconds": _number(evidence.read_s)},
-        "best": _candidate(verdict.best),
-        "second_best": _candidate(verdict.second),
-        "clap": _clap(evidence.clap, media.audio_hz),
-        "margin": _number(verdict.margin),
-        "evidence_s": _number(verdict.evidence_s),
-        "min_confidence": _number(verdict.min_confidence),
-        "would_decide": verdict.would_decide,
-        "reasons": list(verdict.reasons),
-        "tolerance": _own_tolerance(report.tolerance),
-        "media": {
-            "duration_s": _number(media.duration_s),
-            "fps": _number(media.fps),
-            "vfr": media.vfr,
-            "width": media.width,
-            "height": media.height,
-            "audio_hz": media.audio_hz,
-            "audio_track": media.audio_track,
-            "audio_tracks": media.audio_tracks,
-            "stamps": media.stamps,
-            "declared_s": _number(media.declared_s),
-            "decoded_s": _number(media.decoded_s),
-            "complete": media.complete,
-        },
-        "segments": [_segment(segment) for segment in verdict.segments],
-        "tracks": [_track(track) for track in report.tracks],
-        "blocks": [_block(block) for block in evidence.blocks],
+        "best": verdict.best and plain(verdict.best),
+        "second_best": verdict.second and plain(verdict.second),
+        "clap": evidence.clap and _clap(evidence.clap, evidence.media.audio_hz),
+        "tolerance": plain(report.tolerance),
+        "media": plain(evidence.media),
+        "segments": [plain(segment) for segment in verdict.segments],
+        "tracks": [plain(track) for track in report.tracks],
+        "blocks": [plain(block) for block in evidence.blocks],
     }
     if curve:
         entry["curve"] = [
@@ -177,22 +122,32 @@ def file_entry(report: Judgement, *, curve: bool) -> dict[str, Any]:
     return entry
 
 
-def _clap(clap: Clap | None, audio_hz: int) -> dict[str, Any] | None:
-    if clap is None:
-        return None
+def _clap(clap: Clap, audio_hz: int) -> dict[str, Any]:
+    sample = round(clap.sound_s * audio_hz)
+    return {**plain(clap), "sample": sample, "offset_ms": _number(clap.offset_ms)}
+
+
+def plain(value: object) -> dict[str, Any]:
+    """The entry of a value: its fields by their names, as JSON can say them."""
     return {
-        "frame": clap.frame,
-        "picture_s": _number(clap.picture_s),
-        "sample": round(clap.sound_s * audio_hz),
-        "sound_s": _number(clap.sound_s),
-        "offset_ms": _number(clap.offset_ms),
-        "frame_ms": _number(clap.frame_ms),
+        each.name: _said(getattr(value, each.name), "float" in str(each.type))
+        for each in told(type(value))
     }
 
 
-def failure_entry(failure: Failure) -> dict[str, Any]:
-    """One file's entry among the errors."""
-    return {"path": failure.path, "message": failure.message, "hint": failure.hint}
+def told(kind: type[Any]) -> list[Field[Any]]:
+    """The fields of a dataclass that the entries of its values have."""
+    return [each for each in fields(kind) if each.name not in _UNTOLD.get(kind, ())]
+
+
+def _said(value: Any, is_float: bool) -> Any:
+    if isinstance(value, Region):
+        return plain(value)
+    if isinstance(value, np.ndarray):
+        return [[_number(x) for x in row] for row in value]
+    if isinstance(value, (list, tuple)):
+        return [_said(item, is_float) for item in value]
+    return _number(value) if is_float else value
 
 
 def to_json(value: Mapping[str, Any]) -> str:
@@ -221,7 +176,7 @@ def json_line(
     """
     head = {
         "schema_version": SCHEMA_VERSION,
-        "tool": {"version": tool.version, "model": tool.model, "backend": tool.backend},
+        "tool": plain(tool),
     }
     body: dict[str, Any]
     if isinstance(outcome, Failure):
@@ -260,7 +215,7 @@ def csv_pieces(outcome: Judgement | Failure) -> str:
     verdict = outcome.verdict
     track = outcome.evidence.media.audio_track
     file = {"path": outcome.path, "file_status": verdict.status, "audio_track": track}
-    pieces = [_segment(s) for s in verdict.segments] or [{"status": verdict.status}]
+    pieces = [plain(s) for s in verdict.segments] or [{"status": verdict.status}]
     return "".join(
         _csv_cells(PIECE_COLUMNS, {**file, **piece, "piece": number, "pieces": len(pieces)})
         for number, piece in enumerate(pieces, 1)
@@ -275,65 +230,6 @@ def _csv_cells(columns: Iterable[str], entry: Mapping[str, Any]) -> str:
     low, high = entry.get("offset_ci_ms") or (None, None)
     cells = {**entry, "offset_ci_low_ms": low, "offset_ci_high_ms": high}
     return csv_line([cells.get(column) for column in columns])
-
-
-def _block(block: BlockResult) -> dict[str, Any]:
-    region = block.region
-    return {
-        "start_s": _number(block.start_s),
-        "end_s": _number(block.end_s),
-        "region": {
-            "kind": region.kind,
-            "track": region.track,
-            "box": [_number(side) for side in region.box],
-        },
-        "confidence": _number(block.confidence),
-        "weight": _number(block.weight),
-        "p_sync": _number(block.p_sync),
-        "used": block.used,
-        "reason": block.reason,
-    }
-
-
-def _track(track: TrackResult) -> dict[str, Any]:
-    return {
-        "track": track.track,
-        "start_s": _number(track.start_s),
-        "end_s": _number(track.end_s),
-        "boxes": [[_number(side) for side in box] for box in track.boxes],
-        "judged_s": _number(track.judged_s),
-        "speaking": _number(track.speaking),
-        "offset_ms": _number(track.offset_ms),
-        "offset_ci_ms": _pair(track.offset_ci_ms),
-        "height": _number(track.height),
-        "margin": _number(track.margin),
-        "confidence": _number(track.confidence),
-        "kept": track.kept,
-        "reason": track.reason,
-    }
-
-
-def _segment(segment: Segment) -> dict[str, Any]:
-    return {
-        "start_s": _number(segment.start_s),
-        "end_s": _number(segment.end_s),
-        "offset_ms": _number(segment.offset_ms),
-        "offset_ci_ms": _pair(segment.offset_ci_ms),
-        "confidence": _number(segment.confidence),
-        "status": segment.status,
-    }
-
-
-def _candidate(found: Candidate | None) -> dict[str, Any] | None:
-    return None if found is None else {"offset_ms": _number(found.offset_ms), "p": _number(found.p)}
-
-
-def _own_tolerance(tolerance: Tolerance) -> dict[str, Any]:
-    return tolerance_entry(tolerance.name, tolerance.early_ms, tolerance.late_ms)
-
-
-def _pair(pair: tuple[float, float] | None) -> list[float | None] | None:
-    return None if pair is None else [_number(pair[0]), _number(pair[1])]
 
 
 def _number(value: Any) -> float | None:

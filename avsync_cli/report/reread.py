@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from typing import Any, TypeVar, get_args
 
 import numpy as np
@@ -16,7 +16,7 @@ from avsync_cli.config import brief
 from avsync_cli.errors import UsageError
 from avsync_cli.inference.evidence import BlockResult, Clap, Evidence, MediaSummary, Region
 from avsync_cli.names import Direction, RegionKind, Status
-from avsync_cli.report.machine import Failure, Tool
+from avsync_cli.report.machine import Failure, Tool, told
 from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance, TrackResult, Verdict
 
 T = TypeVar("T")
@@ -52,162 +52,60 @@ def reread(line: Mapping[str, Any]) -> Reread:
         UsageError: a value in it cannot be.
     """
     entry = _Fields(line)
-    tool = entry.table("tool")
-    who = Tool(*(tool.take(key, _text) for key in ("version", "model", "backend")))
+    who = entry.table("tool").value(Tool)
     path = entry.take("path", _text)
     if entry.take("status", _text) == "error":
-        error = entry.table("error")
-        result: Judgement | Failure = Failure(
-            path, error.take("message", _text), error.take("hint", _text)
-        )
-        return Reread(result, who, "", frozenset())
+        return Reread(entry.table("error").value(Failure, path=path), who, "", frozenset())
     offsets_ms, score, curve = _curve(entry)
-    own = entry.table("tolerance")
-    verdict = _verdict(entry, score, curve)
+    verdict = entry.value(
+        Verdict,
+        segments=[part.value(Segment) for part in entry.tables("segments")],
+        curve=curve,
+        curve_score=score,
+        best=entry.perhaps("best", Candidate),
+        second=entry.perhaps("second_best", Candidate),
+    )
     fix_words: tuple[str, ...] = entry.take("fix_words", _texts, _FIX)
     result = Judgement(
         path=path,
         evidence=_evidence(entry, offsets_ms),
         verdict=verdict,
-        tolerance=Tolerance(
-            own.take("name", _text), own.take("early_ms", _number), own.take("late_ms", _number)
-        ),
+        tolerance=entry.table("tolerance").value(Tolerance),
         fix_words=fix_words,
         # Every answer has a bar; only one that was asked for is repeated, to be judged by again.
         min_confidence=verdict.min_confidence if "--min-confidence" in fix_words else None,
-        tracks=tuple(map(_track, entry.tables("tracks", optional=True))),
+        tracks=tuple(t.value(TrackResult) for t in entry.tables("tracks", optional=True)),
     )
     return Reread(result, who, entry.take("command", _text, "score"), frozenset(entry.lacking))
 
 
-def _verdict(entry: _Fields, score: np.ndarray, curve: np.ndarray) -> Verdict:
-    return Verdict(
-        status=entry.take("status", _one_of(Status)),
-        offset_ms=entry.take("offset_ms", _perhaps),
-        offset_ci_ms=entry.take("offset_ci_ms", _pair),
-        direction=entry.take("direction", _one_of(Direction)),
-        confidence=entry.take("confidence", _share),
-        p_sync=entry.take("p_sync", _share),
-        drift_ms_per_min=entry.take("drift_ms_per_min", _perhaps),
-        reasons=list(entry.take("reasons", _texts)),
-        segments=[
-            Segment(
-                start_s=part.take("start_s", _number),
-                end_s=part.take("end_s", _number),
-                offset_ms=part.take("offset_ms", _perhaps),
-                offset_ci_ms=part.take("offset_ci_ms", _pair),
-                confidence=part.take("confidence", _share),
-                status=part.take("status", _one_of(Status)),
-            )
-            for part in entry.tables("segments")
-        ],
-        curve=curve,
-        curve_score=score,
-        drift_ci_ms_per_min=entry.take("drift_ci_ms_per_min", _pair, None),
-        usable=entry.take("usable", _number, 0.0),
-        at_border=entry.take("at_border", _flag, False),
-        best=_candidate(entry, "best"),
-        second=_candidate(entry, "second_best"),
-        margin=entry.take("margin", _share, 0.0),
-        evidence_s=entry.take("evidence_s", _number, 0.0),
-        min_confidence=entry.take("min_confidence", _number, 0.8),
-        would_decide=entry.take("would_decide", _text, ""),
-    )
-
-
-def _candidate(entry: _Fields, key: str) -> Candidate | None:
-    found = entry.take(key, lambda value: None if value is None else _mapping(value), None)
-    if found is None:
-        return None
-    candidate = _Fields(found)
-    return Candidate(candidate.take("offset_ms", _number), candidate.take("p", _number))
-
-
 def _evidence(entry: _Fields, offsets_ms: np.ndarray) -> Evidence:
-    media = entry.table("media")
-    duration_s = media.take("duration_s", _number)
+    media = entry.table("media").value(MediaSummary)
     read = _Fields(entry.take("read", _mapping, {}))
-    read_s: float | None = read.take("seconds", _perhaps, None)
+    read_s: float | None = read.take("seconds", _kind("float | None"), None)
+    seconds = media.duration_s if read_s is None else read_s
     return Evidence(
         offsets_ms=offsets_ms,
         windows=[],
-        media=MediaSummary(
-            duration_s=duration_s,
-            fps=media.take("fps", _number),
-            vfr=media.take("vfr", _flag),
-            width=media.take("width", _whole),
-            height=media.take("height", _whole),
-            audio_hz=media.take("audio_hz", _whole),
-            audio_track=media.take("audio_track", _whole),
-            audio_tracks=media.take("audio_tracks", _whole, 1),
-            stamps=media.take("stamps", _text, "sound"),
-            declared_s=media.take("declared_s", _perhaps, None),
-            decoded_s=media.take("decoded_s", _perhaps, None),
-            complete=media.take("complete", lambda v: v if v is None else _flag(v), None),
-        ),
-        blocks=[_block(block) for block in entry.tables("blocks")],
-        judged_s=entry.take("usable", _number, 0.0) * (duration_s if read_s is None else read_s),
-        stretches=read.take("stretches", _perhaps_whole, None),
+        media=media,
+        blocks=[
+            block.value(BlockResult, region=block.table("region").value(Region))
+            for block in entry.tables("blocks")
+        ],
+        judged_s=entry.take("usable", _number, 0.0) * seconds,
+        stretches=read.take("stretches", _kind("int | None"), None),
         read_s=read_s,
-        clap=_clap(entry),
-    )
-
-
-def _track(track: _Fields) -> TrackResult:
-    return TrackResult(
-        track=track.take("track", _whole),
-        start_s=track.take("start_s", _number),
-        end_s=track.take("end_s", _number),
-        boxes=track.take("boxes", lambda rows: np.array([_box(row) for row in _sequence(rows)])),
-        judged_s=track.take("judged_s", _number),
-        speaking=track.take("speaking", _number),
-        offset_ms=track.take("offset_ms", _perhaps),
-        offset_ci_ms=track.take("offset_ci_ms", _pair),
-        height=track.take("height", _number),
-        margin=track.take("margin", _number),
-        confidence=track.take("confidence", _number),
-        kept=track.take("kept", _flag),
-        reason=track.take("reason", _text),
-    )
-
-
-def _clap(entry: _Fields) -> Clap | None:
-    found = entry.take("clap", lambda value: None if value is None else _mapping(value), None)
-    if found is None:
-        return None
-    clap = _Fields(found)
-    seconds = {key: clap.take(key, _number) for key in ("picture_s", "sound_s", "frame_ms")}
-    return Clap(frame=clap.take("frame", _whole), **seconds)
-
-
-def _block(block: _Fields) -> BlockResult:
-    region = block.table("region")
-    return BlockResult(
-        start_s=block.take("start_s", _number),
-        end_s=block.take("end_s", _number),
-        region=Region(
-            region.take("kind", _one_of(RegionKind)),
-            region.take("track", _perhaps_whole),
-            region.take("box", _box),
-        ),
-        confidence=block.take("confidence", _share),
-        weight=block.take("weight", _share),
-        p_sync=block.take("p_sync", _share),
-        used=block.take("used", _flag),
-        reason=block.take("reason", _text),
+        clap=entry.perhaps("clap", Clap),
     )
 
 
 def _curve(entry: _Fields) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(O,) offsets in ms, scores and probabilities; empty where the line has no curve."""
     points = entry.tables("curve", optional=True)
-    rows = [
-        (p.take("offset_ms", _whole), p.take("score", _perhaps), p.take("p", _perhaps))
-        for p in points
-    ]
-    offsets = np.array([row[0] for row in rows], np.int64)
+    offsets = np.array([point.take("offset_ms", _whole) for point in points], np.int64)
     score, p = (
-        np.array([np.nan if row[k] is None else row[k] for row in rows], np.float64) for k in (1, 2)
+        np.array([point.take(key, _share) for point in points], np.float64)
+        for key in ("score", "p")
     )
     return offsets, score, np.nan_to_num(p)
 
@@ -238,6 +136,20 @@ class _Fields:
     def tables(self, key: str, *, optional: bool = False) -> list[_Fields]:
         default: tuple[list[Mapping[str, Any]], ...] = ([],) if optional else ()
         return [_Fields(value) for value in self.take(key, _mappings, *default)]
+
+    def value(self, kind: type[T], **others: Any) -> T:
+        """A value of a dataclass, of the keys that `machine.plain` writes; `others` are given."""
+        for each in told(kind):
+            if each.name not in others:
+                read = _share if each.name in _MAYBE_NAN else _kind(str(each.type))
+                default = () if each.default is MISSING else (each.default,)
+                others[each.name] = self.take(each.name, read, *default)
+        return kind(**others)
+
+    def perhaps(self, key: str, kind: type[T]) -> T | None:
+        """The same of a table that may be null, or not there."""
+        found = self.take(key, lambda value: None if value is None else _mapping(value), None)
+        return None if found is None else _Fields(found).value(kind)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -289,17 +201,7 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _perhaps_whole(value: Any) -> int | None:
-    return None if value is None else _whole(value)
-
-
-def _perhaps(value: Any) -> float | None:
-    return None if value is None else _number(value)
-
-
-def _pair(value: Any) -> tuple[float, float] | None:
-    if value is None:
-        return None
+def _pair(value: Any) -> tuple[float, float]:
     low, high = map(_number, _sequence(value))
     return low, high
 
@@ -316,3 +218,28 @@ def _one_of(literal: Any) -> Callable[[Any], Any]:
         return value
 
     return check
+
+
+_KINDS: Mapping[str, Callable[[Any], Any]] = {
+    "float": _number,
+    "int": _whole,
+    "bool": _flag,
+    "str": _text,
+    "list[str]": lambda value: list(_texts(value)),
+    "tuple[float, float]": _pair,
+    "tuple[float, float, float, float]": _box,
+    "np.ndarray": lambda rows: np.array([_box(row) for row in _sequence(rows)]),
+    "Status": _one_of(Status),
+    "Direction": _one_of(Direction),
+    "RegionKind": _one_of(RegionKind),
+}
+"""What reads a field, by its type as it is written."""
+
+_MAYBE_NAN = frozenset({"confidence", "p_sync", "weight", "margin"})
+"""Figures that may be no number."""
+
+
+def _kind(written: str) -> Callable[[Any], Any]:
+    plain, _, none = written.partition(" | ")
+    read = _KINDS[plain]
+    return (lambda value: None if value is None else read(value)) if none else read
