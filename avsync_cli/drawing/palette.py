@@ -6,51 +6,33 @@ from collections.abc import Mapping
 
 from avsync_cli.inference.evidence import BlockResult
 
-LIGHT: Mapping[str, str] = {
-    "paper": "#ffffff",
-    "panel": "#f5f7fa",
-    "ink": "#16202c",
-    "muted": "#566273",
-    "grid": "#dde3eb",
-    "accent": "#1d5fd1",
-    "second": "#8a4fc7",
-    "third": "#0b7f86",
-    "fourth": "#b0561b",
-    "ok": "#14794a",
-    "bad": "#bd2f2a",
-    "open": "#8f5b00",
-    "line-0": "#0072b2",
-    "line-1": "#d55e00",
-    "line-2": "#009e73",
-    "line-3": "#cc79a7",
-    "line-4": "#e69f00",
-    "line-5": "#56b4e9",
-    "line-6": "#000000",
+_COLORS = {
+    "paper": ("#ffffff", "#10151c"),
+    "panel": ("#f5f7fa", "#1a222d"),
+    "ink": ("#16202c", "#e9eef5"),
+    "muted": ("#566273", "#a3b0c0"),
+    "grid": ("#dde3eb", "#2f3a48"),
+    "accent": ("#1d5fd1", "#6fa8ff"),
+    "second": ("#8a4fc7", "#c59bf2"),
+    "third": ("#0b7f86", "#4fc3c9"),
+    "fourth": ("#b0561b", "#e89b63"),
+    "ok": ("#14794a", "#5bc98f"),
+    "bad": ("#bd2f2a", "#ff8078"),
+    "open": ("#8f5b00", "#e6b04d"),
+    "line-0": ("#0072b2", "#3f9fdc"),
+    "line-1": ("#d55e00", "#f28a3c"),
+    "line-2": ("#009e73", "#1fbf92"),
+    "line-3": ("#cc79a7", "#dd9cc0"),
+    "line-4": ("#e69f00", "#f0bf4a"),
+    "line-5": ("#56b4e9", "#8accf2"),
+    "line-6": ("#000000", "#ffffff"),
 }
-DARK: Mapping[str, str] = {
-    "paper": "#10151c",
-    "panel": "#1a222d",
-    "ink": "#e9eef5",
-    "muted": "#a3b0c0",
-    "grid": "#2f3a48",
-    "accent": "#6fa8ff",
-    "second": "#c59bf2",
-    "third": "#4fc3c9",
-    "fourth": "#e89b63",
-    "ok": "#5bc98f",
-    "bad": "#ff8078",
-    "open": "#e6b04d",
-    "line-0": "#3f9fdc",
-    "line-1": "#f28a3c",
-    "line-2": "#1fbf92",
-    "line-3": "#dd9cc0",
-    "line-4": "#f0bf4a",
-    "line-5": "#8accf2",
-    "line-6": "#ffffff",
-}
-"""Every text colour has a contrast of at least 4.5 to 1 (WCAG 2.2 AA) on paper and panel. The
-lines of a chart stay apart for most colour-blind readers (Okabe and Ito), and have dashes
-besides."""
+"""Of every role on light paper and on dark. Every text colour has a contrast of at least 4.5 to 1
+(WCAG 2.2 AA) on paper and panel. The lines of a chart stay apart for most colour-blind readers
+(Okabe and Ito), and have dashes besides."""
+
+LIGHT: Mapping[str, str] = {role: light for role, (light, _) in _COLORS.items()}
+DARK: Mapping[str, str] = {role: dark for role, (_, dark) in _COLORS.items()}
 
 HEAT = "#1f6feb"
 """A heat map, laid over either paper with the value as its opacity."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -21,41 +21,13 @@ from avsync_cli.timebase import FPS
 from avsync_cli.verdict.answer import Judgement, TrackResult
 
 TRACK_COLUMNS = (
-    "path",
-    "track",
-    "start_s",
-    "end_s",
-    "width_px",
-    "height_px",
-    "way_px",
-    "judged_s",
-    "speaking",
-    "offset_ms",
-    "offset_ci_low_ms",
-    "offset_ci_high_ms",
-    "height",
-    "margin",
-    "confidence",
-    "kept",
-    "reason",
-)
-
-BOX_COLUMNS = ("path", "track", "frame", "time_s", "left_px", "top_px", "width_px", "height_px")
-
+    "path track start_s end_s width_px height_px way_px judged_s speaking offset_ms "
+    "offset_ci_low_ms offset_ci_high_ms height margin confidence kept reason"
+).split()
+BOX_COLUMNS = "path track frame time_s left_px top_px width_px height_px".split()
 CLIP_COLUMNS = (
-    "path",
-    "source",
-    "kind",
-    "offset_ms",
-    "film",
-    "track",
-    "from_s",
-    "to_s",
-    "speaking",
-    "lag_ms",
-    "margin",
-    "confidence",
-)
+    "path source kind offset_ms film track from_s to_s speaking lag_ms margin confidence"
+).split()
 
 _SPOOL_BYTES = 1 << 20
 
@@ -68,7 +40,7 @@ class TrackTable:
         columns: its head.
     """
 
-    def __init__(self, path: Path, columns: tuple[str, ...] = TRACK_COLUMNS) -> None:
+    def __init__(self, path: Path, columns: Iterable[str] = TRACK_COLUMNS) -> None:
         self._path = path
         self._rows: IO[str] = tempfile.SpooledTemporaryFile(  # noqa: SIM115, closed in finish
             max_size=_SPOOL_BYTES, mode="w+", encoding="utf-8", errors="surrogateescape", newline=""
