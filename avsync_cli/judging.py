@@ -125,11 +125,8 @@ def analyse_file(
     options = AnalyseOptions(
         range_ms=settings.range_ms,
         step_ms=settings.step_ms,
-        video_track=excerpt.video_track,
-        audio_track=excerpt.audio_track,
-        start_s=excerpt.start_s,
-        duration_s=excerpt.duration_s,
         threads=settings.threads,
+        **vars(excerpt),
     )
     profile = tolerance_profile(settings.tolerance)
     with _timed("%s: probed", path):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 from avsync_cli.errors import ModelError
-from avsync_cli.timebase import BLOCK_FRAMES, HOPS_PER_FRAME
+from avsync_cli.timebase import HOPS_PER_FRAME
 
 Attention = Literal["none", "temporal", "spatio-temporal"]
 Size = Literal["base", "large"]
@@ -108,11 +108,6 @@ class ModelConfig:
         return cls(size=size, sound=sound, channels=WIDTHS[size].features, **others)
 
     @property
-    def block_frames(self) -> int:
-        """Frames a block (25)."""
-        return BLOCK_FRAMES
-
-    @property
     def edge_steps(self) -> int:
         """Steps of sound used up at either end of a stretch before there are any to encode."""
         return PHONE_EDGE_STEPS if self.sound == "phones" else MEL_EDGE_STEPS
@@ -146,10 +141,7 @@ class ModelConfig:
             shown = reprlib.repr((unknown or missing)[0])
             what = f"unknown key {shown}" if unknown else f"no key {shown}"
             raise ModelError(f"the model's configuration has {what}", "update avsync or the model")
-        kept: dict[str, Any] = {}
-        for name, value in values.items():
-            kept[name] = _checked(name, value)
-        config = cls(**kept)
+        config = cls(**{name: _checked(name, value) for name, value in values.items()})
         if config.sound == "phones" and config.mel_bands != PHONE_WIDTH:
             raise ModelError(f"the model's configuration has phones of {config.mel_bands} numbers")
         return config
@@ -167,33 +159,26 @@ _BOUNDS = {
 }
 
 
-def _checked(name: str, value: object) -> object:
-    def refuse() -> ModelError:
-        shown = reprlib.repr(value)
-        return ModelError(f"the model's configuration has an unusable {name}: {shown}")
+_WORDS: dict[str, tuple[object, ...]] = {
+    "attention": get_args(Attention),
+    "size": get_args(Size),
+    "sound": get_args(Sound),
+}
+_SWITCHES = frozenset({"product", "similarity_skip"})
 
-    if name == "attention":
-        if value not in get_args(Attention):
-            raise refuse()
-    elif name == "size":
-        if value not in get_args(Size):
-            raise refuse()
-    elif name == "sound":
-        if value not in get_args(Sound):
-            raise refuse()
-    elif name in ("product", "similarity_skip"):
-        if not isinstance(value, bool):
-            raise refuse()
+
+def _checked(name: str, value: object) -> Any:
+    if name in _WORDS:
+        usable = value in _WORDS[name]
+    elif name in _SWITCHES:
+        usable = isinstance(value, bool)
     elif name == "sound_context":
-        if (
-            not isinstance(value, (list, tuple))
-            or len(value) != 2
-            or not all(type(v) is int and 0 <= v <= 400 for v in value)
-        ):
-            raise refuse()
-        return tuple(value)
+        steps = tuple(value) if isinstance(value, (list, tuple)) else ()
+        usable = len(steps) == 2 and all(type(v) is int and 0 <= v <= 400 for v in steps)
     else:
         low, high = _BOUNDS[name]
-        if type(value) is not int or not low <= value <= high:
-            raise refuse()
-    return value
+        usable = type(value) is int and low <= value <= high
+    if not usable:
+        shown = reprlib.repr(value)
+        raise ModelError(f"the model's configuration has an unusable {name}: {shown}")
+    return tuple(value) if isinstance(value, list) else value

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avsync_cli.model.config import VISUAL_CONTEXT, WIDTHS, ModelConfig
-from avsync_cli.timebase import HOPS_PER_FRAME
 
 STEM_FRAMES = 5
 """Frames the first layer sees at once, as in SyncNet (Chung & Zisserman, 2016): 0.2 s."""
@@ -192,8 +191,3 @@ class SoundEncoder(nn.Module):
         x = self.mix2(self.mix1(x, clips), clips)
         features = self.out(x).float().view(clips, -1, self.config.channels)
         return F.normalize(features, dim=2, eps=1e-4)
-
-
-def sound_frames(hops: int, config: ModelConfig) -> int:
-    """Output frames the sound encoder makes of `hops` log-mel steps."""
-    return (hops - sum(config.sound_context)) // HOPS_PER_FRAME

@@ -2,14 +2,13 @@
 
 The first layer works on the concatenation [v; a] (and, when the model says so, their product
 beside it). It is linear in each part, so its halves are computed once per stream and only added
-per offset; `concat_reference` is the same layer written as the paper has it, for the tests.
+per offset.
 """
 
 from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -56,20 +55,6 @@ class JointLayers(nn.Module):
             product = v.unsqueeze(1) * a.unsqueeze(3) * self.scale**2
             x = x + self.from_product(product)
         return x
-
-    def concat_reference(self, v: Tensor, a: Tensor) -> Tensor:
-        """`first` as one layer on concatenated channels, the sound tiled over space."""
-        clips, offsets, frames, channels = a.shape
-        cells = v.shape[2]
-        shape = (clips, offsets, frames, cells, channels)
-        tiled_v = (v * self.scale).unsqueeze(1).expand(shape)
-        tiled_a = (a * self.scale).unsqueeze(3).expand(shape)
-        parts, weights = [tiled_v, tiled_a], [self.from_visual.weight, self.from_sound.weight]
-        if self.from_product is not None:
-            parts.append(tiled_v * tiled_a)
-            weights.append(self.from_product.weight)
-        joined = torch.cat(parts, dim=-1)
-        return F.linear(joined, torch.cat(weights, dim=1), self.from_visual.bias)
 
     def forward(self, v: Tensor, a: Tensor) -> Tensor:
         """(N, 25, M, C) and (N, O, 25, C) to z (N, O, M, D)."""

@@ -103,29 +103,21 @@ def with_rest(segments: list[Segment], windows: list[WindowResult]) -> list[Segm
     begin_s, end_s = windows[0].start_s, max(w.end_s for w in windows)
     told = list(segments)
     if told[0].start_s - begin_s >= BLOCK_S:
-        told.insert(
-            0,
-            Segment(
-                start_s=begin_s,
-                end_s=told[0].start_s,
-                offset_ms=None,
-                offset_ci_ms=None,
-                confidence=0.0,
-                status="undecided",
-            ),
-        )
+        told.insert(0, _undecided(begin_s, told[0].start_s))
     if end_s - told[-1].end_s >= BLOCK_S:
-        told.append(
-            Segment(
-                start_s=told[-1].end_s,
-                end_s=end_s,
-                offset_ms=None,
-                offset_ci_ms=None,
-                confidence=0.0,
-                status="undecided",
-            )
-        )
+        told.append(_undecided(told[-1].end_s, end_s))
     return told
+
+
+def _undecided(start_s: float, end_s: float) -> Segment:
+    return Segment(
+        start_s=start_s,
+        end_s=end_s,
+        offset_ms=None,
+        offset_ci_ms=None,
+        confidence=0.0,
+        status="undecided",
+    )
 
 
 def with_gaps(
@@ -166,15 +158,5 @@ def with_gaps(
             elif segment.start_s < high_s < segment.end_s:
                 segment = cut(segment, high_s, segment.end_s)
         told.append(segment)
-    told += [
-        Segment(
-            start_s=low_s,
-            end_s=high_s,
-            offset_ms=None,
-            offset_ci_ms=None,
-            confidence=0.0,
-            status="undecided",
-        )
-        for low_s, high_s in gaps
-    ]
+    told += [_undecided(low_s, high_s) for low_s, high_s in gaps]
     return sorted(told, key=lambda s: s.start_s)
