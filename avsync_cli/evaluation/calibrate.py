@@ -26,11 +26,16 @@ from avsync_cli.model.engine import Engine, load_engine
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.answer import ITU
 from avsync_cli.verdict.decision import decide_verdict
-from avsync_cli.verdict.posterior import log_odds
+from avsync_cli.verdict.posterior import Constants, log_odds
+from avsync_cli.verdict.steps import WOBBLE_MS
+from avsync_cli.verdict.structure import fair_votes, second_windows
 
 SCALES = tuple(float(s) for s in np.round(np.geomspace(0.1, 3.0, 18), 3))
 POWERS = (0.2, 0.4, 0.6, 0.8, 1.0)
 OUTLIERS = (0.02, 0.05, 0.1, 0.2)
+SECOND_SCALES = tuple(float(s) for s in np.round(np.geomspace(0.2, 5.0, 24), 3))
+LEAST_MASS = 1e-4
+"""What an offset is taken to have at least: one hopeless stretch must not decide the constants."""
 
 
 def likelihood(samples: list[Trial], constants: dict[str, float]) -> float:
@@ -40,7 +45,8 @@ def likelihood(samples: list[Trial], constants: dict[str, float]) -> float:
         verdict = decide_verdict(replace(sample.evidence, calibration=constants), ITU)
         near = np.abs(sample.evidence.offsets_ms - sample.truth_ms) <= FRAME_MS
         mass = float(verdict.curve[near].sum())
-        by_source.setdefault(sample.origin.source, []).append(float(np.log(max(mass, 1e-4))))
+        logs = by_source.setdefault(sample.origin.source, [])
+        logs.append(float(np.log(max(mass, LEAST_MASS))))
     return float(np.mean([np.mean(v) for v in by_source.values()]))
 
 
@@ -54,7 +60,7 @@ def fit(samples: list[Trial]) -> dict[str, float]:
     if not judged:
         raise DataError("no held-out clip could be judged", "add clips with speech to validate on")
     best, chosen = -np.inf, {"scale": 1.0, "power": 0.5, "outlier": 0.05}
-    # One after the other and round again: the constants hardly depend on each other.
+    # One after the other and round again: along the ridge of scale and power it hardly matters.
     for _ in range(2):
         for name, values in (("scale", SCALES), ("power", POWERS), ("outlier", OUTLIERS)):
             for value in values:
@@ -63,6 +69,31 @@ def fit(samples: list[Trial]) -> dict[str, float]:
                 if score > best:
                     best, chosen = score, tried
     return chosen
+
+
+def fit_seconds(samples: list[Trial], constants: dict[str, float]) -> dict[str, float]:
+    """The scale under which the true offset, as near as a second's own lies to it, is most probable
+    by each second alone.
+
+    Args:
+        samples: trials with a true offset.
+        constants: those fitted to whole stretches.
+    """
+
+    def likelihood_of(scale: float) -> float:
+        own = Constants.of(constants | {"scale": scale})
+        by_source: dict[str, list[float]] = {}
+        for sample in samples:
+            seconds = sample.evidence.seconds
+            if seconds is not None and len(seconds.start_s):
+                votes = fair_votes(second_windows(seconds, seconds.offsets_ms), own)
+                near = np.abs(seconds.offsets_ms - sample.truth_ms) <= WOBBLE_MS
+                mass = np.exp(votes[:, near]).sum(axis=1)
+                logs = np.log(np.maximum(mass, LEAST_MASS))
+                by_source.setdefault(sample.origin.source, []).extend(logs.tolist())
+        return float(np.mean([np.mean(v) for v in by_source.values()])) if by_source else 0.0
+
+    return {"second_scale": max(SECOND_SCALES, key=likelihood_of)}
 
 
 def fit_confidence(
@@ -127,6 +158,7 @@ def calibrate(
 
     matched, swapped = cut(seed), cut(seed, swapped=True)
     constants = fit(matched)
+    constants |= fit_seconds(matched, constants)
     pairs = [s.evidence for s in matched], [s.evidence for s in swapped]
     constants |= fit_match(*pairs, constants)
     if swapped:

@@ -28,6 +28,10 @@ class Constants:
 
     Attributes:
         scale: factor on a window's log-odds before its softmax over the offsets.
+        second_scale: the same for single seconds where they are compared with one another, to find
+            steps. What makes all seconds of a file wrong alike (a speaker's habit) counts when its
+            lag is told, but not in what its seconds differ by: they may be believed more. 0 takes
+            `scale`.
         power: a window's log-odds count blocks^power: 1 if every second were new evidence, 0 if
             a long window were worth no more than a short one.
         outlier: share of windows expected to be wrong or about something else.
@@ -54,6 +58,7 @@ class Constants:
     """
 
     scale: float = 1.0
+    second_scale: float = 0.0
     power: float = 0.5
     outlier: float = 0.05
     support_power: float = 0.5

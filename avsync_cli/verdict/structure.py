@@ -89,7 +89,8 @@ def find_structure(
         drift = find_drift(read.votes, read.scores, _middles(windows), offsets, constants)
     units = windows if seconds is None else second_windows(seconds, seconds.offsets_ms)
     grid = offsets if seconds is None else seconds.offsets_ms.astype(np.float64)
-    votes = _level_votes(units, grid, constants, drift)
+    fine = constants if seconds is None else for_seconds(constants)
+    votes = _level_votes(units, grid, fine, drift)
     row_s = float(np.median([u.end_s - u.start_s for u in units]))
     apart_s = np.maximum(np.diff(_middles(units)), row_s) if has_gaps else None
 
@@ -185,18 +186,23 @@ def second_windows(
     return found
 
 
+def for_seconds(constants: Constants) -> Constants:
+    """Constants under which single seconds are compared with one another."""
+    return replace(constants, scale=constants.second_scale or constants.scale)
+
+
 def _level_votes(
     units: list[WindowResult], grid: np.ndarray, constants: Constants, drift: Drift | None
 ) -> np.ndarray:
     """(T, O) fair votes, less what a drift adds to the lag."""
-    votes = _fair_votes(units, constants)
+    votes = fair_votes(units, constants)
     if drift is None:
         return votes
     nothing = np.full(len(units), -math.log(len(grid)))
     return without_drift(votes, grid, _middles(units), drift, nothing)
 
 
-def _fair_votes(units: list[WindowResult], constants: Constants) -> np.ndarray:
+def fair_votes(units: list[WindowResult], constants: Constants) -> np.ndarray:
     """(T, O) votes that say nothing at all of a lag at which a unit's sound lies beyond the file:
     near the ends a large lag must not look like a step only because the rest was heard."""
     votes, _ = window_votes(units, constants)

@@ -12,16 +12,16 @@ import pytest
 from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.errors import DataError
-from avsync_cli.evaluation.calibrate import fit, likelihood, outcome
+from avsync_cli.evaluation.calibrate import fit, fit_seconds, likelihood, outcome
 from avsync_cli.evaluation.logistic import logistic_fit
 from avsync_cli.evaluation.match import fit_match, peaks
 from avsync_cli.evaluation.metrics import bootstrap_interval, calibration_error
 from avsync_cli.evaluation.protocol import EvalOptions, evaluate_scorers
 from avsync_cli.evaluation.scorers import ModelScorer
 from avsync_cli.evaluation.scoring import Track
-from avsync_cli.evaluation.trials import clip_pieces, likely_zero, move_sound, trials
+from avsync_cli.evaluation.trials import Origin, Trial, clip_pieces, likely_zero, move_sound, trials
 from avsync_cli.evaluation.windows import encode_clip_sound, placed_starts, window_starts
-from avsync_cli.inference.evidence import Evidence, MediaSummary, WindowResult
+from avsync_cli.inference.evidence import Evidence, MediaSummary, SecondCurves, WindowResult
 from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.timebase import SAMPLES_PER_FRAME
 from avsync_cli.verdict.posterior import Constants
@@ -169,6 +169,28 @@ def _stretches(rng: np.random.Generator, mean: float, count: int) -> list[Eviden
         )
         made.append(Evidence(offsets_ms=offsets, windows=[window], media=media))
     return made
+
+
+def _seconds(scale: float, rng: np.random.Generator) -> Trial:
+    """Seconds whose peak lies where a softmax of their log-odds, times `scale`, says it does."""
+    whole = _stretches(rng, 0.0, 1)[0]
+    rows = rng.normal(0.0, 3.0, (4000, len(whole.offsets_ms)))
+    sharp = np.exp(scale * rows)
+    chance = np.cumsum(sharp / sharp.sum(axis=1, keepdims=True), axis=1)
+    true = np.argmax(chance > rng.random((len(rows), 1)), axis=1)
+    # Each moved so that its true offset is the middle of the scan.
+    moved = np.stack([np.roll(r, r.size // 2 - at) for r, at in zip(rows, true, strict=True)])
+    seconds = SecondCurves(np.arange(4000.0), whole.offsets_ms, moved.astype(np.float16))
+    evidence = dataclasses.replace(whole, seconds=seconds)
+    origin = Origin(clip="made", source="made", speaker="made", kind="talking", rule="0")
+    return Trial(origin=origin, seconds=4000.0, truth_ms=0.0, evidence=evidence)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.5])
+def test_seconds_are_believed_as_far_as_they_are_right(scale: float) -> None:
+    made = _seconds(scale, np.random.default_rng(0))
+    found = fit_seconds([made], {"outlier": 0.001, "scale": 3.0})["second_scale"]
+    assert found == pytest.approx(scale, rel=0.2)
 
 
 def test_fit_match_finds_the_level_between_true_and_exchanged_pairs() -> None:

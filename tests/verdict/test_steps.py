@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -92,6 +94,17 @@ def test_a_step_with_three_seconds_on_either_side(seconds: int) -> None:
             assert verdict.segments[0].end_s == pytest.approx(at, abs=1.0)
     assert found >= 0.8 * tried
     assert passed_over <= 0.01 * tried
+
+
+def test_seconds_are_compared_by_a_scale_of_their_own() -> None:
+    faint = [clip([(0, 0.0), (4, 200.0)], 16, seed, 0.0) for seed in range(20)]
+    steps = {}
+    for scale in (0.05, 0.74):
+        own = [replace(e, calibration=CALIBRATION | {"second_scale": scale}) for e in faint]
+        steps[scale] = sum(len(lags(decide_verdict(e, ITU))) == 2 for e in own)
+    plain = sum(len(lags(decide_verdict(e, ITU))) == 2 for e in faint)
+    assert steps[0.74] == plain >= 16
+    assert steps[0.05] <= 4
 
 
 def test_one_lag_stays_one_lag() -> None:
