@@ -24,7 +24,7 @@ CLIP_FRAMES = 6 * FPS
 TALKERS_IN_FIVE = 4
 """Of five rendered clips this many talk; the rest are impacts."""
 
-RENDER_FORMAT = 2
+RENDER_FORMAT = 3
 """Raise when the renderer changes."""
 
 

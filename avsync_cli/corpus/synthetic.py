@@ -2,7 +2,8 @@
 
 Pictures are crops as the model sees them, sound is 16 kHz mono; frame k is the scene at exactly
 k / 25 s and sample j the sound at exactly j / 16000 s, from the same curves. Nothing here reads a
-file; the same generator state gives the same clip on any machine with the same numpy.
+file; the same generator state gives the same clip on any machine with the same numpy. What cameras,
+rooms and codecs do to either is left to `training.augment`, as for recorded clips.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from avsync_cli.corpus.synthetic_impacts import draw_impact_scene
 from avsync_cli.corpus.synthetic_mouth import draw_looks
 from avsync_cli.corpus.synthetic_noise import smooth_noise
 from avsync_cli.corpus.synthetic_voice import draw_voice, speak
-from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from avsync_cli.timebase import FPS, SAMPLES_PER_FRAME
 
 F32 = np.float32
+
+_NOISE = 0.002
+"""Of any microphone, -54 dB: digital silence between words would be unlike any recording."""
 
 
 def talker_clip(
@@ -39,8 +43,8 @@ def talker_clip(
     looks = draw_looks(rng, skin)
     texture = draw_texture(rng, skin, looks)
     pose = _draw_pose(rng, frames)
-    crops = degrade(rng, render_crops(texture, looks, mouth, pose, size))
-    return crops, mix_sound(rng, speech.sound[: frames * SAMPLES_PER_FRAME])
+    picture = render_crops(texture, looks, mouth, pose, size)
+    return _recorded(rng, picture, speech.sound[: frames * SAMPLES_PER_FRAME])
 
 
 def impact_clip(
@@ -51,7 +55,16 @@ def impact_clip(
     Args, returns: as `talker_clip`; a contact at time t sounds from t on, to the sample.
     """
     scene = draw_impact_scene(rng, frames, size)
-    return degrade(rng, scene.picture), mix_sound(rng, scene.sound)
+    return _recorded(rng, scene.picture, scene.sound)
+
+
+def _recorded(
+    rng: np.random.Generator, picture: np.ndarray, sound: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of about 0..1 as uint8, and a sound with a microphone's noise."""
+    noisy = sound + F32(_NOISE) * rng.standard_normal(len(sound), dtype=F32)
+    pixels = np.clip(picture, 0, 1) * F32(255) + F32(0.5)
+    return np.asarray(pixels).astype(np.uint8), np.asarray(np.clip(noisy, -1, 1), F32)
 
 
 def _draw_pose(rng: np.random.Generator, frames: int) -> Pose:
@@ -73,101 +86,3 @@ def _draw_pose(rng: np.random.Generator, frames: int) -> Pose:
         zoom=np.asarray(rng.uniform(0.88, 1.15) * (1 + sway(0.015, 30)), F32),
         yaw=np.asarray(np.clip(rng.normal(0, 0.35) + sway(0.1, 30), -0.7, 0.7), F32),
     )
-
-
-def _blur(picture: np.ndarray, passes: int) -> np.ndarray:
-    """(n, h, w) softened by (1, 2, 1) / 4 in both directions, `passes` times."""
-    for _ in range(passes):
-        for axis in (1, 2):
-            inner = [slice(None)] * 3
-            left, right = list(inner), list(inner)
-            inner[axis], left[axis], right[axis] = slice(1, -1), slice(0, -2), slice(2, None)
-            new = picture.copy()
-            new[tuple(inner)] += picture[tuple(left)]
-            new[tuple(inner)] += picture[tuple(inner)]
-            new[tuple(inner)] += picture[tuple(right)]
-            new[tuple(inner)] *= F32(0.25)
-            picture = new
-    return picture
-
-
-def degrade(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """What cameras and codecs do to (n, h, w) float32 of about 0..1; returns uint8."""
-    n, height, width = picture.shape
-    coarse = float(rng.uniform(1.0, 2.4)) if rng.random() < 0.35 else 1.0
-    if coarse > 1.05:  # few pixels on the face: sampled coarsely, scaled up again
-        picture = _blur(picture, 1)
-        rows = np.arange(height) / coarse
-        cols = np.arange(width) / coarse
-        small = picture[
-            :,
-            np.minimum((np.arange(int(height / coarse) + 2) * coarse).astype(int), height - 1),
-        ][:, :, np.minimum((np.arange(int(width / coarse) + 2) * coarse).astype(int), width - 1)]
-        r, c = rows.astype(int), cols.astype(int)
-        fr, fc = (rows - r).astype(F32)[None, :, None], (cols - c).astype(F32)[None, None, :]
-        tall = small[:, r] * (1 - fr) + small[:, r + 1] * fr
-        picture = tall[:, :, c] * (1 - fc) + tall[:, :, c + 1] * fc
-    picture = _blur(picture, int(rng.integers(0, 4)))
-    gain, lift = float(rng.uniform(0.75, 1.12)), float(rng.uniform(-0.06, 0.1))
-    flicker = F32(1 + rng.uniform(0, 0.01) * smooth_noise(rng, n, 6)).reshape(n, 1, 1)
-    picture = picture * (flicker * F32(gain)) + F32(lift)
-    if rng.random() < 0.5:
-        picture = np.clip(picture, 0, 1) ** F32(rng.uniform(0.7, 1.4))
-    grain = float(rng.uniform(0, 0.018))
-    # One field of noise read from a random place each frame: cheap and never still.
-    field = rng.standard_normal(2 * height * width, dtype=F32) * F32(grain)
-    for k in range(n):
-        at = int(rng.integers(height * width))
-        picture[k] += field[at : at + height * width].reshape(height, width)
-    return np.asarray(np.clip(picture, 0, 1) * F32(255) + F32(0.5)).astype(np.uint8)
-
-
-def _convolve(sound: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    n = 1 << (len(sound) + len(kernel)).bit_length()
-    product = np.fft.rfft(sound, n) * np.fft.rfft(kernel, n)
-    return np.asarray(np.fft.irfft(product, n)[: len(sound)])
-
-
-def mix_sound(rng: np.random.Generator, dry: np.ndarray) -> np.ndarray:
-    """Room, microphone, noise and level around a clean sound; the direct sound does not move.
-
-    Args:
-        dry: (samples,) at 16 kHz.
-
-    Returns:
-        (samples,) float32 in -1..1.
-    """
-    samples = len(dry)
-    sound = dry.astype(np.float64)
-    if rng.random() < 0.5:
-        decay = float(rng.uniform(0.03, 0.25))
-        tail = np.arange(int(SAMPLE_RATE_HZ * min(0.5, 4 * decay)))
-        room = rng.standard_normal(len(tail)) * np.exp(-tail / (SAMPLE_RATE_HZ * decay))
-        room[: int(rng.uniform(30, 200))] = 0
-        room *= rng.uniform(0.1, 0.8) / (np.sqrt((room**2).sum()) + 1e-9)
-        room[0] = 1.0
-        sound = _convolve(sound, room)
-    power = float(np.sqrt((sound**2).mean())) + 1e-5
-    t = np.arange(samples) / SAMPLE_RATE_HZ
-    behind = np.zeros(samples)
-    kind = rng.random()
-    if kind < 0.75:  # hiss of any colour
-        spectrum = np.fft.rfft(rng.standard_normal(samples))
-        f = np.maximum(np.fft.rfftfreq(samples, 1 / SAMPLE_RATE_HZ), 40)
-        behind = np.fft.irfft(spectrum * f ** (-rng.uniform(0, 1.2)), samples)
-    if kind > 0.6:  # hum or held chords
-        step = int(SAMPLE_RATE_HZ * rng.uniform(0.2, 1.2))
-        base = float(rng.uniform(50, 400))
-        chord = np.zeros(samples)
-        for start in range(0, samples, step):
-            part = t[start : start + step]
-            fade = np.minimum(1, np.arange(len(part)) / 300) * np.exp(-part + part[0])
-            for _ in range(3):
-                note = base * 2 ** (int(rng.integers(0, 24)) / 12)
-                chord[start : start + step] += fade * np.sin(2 * np.pi * note * part)
-        behind = behind / (behind.std() + 1e-9) + chord / (chord.std() + 1e-9)
-    snr_db = float(rng.uniform(3, 45))
-    sound = sound + behind * (power * 10 ** (-snr_db / 20) / (behind.std() + 1e-9))
-    level = 10 ** (rng.uniform(-32, -14) / 20)
-    sound *= level / (np.sqrt((sound**2).mean()) + 1e-9)
-    return np.asarray(np.clip(sound, -1, 1), F32)
