@@ -81,7 +81,7 @@ def timeline_zero(info: MediaInfo, video: VideoTrack) -> Fraction:
     if video.vfr or video.start_s is None or 1 not in (ratio.numerator, ratio.denominator):
         return info.start_s
     step = min(Fraction(1, FPS), 1 / video.fps)
-    phase = (video.start_s - info.start_s) % step
+    phase = (video.start_s + video.phase_s - info.start_s) % step
     return info.start_s + (phase if phase <= step / 2 else phase - step)
 
 

@@ -52,6 +52,7 @@ class VideoTrack(Track):
         width, height: as displayed, in square pixels, after rotation and sample aspect ratio.
         fps: mean source frame rate; the common rate it rounds to where there is one.
         vfr: whether the first frames come at visibly uneven distances.
+        phase_s: by how much most of them come beside the times that are counted from the first.
         is_cover: a still picture attached to the file, not a picture track to judge.
         stamps: what its time stamps are worth.
         stamps_reason: what is wrong with unsound ones, else "".
@@ -61,6 +62,7 @@ class VideoTrack(Track):
     height: int
     fps: Fraction
     vfr: bool
+    phase_s: Fraction = Fraction(0)
     is_cover: bool = False
     stamps: StampKind = "sound"
     stamps_reason: str = ""

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from statistics import median
 
 from avsync_cli.errors import DecodeError, FileMissingError
 from avsync_cli.media.clock import STEADY, joint_from_s
@@ -247,8 +248,10 @@ def _video_track(
         stamping = look_closely(
             file,
             stream,
+            look.head.codec,
             None if vfr else fps,
             container=listing.container,
+            zero_s=zero_s,
             timeout_s=PROBE_TIMEOUT_S,
         )
     if stamping.first_s is not None:
@@ -268,10 +271,20 @@ def _video_track(
         height=height,
         fps=fps,
         vfr=vfr and not listed.is_cover,
+        phase_s=_phase_s(look, fps),
         is_cover=listed.is_cover,
         stamps=stamping.kind,
         stamps_reason=stamping.reason,
     )
+
+
+def _phase_s(look: _Look, fps: Fraction) -> Fraction:
+    """See `VideoTrack.phase_s`: the first picture may be held longer than the others."""
+    stamps = sorted(look.stamps)
+    counted = [(stamp - stamps[0]) * look.head.tick_s * fps for stamp in stamps] or [Fraction(0)]
+    middle = counted[len(counted) // 2]
+    beside = median(count - middle - round(count - middle) for count in counted)
+    return (middle + beside - round(middle + beside)) / fps
 
 
 def _audio_track(look: _Look, position: int) -> AudioTrack:
@@ -342,11 +355,12 @@ def _frame_rate(look: _Look) -> tuple[Fraction, bool]:
     if len(steps) >= 4 and mean > 0:
         slack = max(tick_s * Fraction(3, 2), middle / 10)
         vfr = sum(abs(step - middle) > slack for step in steps) > len(steps) * 0.05
+        usual = [step for step in steps if abs(step - middle) < middle / 2]
+        mean = mean if vfr else sum(usual, Fraction(0)) / len(usual)
     rate = Fraction(listed) if listed else (1 / mean if mean else Fraction(0))
-    if not 0 < rate <= 1000:
-        rate = 1 / mean if mean else Fraction(25)
     # Some rates are the codec's, and the stamps another's.
-    vfr |= middle > 0 and not Fraction(2, 3) < middle * rate < Fraction(3, 2)
+    if not 0 < rate <= 1000 or (middle > 0 and not Fraction(2, 3) < middle * rate < Fraction(3, 2)):
+        rate = 1 / mean if mean else Fraction(25)
     near = min(_COMMON_RATES, key=lambda common: abs(common - rate))
     if abs(near - rate) <= max(Fraction(6, 1000), near / 5000):
         rate = near

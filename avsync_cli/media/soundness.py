@@ -16,14 +16,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from statistics import median
 
-from avsync_cli.media.clock import is_joined
+import ffmpeg as ffmpeg_python
+
 from avsync_cli.media.facts import StampKind
+from avsync_cli.media.ffmpeg import INPUT, input_args, passthrough_args
 from avsync_cli.media.packets import Packet, PacketReader, copied
 from avsync_cli.media.source import Source
 from avsync_cli.media.stamps import FROM_FILTER
 
-REORDERING = ("h264", "hevc", "mpeg2video")
-"""Codecs whose pictures may be stored out of order, and whose order ffmpeg can tell."""
+NUMBERED = ("h264", "hevc", "mpeg2video")
+"""Codecs whose bitstream numbers its pictures in the order of showing, where ffmpeg can tell."""
+
+UNNUMBERED = ("mpeg4", "mpeg1video", "vc1", "wmv3")
+"""Codecs that store pictures out of order in one way only: those that lie between two others (B)
+behind the second of them."""
 
 LOOK_PICTURES = 60
 """Pictures that are looked at: two groups of them as a rule."""
@@ -31,12 +37,20 @@ LOOK_PICTURES = 60
 SUMMING = ("mov", "avi", "flv", "mxf", "gxf")
 """Containers that store how long pictures last rather than when they are shown."""
 
+SENDING = ("mpegts", "mpeg", "asf")
+"""Containers whose stamps count from where decoding begins: without those for showing nobody knows
+how long the first picture is held back."""
+
 MOST_REORDERED = 16
 """Pictures that a decoder may hold back, by the standards."""
 
 _LOG = re.compile(
     FROM_FILTER + r"trace_headers @ [0-9a-fx]+\] \x1b\[0m(?:\[info\] )?"
     r"(?:\d+\s+(?P<name>\w+)\s+[01]+ = (?P<value>\d+)|Packet: [^,]*(?P<key>, key frame)?,)"
+)
+_SHOWN = re.compile(
+    FROM_FILTER + r"Parsed_showinfo_\d+ @ [0-9a-fx]+\] \x1b\[0m(?:\[info\] )?"
+    r"n:\s*\d+ .*\btype:(.)"
 )
 _ORDER = ("pic_order_cnt_lsb", "slice_pic_order_cnt_lsb", "temporal_reference")
 _FRESH_NAL = (5, 16, 17, 18, 19, 20)
@@ -69,17 +83,25 @@ def is_doubtful(codec: str, packets: Sequence[Packet]) -> bool:
     shown = [packet.pts for packet in packets]
     if None in shown:
         return True
-    return codec in REORDERING and len(shown) > 1 and shown == sorted(set(shown))  # type: ignore[type-var]
+    reorders = codec in NUMBERED + UNNUMBERED
+    return reorders and len(shown) > 1 and shown == sorted(shown)  # type: ignore[type-var]
 
 
 def look_closely(
-    file: Source, stream: str, fps: Fraction | None, *, container: str, timeout_s: float
+    file: Source,
+    stream: str,
+    codec: str,
+    fps: Fraction | None,
+    *,
+    container: str,
+    zero_s: Fraction,
+    timeout_s: float,
 ) -> Stamping:
     """Judge a track's stamps by what is stored of them, and by the bitstream's own order.
 
     Args:
-        file, stream: which.
-        fps, container: as of `judge_stamps`.
+        file, stream, codec: which, and what it is in.
+        fps, container, zero_s: as of `judge_stamps`.
         timeout_s: as of `FfmpegStream`.
     """
     order = OrderLog()
@@ -96,9 +118,54 @@ def look_closely(
         with PacketReader(file, copied(stream, fflags="nofillin"), stall_s=timeout_s) as reader:
             packets = [packet for packet, _ in zip(reader, range(LOOK_PICTURES), strict=False)]
             tick_s = reader.heads[0].tick_s if 0 in reader.heads else tick_s
-    ranks = order.ranks()
-    known = ranks if len(ranks) == len(packets) else None
-    return judge_stamps(packets, known, tick_s, fps, container=container)
+    ranks = order.ranks() if codec in NUMBERED else _ranks_of_kinds(file, stream, timeout_s)
+    known = ranks[: len(packets)] if len(ranks) >= len(packets) else None
+    return judge_stamps(packets, known, tick_s, fps, container=container, zero_s=zero_s)
+
+
+def _ranks_of_kinds(file: Source, stream: str, timeout_s: float) -> list[int]:
+    """Ranks as of `judge_stamps` of a codec out of `UNNUMBERED`, from the kinds of pictures that
+    come out of the decoder."""
+    kinds: list[str] = []
+
+    def take_line(line: str) -> bool:
+        match = _SHOWN.match(line)
+        kinds.extend(match.groups() if match else ())
+        return match is not None
+
+    source = ffmpeg_python.input(INPUT, **input_args(), threads=1)
+    args = ffmpeg_python.output(
+        source[stream].filter("showinfo"),
+        "pipe:1",
+        format="framecrc",
+        vframes=LOOK_PICTURES + MOST_REORDERED,
+        **passthrough_args(),
+    ).get_args()
+    with PacketReader(
+        file, args, loglevel="repeat+level+info", on_line=take_line, stall_s=timeout_s
+    ) as reader:
+        for _ in reader:
+            pass
+        reader.process.finish()
+    return ranks_of_kinds(kinds)
+
+
+def ranks_of_kinds(kinds: Sequence[str]) -> list[int]:
+    """Of each picture, in the order of decoding, its place in the order of showing, by the kinds
+    of pictures in the order of showing.
+
+    >>> ranks_of_kinds("IBBPBP")
+    [0, 3, 1, 2, 5, 4]
+    """
+    ranks: list[int] = []
+    between: list[int] = []
+    for place, kind in enumerate(kinds):
+        if kind == "B":
+            between.append(place)
+        else:
+            ranks += [place, *between]
+            between = []
+    return ranks + between
 
 
 def judge_stamps(
@@ -108,6 +175,7 @@ def judge_stamps(
     fps: Fraction | None,
     *,
     container: str = "",
+    zero_s: Fraction | None = None,
 ) -> Stamping:
     """How stamps are to be read.
 
@@ -117,6 +185,7 @@ def judge_stamps(
         tick_s: unit of the stamps.
         fps: frame rate, None where it is uneven.
         container: ffmpeg's name of the demuxer.
+        zero_s: the player's zero; what lies before it is not shown.
 
     >>> rest = {"stream": 0, "dts": None, "duration": 0, "size": 9, "checksum": 0}
     >>> at = lambda pts: Packet(pts=pts, is_key=True, **rest)
@@ -126,7 +195,7 @@ def judge_stamps(
     stamped = [(k, packet.pts) for k, packet in enumerate(packets) if packet.pts is not None]
     if not stamped:
         none = Stamping("unsound", None, "no picture has a time stamp")
-        return none if is_joined(container) else Stamping("order")
+        return Stamping("order") if set(SENDING).isdisjoint(container.split(",")) else none
     complete = len(stamped) == len(packets)
     if complete and (ranks is None or _in_order([pts for _, pts in stamped], ranks)):
         return Stamping()
@@ -138,7 +207,11 @@ def judge_stamps(
     if ranks is None or fps is None or not packets[0].is_key or not known:
         return Stamping("unsound", None, f"{what}, and their times cannot be rebuilt")
     if complete:
-        return Stamping("rebuilt", min(pts for _, pts in stamped) * tick_s)
+        first_s = min(pts for _, pts in stamped) * tick_s
+        if zero_s is not None and first_s < zero_s:
+            # By these stamps an edit cuts off others than those that are shown first.
+            return Stamping("unsound", None, f"{what}, and the file begins after the first of them")
+        return Stamping("rebuilt", first_s)
     # The last ones may have predecessors that come after the look.
     settled = [stamp for stamp in stamped if stamp[0] < len(packets) - MOST_REORDERED] or stamped
     firsts = [pts * tick_s - ranks[k] / fps for k, pts in settled]

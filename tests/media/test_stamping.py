@@ -62,6 +62,43 @@ def test_stamps_in_the_order_of_decoding(clips, measure_clip, codec, kind):
     says_why_or_is_right(measure_clip, path)
 
 
+def test_b_pictures_without_numbers_are_put_in_order(clips, measure_clip):
+    ordered = mux(clips, "ordered-mpeg4.avi", "mpeg4 B frames")
+    path = clips.folder / "ordered-mpeg4.mp4"
+    clips.run("-i", str(ordered), "-c", "copy", "-c:a", "aac", str(path))
+    assert says_why_or_is_right(measure_clip, path) == "rebuilt"
+
+
+def test_an_edit_that_cuts_by_the_order_of_decoding_is_doubted(clips):
+    """As `ffmpeg -i film.h264 -i sound.wav -c copy film.mp4` writes it."""
+    whole = mux(clips, "bare.mkv", "h264", "-bf", "3", "-g", "50")
+    bare = clips.folder / "bare.h264"
+    clips.run("-i", str(whole), "-map", "0:v", "-c", "copy", str(bare))
+    path = clips.folder / "bare.mp4"
+    clips.run("-r", "25", "-i", str(bare), "-i", str(clips.sound()), "-c:v", "copy", str(path))
+    assert probe(path).video[0].stamps == "unsound"
+
+
+def test_asf_does_not_say_how_long_the_first_picture_is_held_back(clips, measure_clip):
+    path = mux(clips, "reordered.asf", "mpeg4 B frames")
+    assert says_why_or_is_right(measure_clip, path) == "unsound"
+    assert says_why_or_is_right(measure_clip, mux(clips, "plain.asf", "mpeg4")) == "sound"
+
+
+def test_a_first_picture_that_is_held_longer_moves_no_other(clips, measure_clip):
+    """Half a step longer: counted from it, all others would lie between two steps of 25 fps."""
+    sounds, pictures = clips.folder / "held.wav", clips.folder / "held.avi"
+    clips.run("-i", str(clips.sound()), "-af", "adelay=20:all=1", str(sounds))
+    held = ["-bsf:v", "setts=ts=if(N\\,2*N+1\\,0):time_base=1/50", "-c:v", "mjpeg", "-an"]
+    clips.run(*clips.picture("25"), *held, str(pictures))
+    path = clips.folder / "held.mkv"
+    clips.run("-i", str(pictures), "-i", str(sounds), "-c", "copy", str(path))
+    info = probe(path)
+    assert (info.video[0].fps, info.video[0].vfr) == (25, False)
+    assert float(info.video[0].phase_s) == pytest.approx(-0.020)
+    assert says_why_or_is_right(measure_clip, path) == "sound"
+
+
 @pytest.mark.parametrize("codec", ("h264", "mpeg2"))
 def test_mxf_without_an_index(clips, measure_clip, codec):
     whole = mux(clips, f"indexed-{codec[:4]}.mxf", codec)
