@@ -195,7 +195,7 @@ def _decode(clip: Clip, path: Path) -> tuple[list[RegionPiece], np.ndarray]:
     ) as timeline:
         for chunk in timeline:
             if stream is None:
-                stream = RegionStream(chunk.frames.shape[1:3], threads=1)
+                stream = RegionStream(timeline.frame_size, threads=1)
             pieces += stream.push(chunk.first_frame, chunk.frames, chunk.frame_valid)
             sound.append(as_stored(chunk.sound))
     pieces += stream.finish() if stream is not None else []

@@ -30,6 +30,7 @@ from avsync_cli.media.facts import MediaInfo, pick_audio, pick_video
 from avsync_cli.media.stills import QUIET_DB, key_picture, loudness
 from avsync_cli.model.engine import Engine
 from avsync_cli.regions.faces import CenterFace
+from avsync_cli.regions.planes import size_of
 from avsync_cli.regions.stream import RegionStream
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, HOPS_PER_FRAME
 
@@ -117,7 +118,7 @@ class Film:
             levels = loudness(self._info, self._video, self._audio, begin_s, end_s)
         except MediaError:
             return 0.0
-        height = max(face.box[3] for face in faces) / len(picture)
+        height = max(face.box[3] for face in faces) / size_of(picture)[0]
         return min(1.0, height / LARGE_FACE) * liveliness(levels)
 
     def read(self, window: int) -> Evidence | None:

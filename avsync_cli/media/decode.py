@@ -32,7 +32,8 @@ class TimelineChunk:
 
     Attributes:
         first_frame: number of `frames[0]`; it shows the picture at first_frame / 25 s.
-        frames: (n, H, W, 3) uint8, RGB.
+        frames: (n, 3 H / 2, W) uint8: H rows of brightness, 16..235, and below them two planes of
+            (H / 2, W / 2) of colour, as ffmpeg's yuv420p, which is what most films hold.
         frame_valid: (n,) bool; False where no source frame is near: before the first, after the
             last, in gaps, and while a slow capture holds a picture.
         sound: (n * 640,) float32, -1..1, mono, 16 kHz.
@@ -77,6 +78,8 @@ class Timeline:
         DecodeError: while iterating, when nothing can be decoded or ffmpeg hangs.
     """
 
+    _planes = True
+
     def __init__(
         self,
         path: str | os.PathLike[str] | MediaInfo,
@@ -97,7 +100,10 @@ class Timeline:
         info = self.info = path if isinstance(path, MediaInfo) else probe(path)
         self.video = pick_video(info, video_track)
         self.audio = pick_audio(info, audio_track)
-        self.frame_size = frame_size(self.video.width, self.video.height, max_height)
+        height, width = self.frame_size = frame_size(
+            self.video.width, self.video.height, max_height
+        )
+        self._shape = (height * 3 // 2, width) if self._planes else (height, width, 3)
         if 0 < info.duration_s <= start_s:
             raise TooShortError(
                 f"the file ends at {info.duration_s:g} s, before the wanted start at "
@@ -114,7 +120,13 @@ class Timeline:
         epochs = self._epochs = Epochs(info)
         try:
             self._picture = PictureReader(
-                info, self.video, self.frame_size, stretch, epochs, threads=threads
+                info,
+                self.video,
+                self.frame_size,
+                stretch,
+                epochs,
+                threads=threads,
+                planes=self._planes,
             )
             self._sound = SoundReader(info, self.audio, stretch, epochs)
         except BaseException:
@@ -146,7 +158,7 @@ class Timeline:
         self._check_gap(min(picture.next_s(), sound.next_s()))
         chunk = TimelineChunk(
             first_frame=self._next_frame,
-            frames=np.empty((count, *self.frame_size, 3), np.uint8),
+            frames=np.empty((count, *self._shape), np.uint8),
             frame_valid=np.zeros(count, bool),
             sound=np.zeros(count * SAMPLES_PER_FRAME, np.float32),
             sound_valid=np.zeros(count * HOPS_PER_FRAME, bool),
@@ -233,6 +245,12 @@ def _check_arguments(
         raise UsageError("max_height must be at least 2, chunk_frames at least 1")
 
 
+class _InColour(Timeline):
+    """The same, its frames (n, H, W, 3) uint8 RGB."""
+
+    _planes = False
+
+
 def read_all(
     path: str | os.PathLike[str] | MediaInfo,
     *,
@@ -243,11 +261,12 @@ def read_all(
     max_height: int = 360,
     threads: int = 0,
 ) -> TimelineChunk:
-    """A whole short file, or a short stretch of a long one, as one chunk (arguments as Timeline).
+    """A whole short file, or a short stretch of a long one, as one chunk (arguments as Timeline),
+    its frames (n, H, W, 3) uint8 RGB.
 
     A minute of 640×360 takes about a gigabyte.
     """
-    with Timeline(
+    with _InColour(
         path,
         video_track=video_track,
         audio_track=audio_track,

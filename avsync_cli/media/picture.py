@@ -95,6 +95,7 @@ class PictureReader:
         epochs: corrections shared with the sound.
         threads: decoder threads; 0 leaves it to ffmpeg.
         thinned: drop pictures that stand for no timeline frame before they are scaled.
+        planes: hand over brightness and colours as `TimelineChunk` has them, instead of RGB.
     """
 
     def __init__(
@@ -107,11 +108,13 @@ class PictureReader:
         *,
         threads: int = 0,
         thinned: bool = True,
+        planes: bool = False,
     ) -> None:
         self._file = info.file
         self._track = track
         self._stretch = stretch
-        self._size = size
+        self._shape = (size[0] * 3 // 2, size[1]) if planes else (*size, 3)
+        self._frame_bytes = math.prod(self._shape)
         self._epochs = epochs
         self._correction_s = 0.0
         # Where one cannot jump by stamps, all is read from the beginning and counted from there.
@@ -137,15 +140,18 @@ class PictureReader:
         self._last_s: float | None = None
         self.frames_read = 0
         self._stream = FfmpegStream(
-            self._compose(track, threads, thinned),
+            self._compose(track, size, threads, thinned),
             path=info.file,
-            block_bytes=size[0] * size[1] * 3,
+            block_bytes=self._frame_bytes,
             max_blocks=16,
             on_line=self._stamps.take_line,
         )
 
-    def _compose(self, track: VideoTrack, threads: int, thinned: bool) -> list[str]:
-        height, width = self._size
+    def _compose(
+        self, track: VideoTrack, size: tuple[int, int], threads: int, thinned: bool
+    ) -> list[str]:
+        height, width = size
+        planes = len(self._shape) == 2
         options = dict(input_args(), copyts=None, threads=threads, **self._stretch.input_options())
         stream = ffmpeg_python.input(INPUT, **options)[track.spec]
         bounds = self._stretch.bounds(0.5 + 2 * self._period_s)
@@ -156,14 +162,17 @@ class PictureReader:
             step = f"(t-({float(self._stretch.zero_s):.6f}))*{FPS}"
             near = f"lte(abs({step}-round({step})),{0.55 * FPS * self._period_s:.6f})"
             stream = stream.filter("select", f"isnan(prev_t)+{near}")
+        # What most films are already, so that nothing is converted.
+        as_video = {"out_range": "tv"} if planes else {}
+        pixels = "yuv420p" if planes else "rgb24"
         stream = (
-            stream.filter("scale", width, height, flags=SCALING)
+            stream.filter("scale", width, height, flags=SCALING, **as_video)
             .filter("settb", f"1/{_TICKS}")
             .filter("metadata", mode="add", key=PICTURE_KEY, value="1")
             .filter("metadata", mode="print", key=PICTURE_KEY)
         )
         args = ffmpeg_python.output(
-            stream, "pipe:1", format="rawvideo", pix_fmt="rgb24", **passthrough_args()
+            stream, "pipe:1", format="rawvideo", pix_fmt=pixels, **passthrough_args()
         ).get_args()
         return command(args, self._file, "repeat+level+info")
 
@@ -171,7 +180,7 @@ class PictureReader:
         """Read the next source frame into `_coming`, or find the end of the track."""
         while True:
             block = self._stream.read_block()
-            if block is None or len(block) < self._size[0] * self._size[1] * 3:
+            if block is None or len(block) < self._frame_bytes:
                 self._ended = True
                 return
             pts, _ = self._stamps.pop(self._file)
@@ -183,7 +192,7 @@ class PictureReader:
             self._last_s = time_s
             self._expected_s = time_s + self._period_s
             self._held = self._coming
-            frame = np.frombuffer(block, np.uint8).reshape(*self._size, 3)
+            frame = np.frombuffer(block, np.uint8).reshape(self._shape)
             self._coming = (time_s, frame)
             return
 
@@ -220,7 +229,7 @@ class PictureReader:
         """Fill the next n timeline frames.
 
         Args:
-            frames: (n, H, W, 3) uint8, written.
+            frames: (n, H, W, 3) or (n, 3 H / 2, W) uint8, written.
             valid: (n,) bool, written; False where no source frame is near.
 
         Returns:

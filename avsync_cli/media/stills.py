@@ -62,16 +62,17 @@ def key_picture(
         max_height: scaled down to this.
 
     Returns:
-        (H, W, 3) uint8 RGB, or None where none can be had.
+        (3 H / 2, W) uint8, brightness above colours as in `TimelineChunk`, or None where none can
+        be had.
     """
     height, width = frame_size(track.width, track.height, max_height)
     options = {**input_args(), "noaccurate_seek": None, "ss": f"{max(0.0, at_s):.3f}"}
     stream = ffmpeg_python.input(INPUT, **options, skip_frame="nokey", threads=1)[track.spec]
-    stream = stream.filter("scale", width, height, flags="fast_bilinear")
+    stream = stream.filter("scale", width, height, flags="fast_bilinear", out_range="tv")
     args = ffmpeg_python.output(
-        stream, "pipe:1", vframes=1, format="rawvideo", pix_fmt="rgb24"
+        stream, "pipe:1", vframes=1, format="rawvideo", pix_fmt="yuv420p"
     ).get_args()
-    size = height * width * 3
+    size = height * 3 // 2 * width
     try:
         with FfmpegStream(command(args, info.file), path=info.file, block_bytes=size) as raw:
             block = raw.read_block()
@@ -79,7 +80,7 @@ def key_picture(
         return None
     if block is None or len(block) < size:
         return None
-    return np.frombuffer(block, np.uint8).reshape(height, width, 3)
+    return np.frombuffer(block, np.uint8).reshape(height * 3 // 2, width)
 
 
 def loudness(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avsync_cli.regions.resize import luma, resize_area
+from avsync_cli.regions.planes import brightness, shades, size_of
+from avsync_cli.regions.resize import resize_area
 
 CROP_PX = 96
 """Side of every crop; the model takes the middle 64 px and training moves about in the rest."""
@@ -61,18 +62,19 @@ def seen_boxes(boxes: np.ndarray) -> np.ndarray:
 def cut_square(
     frame: np.ndarray, square: Square, size: int = CROP_PX, kept: int | None = None
 ) -> np.ndarray:
-    """One (H, W, 3) uint8 frame and a square to a (size, size) uint8 grey crop.
+    """One picture and a square to a (size, size) uint8 grey crop.
 
     Beyond the frame's border its edge is repeated. Squares much larger than the crop are averaged
     first, so that fine texture does not flicker as it moves across the sampling grid.
 
     Args:
-        frame: the picture.
+        frame: (3 H / 2, W) uint8 (`planes`).
         square: what to cut out of it.
         size: side of the crop in pixels.
         kept: make only the crop's middle, (kept, kept); all of it by default.
     """
-    height, width = frame.shape[:2]
+    bright = brightness(frame)
+    height, width = bright.shape
     shrink = max(1, int(square.side / size))
     kept = size if kept is None else kept
     # Averaging goes by cells counted from the corner of the whole square, whatever is kept.
@@ -82,7 +84,7 @@ def cut_square(
     left = int(np.clip(math.floor(square.x - reach), 0, width - 1))
     bottom = int(np.clip(math.ceil(square.y + reach) + 1, top + 1, height))
     right = int(np.clip(math.ceil(square.x + reach) + 1, left + 1, width))
-    grey = luma(frame[top:bottom, left:right])
+    grey = shades(bright[top:bottom, left:right])
     if shrink > 1:
         rows, columns = grey.shape[0] // shrink, grey.shape[1] // shrink
         if rows >= 2 and columns >= 2:
@@ -119,15 +121,15 @@ def _bilinear(grey: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
 
 
 def whole_frames(frames: np.ndarray | Sequence[np.ndarray], kept: int = CROP_PX) -> np.ndarray:
-    """(n, H, W, 3) uint8 frames to (n, kept, kept) grey crops, the middle of (n, 96, 96) ones that
-    hold all of the picture.
+    """(n, 3 H / 2, W) uint8 pictures to (n, kept, kept) grey crops, the middle of (n, 96, 96) ones
+    that hold all of the picture.
 
     The picture is squeezed to 64 x 64, whatever its shape, and its edge repeated around it.
     """
     # Every n-th pixel will do before averaging: four samples a side still make one of ours.
-    step_y, step_x = (max(1, side // (4 * FRAME_PX)) for side in frames[0].shape[:2])
-    thinned = np.stack([frame[::step_y, ::step_x] for frame in frames])
-    small = resize_area(luma(thinned), FRAME_PX, FRAME_PX)
+    step_y, step_x = (max(1, side // (4 * FRAME_PX)) for side in size_of(frames[0]))
+    thinned = np.stack([brightness(frame)[::step_y, ::step_x] for frame in frames])
+    small = resize_area(shades(thinned), FRAME_PX, FRAME_PX)
     border = (CROP_PX - FRAME_PX) // 2
     padded = np.pad(
         np.rint(small).astype(np.uint8), ((0, 0), (border, border), (border, border)), "edge"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from avsync_cli.errors import ModelError
-from avsync_cli.regions.resize import resize_area
+from avsync_cli.regions.planes import size_of, small_rgb
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -65,10 +65,10 @@ class Face:
 
 
 class Detector(Protocol):
-    """Anything that finds faces in RGB frames."""
+    """Anything that finds faces in frames."""
 
     def __call__(self, frames: np.ndarray) -> list[list[Face]]:
-        """Faces of each of (n, H, W, 3) uint8 frames, best first."""
+        """Faces of each of (n, 3 H / 2, W) uint8 frames (`planes`), best first."""
         ...
 
 
@@ -77,7 +77,7 @@ class Follower(Protocol):
     """A detector that also finds known faces again, for less."""
 
     def near(self, frame: np.ndarray, known: Sequence[Face]) -> list[Face] | None:
-        """The faces of an earlier frame in this (H, W, 3) uint8 one; None where one is not there
+        """The faces of an earlier frame in this (3 H / 2, W) uint8 one; None where one is not there
         any more, or where looking at the whole frame costs no more."""
         ...
 
@@ -114,24 +114,22 @@ class CenterFace:
         self.input_name = self.session.get_inputs()[0].name
 
     def __call__(self, frames: np.ndarray) -> list[list[Face]]:
-        """Faces of each of (n, H, W, 3) uint8 RGB frames, best first, in the frames' pixels."""
-        return self._find(frames, self._step(frames)) if len(frames) else []
+        """Faces of each of (n, 3 H / 2, W) uint8 frames, best first, in the frames' pixels."""
+        return [self._find(f, (0, 0, *size_of(f)), self._step(size_of(f))) for f in frames]
 
     def near(self, frame: np.ndarray, known: Sequence[Face]) -> list[Face] | None:
         """See `Follower`: every face is looked for in a square around where it was, by the same
         network in the same size."""
-        step = self._step(frame[None])
+        height, width = size_of(frame)
+        step = self._step((height, width))
         found: list[Face] = []
-        squares = [_square_around(face.box, frame.shape, step) for face in known]
+        squares = [_square_around(face.box, (height, width), step) for face in known]
         # The network is run on whole cells of `ALIGN`.
         costs = [_aligned(h / step) * _aligned(w / step) for _, _, h, w in squares]
-        height, width = frame.shape[:2]
         if sum(costs) > NEAR_SHARE * _aligned(height / step) * _aligned(width / step):
             return None
-        for was, (top, left, h, w) in zip(known, squares, strict=True):
-            (seen,) = self._find(frame[None, top : top + h, left : left + w], step)
-            shift = np.array([left, top], np.float32)
-            there = [_moved(other, shift) for other in seen]
+        for was, part in zip(known, squares, strict=True):
+            there = self._find(frame, part, step)
             same = _overlap(np.array([f.box for f in there]).reshape(-1, 4), np.array(was.box))
             if not len(same) or same.max() < NEAR_OVERLAP:
                 return None
@@ -143,29 +141,29 @@ class CenterFace:
             found.append(face)
         return sorted(found, key=lambda face: -face.score)
 
-    def _step(self, frames: np.ndarray) -> float:
-        """Pixels of the frames to one that the network sees, a whole number where that is near:
-        pictures are shrunk to those many times faster."""
-        step = max(1.0, max(frames.shape[1:3]) / self.width_px)
+    def _step(self, size: tuple[int, int]) -> float:
+        """Pixels of frames of a size to one that the network sees, a whole number where that is
+        near: pictures are shrunk to those many times faster."""
+        step = max(1.0, max(size) / self.width_px)
         whole = math.ceil(step)
         return float(whole) if whole <= WHOLE_STEP * step else step
 
-    def _find(self, frames: np.ndarray, step: float) -> list[list[Face]]:
-        count, height, width = frames.shape[:3]
+    def _find(self, frame: np.ndarray, part: tuple[int, int, int, int], step: float) -> list[Face]:
+        """Faces of a part of a frame (top, left, height, width), in the frame's pixels."""
+        top, left, height, width = part
         small_h, small_w = max(8, round(height / step)), max(8, round(width / step))
         if step == int(step):  # what is left over at the lower and right border is not looked at
             small_h, small_w = max(8, int(height // step)), max(8, int(width // step))
             if height >= 8 * step and width >= 8 * step:
                 height, width = int(small_h * step), int(small_w * step)
-                frames = frames[:, :height, :width]
-        small = resize_area(frames, small_h, small_w)
-        batch = np.zeros((count, 3, _aligned(small_h), _aligned(small_w)), np.float32)
-        batch[:, :, :small_h, :small_w] = small.transpose(0, 3, 1, 2)
+        batch = np.zeros((1, 3, _aligned(small_h), _aligned(small_w)), np.float32)
+        batch[0, :, :small_h, :small_w] = small_rgb(
+            frame, (top, left, height, width), small_h, small_w
+        )
         heat, scale, offset, points = self.session.run(None, {self.input_name: batch})
         to_frame = np.array([width / small_w, height / small_h], np.float32)
-        return [
-            self._decode(heat[i, 0], scale[i], offset[i], points[i], to_frame) for i in range(count)
-        ]
+        found = self._decode(heat[0, 0], scale[0], offset[0], points[0], to_frame)
+        return [_moved(face, np.array([left, top], np.float32)) for face in found]
 
     def _decode(
         self,
@@ -210,14 +208,14 @@ def _aligned(pixels: float) -> int:
 
 
 def _square_around(
-    box: tuple[float, float, float, float], shape: tuple[int, ...], step: float
+    box: tuple[float, float, float, float], size: tuple[int, int], step: float
 ) -> tuple[int, int, int, int]:
-    """Top, left, height and width in a frame of a shape of the square around a face."""
-    side = int(_aligned(2 * NEAR_REACH * max(box[2:]) / step) * step)
-    height, width = min(side, shape[0]), min(side, shape[1])
-    top = int(np.clip(box[1] + box[3] / 2 - height / 2, 0, shape[0] - height))
-    left = int(np.clip(box[0] + box[2] / 2 - width / 2, 0, shape[1] - width))
-    return top, left, height, width
+    """Top, left, height and width, all even, of the square around a face in a frame of a size."""
+    side = 2 * int(_aligned(2 * NEAR_REACH * max(box[2:]) / step) * step / 2)
+    height, width = min(side, size[0]), min(side, size[1])
+    top = int(np.clip(box[1] + box[3] / 2 - height / 2, 0, size[0] - height))
+    left = int(np.clip(box[0] + box[2] / 2 - width / 2, 0, size[1] - width))
+    return top // 2 * 2, left // 2 * 2, height, width
 
 
 def _moved(face: Face, shift: np.ndarray) -> Face:

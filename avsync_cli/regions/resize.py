@@ -6,9 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Weights of R, G, B in brightness, ITU-R BT.601."""
-
 
 @lru_cache(maxsize=64)
 def _area_weights(size: int, target: int) -> np.ndarray:
@@ -33,7 +30,7 @@ def _area_weights(size: int, target: int) -> np.ndarray:
 
 
 def resize_area(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize (n, H, W, ...) pictures to (n, height, width, ...) float32 by area averaging."""
+    """Resize (n, H, W) pictures to (n, height, width) float32 by area averaging."""
     if pictures.shape[1:3] == (height, width):
         return pictures.astype(np.float32)
     down, rest_y = divmod(pictures.shape[1], height)
@@ -42,10 +39,7 @@ def resize_area(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
         return _whole_steps(pictures, down, across)
     rows = _area_weights(pictures.shape[1], height)
     columns = _area_weights(pictures.shape[2], width)
-    flat = pictures.astype(np.float32).reshape(len(pictures), pictures.shape[1], -1)
-    tall = np.matmul(rows, flat).reshape(len(pictures), height, pictures.shape[2], -1)
-    wide = np.matmul(columns, tall)
-    out: np.ndarray = wide.reshape(len(pictures), height, width, *pictures.shape[3:])
+    out: np.ndarray = rows @ pictures.astype(np.float32) @ columns.T
     return out
 
 
@@ -57,9 +51,3 @@ def _whole_steps(pictures: np.ndarray, down: int, across: int) -> np.ndarray:
             total += pictures[:, y::down, x::across]
     total /= down * across
     return total
-
-
-def luma(frames: np.ndarray) -> np.ndarray:
-    """(…, 3) uint8 RGB to (…) float32 brightness, 0..255."""
-    bright: np.ndarray = frames.astype(np.float32) @ LUMA
-    return bright

@@ -7,7 +7,8 @@ from itertools import chain
 
 import numpy as np
 
-from avsync_cli.regions.resize import luma, resize_area
+from avsync_cli.regions.planes import shades
+from avsync_cli.regions.resize import resize_area
 
 THUMB_H, THUMB_W = 18, 32
 """Small enough that camera motion changes little, large enough that a cut changes much."""
@@ -36,17 +37,18 @@ class ShotDetector:
         self._usual = 0.0
 
     def push(self, frames: Sequence[np.ndarray], ahead: Sequence[np.ndarray]) -> np.ndarray:
-        """Whether each of n >= 1 frames, (H, W, 3) uint8, starts a shot, (n,) bool.
+        """Whether each of n >= 1 frames starts a shot, (n,) bool.
 
         Args:
-            frames: the next frames; the first frame ever starts a shot.
+            frames: brightness of the next frames, (H, W) uint8 as video stores it; the first ever
+                starts a shot.
             ahead: up to `AHEAD` frames that follow them; fewer only at the end of the video.
         """
         height, width = frames[0].shape[:2]
         step_y = max(1, height // (4 * THUMB_H))
         step_x = max(1, width // (4 * THUMB_W))
         thinned = np.stack([f[::step_y, ::step_x] for f in chain(frames, ahead)])
-        thumbs = resize_area(luma(thinned), THUMB_H, THUMB_W)
+        thumbs = resize_area(shades(thinned), THUMB_H, THUMB_W)
         starts = np.zeros(len(frames), bool)
         for i in range(len(frames)):
             if self._last is None:

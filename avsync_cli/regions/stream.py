@@ -15,6 +15,7 @@ import numpy as np
 
 from avsync_cli.regions.crops import CROP_PX, FRAME_PX, cut_square, seen_part, whole_frames
 from avsync_cli.regions.faces import CenterFace, Detector, Face, Follower
+from avsync_cli.regions.planes import brightness
 from avsync_cli.regions.shots import AHEAD, ShotDetector
 from avsync_cli.regions.tracks import MAX_GAP, SMOOTH, Track, link, mouth_square, overlap
 
@@ -113,7 +114,7 @@ class RegionStream:
     def push(
         self, first_frame: int, frames: np.ndarray, frame_valid: np.ndarray
     ) -> list[RegionPiece]:
-        """Take the next (n, H, W, 3) uint8 RGB frames and their (n,) bool marks.
+        """Take the next (n, 3 H / 2, W) uint8 frames (`planes`) and their (n,) bool marks.
 
         Returns:
             the pieces settled by now; those of one track are contiguous and in order.
@@ -148,8 +149,9 @@ class RegionStream:
         if not self._begun or end <= first_frame:
             return
         self._looked = end
-        frames = self._frames[first_frame - self.settled : end - self.settled]
-        starts = self._shots.push(frames, self._frames[end - self.settled :][:AHEAD])
+        frames = self._frames[first_frame - self.settled : end - self.settled + AHEAD]
+        bright = [brightness(frame) for frame in frames]
+        starts = self._shots.push(bright[: end - first_frame], bright[end - first_frame :])
         for i, starting in enumerate(starts):
             number = first_frame + i
             if starting:

@@ -24,6 +24,7 @@ from avsync_cli.regions.crops import CROP_PX, Square, cut_square, seen_part
 from avsync_cli.timebase import SAMPLE_RATE_HZ
 from avsync_cli.verdict.answer import Judgement, Segment
 from tests.conftest import make_blocks
+from tests.planes import as_planes
 
 Make = Callable[..., Judgement]
 
@@ -237,6 +238,6 @@ def test_cells_lie_where_the_crop_was_cut(turn: float, kept: int) -> None:
         frame[round(y - 0.5) - 1 : round(y - 0.5) + 2, round(x - 0.5) - 1 : round(x - 0.5) + 2] = (
             255
         )
-        crop = cut_square(frame, square, kept=kept).reshape(4, kept // 4, 4, kept // 4)
+        crop = cut_square(as_planes(frame), square, kept=kept).reshape(4, kept // 4, 4, kept // 4)
         light = crop.astype(float).sum(axis=(1, 3))
         assert np.unravel_index(light.argmax(), light.shape) == (row, column)

@@ -28,7 +28,8 @@ def clip(clips) -> Path:
 
 @pytest.mark.parametrize("chunk_frames", (1, 13, 70, 500))
 def test_chunks_follow_on_and_do_not_depend_on_their_size(clip, chunk_frames):
-    whole = read_all(clip)
+    with Timeline(clip) as timeline:
+        (whole,) = timeline
     with Timeline(clip, chunk_frames=chunk_frames) as timeline:
         assert timeline.frame_size == (48, 64)
         chunks = list(timeline)
@@ -37,7 +38,7 @@ def test_chunks_follow_on_and_do_not_depend_on_their_size(clip, chunk_frames):
     for chunk in chunks:
         count = len(chunk.frames)
         assert chunk.first_frame == position
-        assert chunk.frames.shape == (count, 48, 64, 3)
+        assert chunk.frames.shape == (count, 72, 64)
         assert chunk.frames.dtype == np.uint8
         assert chunk.frame_valid.shape == (count,)
         assert chunk.sound.shape == (count * 640,)
@@ -91,6 +92,23 @@ def test_colour_order_is_rgb(clips):
     colour = read_all(path).frames[3].mean(axis=(0, 1))
     assert colour[0] > 200
     assert colour[1:].max() < 60
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "yuv444p", "gray", "gbrp"])
+def test_planes_are_levels_of_video_whatever_the_file_holds(clips, pixels: str):
+    path = clips.folder / f"{pixels}.mkv"
+    picture = "color=black:s=64x48:r=25:d=1,drawbox=0:0:32:48:white:fill"
+    codec = {"gray": "ffv1", "gbrp": "ffv1", "yuvj420p": "mjpeg"}.get(pixels, "libx264")
+    clips.run(
+        *["-f", "lavfi", "-i", picture, "-i", str(clips.sound()), "-t", "1"],
+        *["-pix_fmt", pixels, "-c:v", codec, "-c:a", "flac", str(path)],
+    )
+    with Timeline(path) as timeline:
+        frame = next(timeline).frames[3]
+    assert frame.shape == (72, 64)
+    np.testing.assert_allclose(frame[:48, :28], 235, atol=2)
+    np.testing.assert_allclose(frame[:48, 36:], 16, atol=2)
+    np.testing.assert_allclose(frame[48:], 128, atol=2)
 
 
 def test_quarter_turn_is_undone(clips, tmp_path):

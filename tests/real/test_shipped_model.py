@@ -17,6 +17,7 @@ from avsync_cli.judging import judged
 from avsync_cli.model.engine import OnnxEngine, load_engine
 from avsync_cli.verdict.answer import ITU, Judgement
 from tests.conftest import REPO
+from tests.planes import as_planes
 
 DATA = Path(os.environ.get("AVSYNC_DATA") or REPO.parent / "shared" / "data")
 TALKING = DATA / "test" / "talking"
@@ -113,7 +114,7 @@ def test_another_clips_sound_is_no_answer(engine: OnnxEngine) -> None:
     options = AnalyseOptions()
     for one, other in zip(streams, streams[1:] + streams[:1], strict=True):
         stream = RegionStream(one.frames.shape[1:3])
-        pieces = stream.push(0, one.frames, one.frame_valid) + stream.finish()
+        pieces = stream.push(0, as_planes(one.frames), one.frame_valid) + stream.finish()
         length = min(len(one.sound), len(other.sound))
         evidence = analyse_tracks(pieces, other.sound[:length], options, engine)
         verdicts.append(decide_verdict(evidence, ITU))

@@ -9,8 +9,10 @@ import pytest
 
 from avsync_cli.media.decode import read_all
 from avsync_cli.regions.faces import CenterFace, Face
+from avsync_cli.regions.planes import small_rgb
 from avsync_cli.regions.resize import resize_area
 from avsync_cli.regions.stream import RegionStream
+from tests.planes import as_planes
 
 SAMPLE = Path(__file__).parents[2] / "docs" / "sample" / "talker.mp4"
 
@@ -21,7 +23,7 @@ def frames() -> np.ndarray:
 
 
 def test_the_rendered_face_is_found_with_its_mouth_below_its_eyes(frames: np.ndarray) -> None:
-    found = CenterFace(threads=1)(frames[:3])
+    found = CenterFace(threads=1)(as_planes(frames[:3]))
     assert [len(faces) for faces in found] == [1, 1, 1]
     best = found[0][0]
     assert best.score > 0.5
@@ -33,20 +35,29 @@ def test_the_rendered_face_is_found_with_its_mouth_below_its_eyes(frames: np.nda
 
 
 def test_size_of_the_input_does_not_move_the_face(frames: np.ndarray) -> None:
-    whole = CenterFace(threads=1)(frames[:1])[0][0]
-    half = CenterFace(threads=1)(frames[:1, ::2, ::2])[0][0]
+    whole = CenterFace(threads=1)(as_planes(frames[:1]))[0][0]
+    half = CenterFace(threads=1)(as_planes(frames[:1, ::2, ::2]))[0][0]
     np.testing.assert_allclose(np.array(half.landmarks) * 2, whole.landmarks, atol=6)
+
+
+def test_the_network_sees_the_colours_that_the_film_has(frames: np.ndarray) -> None:
+    height, width = frames.shape[1] // 2, frames.shape[2] // 2
+    shown = small_rgb(as_planes(frames[0]), (0, 0, *frames.shape[1:3]), height, width)
+    wanted = np.stack([resize_area(frames[:1, ..., n], height, width)[0] for n in range(3)])
+    assert np.abs(shown - wanted).mean() < 1.0
+    part = small_rgb(as_planes(frames[0]), (20, 30, 40, 60), 20, 30)
+    np.testing.assert_allclose(part, shown[:, 10:30, 15:45], atol=1e-3)
 
 
 def test_no_frames_and_no_faces(frames: np.ndarray) -> None:
     detector = CenterFace(threads=1)
-    assert detector(frames[:0]) == []
-    assert detector(np.full((2, 90, 120, 3), 128, np.uint8)) == [[], []]
+    assert detector(as_planes(frames[:0])) == []
+    assert detector(np.full((2, 135, 120), 128, np.uint8)) == [[], []]
 
 
 def test_the_rendered_person_becomes_one_track(frames: np.ndarray) -> None:
     stream = RegionStream(frames.shape[1:3], threads=1)
-    pieces = stream.push(0, frames, np.ones(len(frames), bool)) + stream.finish()
+    pieces = stream.push(0, as_planes(frames), np.ones(len(frames), bool)) + stream.finish()
     assert {p.kind for p in pieces} == {"face"}
     assert len({p.track for p in pieces}) == 1
     assert sum(len(p.crops) for p in pieces) == len(frames)
@@ -56,6 +67,7 @@ def test_a_known_face_is_found_again_around_where_it_was(frames: np.ndarray) -> 
     detector = CenterFace(threads=1)
     wide = np.full((2, *frames.shape[1:3], 3), 128, np.uint8).repeat(2, axis=2)
     wide[:, :, : frames.shape[2]] = frames[[0, 10]]
+    wide = as_planes(wide)
     before, after = detector(wide)
     found = detector.near(wide[1], before)
     assert found is not None and len(found) == len(after) == 1
@@ -63,15 +75,17 @@ def test_a_known_face_is_found_again_around_where_it_was(frames: np.ndarray) -> 
     np.testing.assert_allclose(found[0].landmarks, after[0].landmarks, atol=0.02 * width)
     np.testing.assert_allclose(found[0].box, after[0].box, atol=0.04 * width)
     assert detector.near(np.full_like(wide[1], 128), before) is None  # it is gone
-    assert detector.near(frames[10], [before[0]] * 9) is None  # as dear as the whole frame
+    same = as_planes(frames[10])
+    assert detector.near(same, [before[0]] * 9) is None  # as dear as the whole frame
 
 
 @pytest.mark.parametrize("width", [636, 480, 500])
 def test_pictures_of_any_width_show_the_face_in_the_same_place(
     frames: np.ndarray, width: int
 ) -> None:
-    height = round(frames.shape[1] * width / frames.shape[2])
-    picture = np.rint(resize_area(frames[:1], height, width)).astype(np.uint8)
+    height = 2 * round(frames.shape[1] * width / frames.shape[2] / 2)
+    resized = [resize_area(frames[:1, ..., n], height, width) for n in range(3)]
+    picture = as_planes(np.rint(np.stack(resized, axis=-1)).astype(np.uint8))
     detector, finer = CenterFace(threads=1), CenterFace(width_px=width, threads=1)
     (found,), (fine,) = detector(picture), finer(picture)
     assert len(found) == len(fine) == 1
@@ -82,7 +96,7 @@ def test_pictures_of_any_width_show_the_face_in_the_same_place(
 def test_one_face_is_not_found_for_two_that_were_known(frames: np.ndarray) -> None:
     picture = np.full((2 * frames.shape[1], 4 * frames.shape[2], 3), 128, np.uint8)
     picture[: frames.shape[1], : frames.shape[2]] = frames[0]
-    detector = CenterFace(width_px=picture.shape[1], threads=1)
+    detector, picture = CenterFace(width_px=picture.shape[1], threads=1), as_planes(picture)
     ((one,),) = detector(picture[None])
     left, top, width, height = one.box
     beside = Face((left + 0.3 * width, top, width, height), 0.9, one.landmarks)
