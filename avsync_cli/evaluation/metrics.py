@@ -12,10 +12,11 @@ Item = TypeVar("Item")
 ROUNDS = 1000
 """Draws of a bootstrap: the ends of a 95 % interval then move by less than they are wide."""
 
+BINS = 10
+"""Of a reliability diagram."""
 
-def bootstrap_interval(
-    groups: Sequence[Sequence[float]], seed: int = 0, rounds: int = ROUNDS
-) -> tuple[float, float]:
+
+def bootstrap_interval(groups: Sequence[Sequence[float]], seed: int = 0) -> tuple[float, float]:
     """95 % interval of a mean over values that come in groups (sources, say).
 
     Whole groups are drawn again and again, because clips of one source are right or wrong
@@ -25,7 +26,7 @@ def bootstrap_interval(
     Returns:
         (low, high), or (nan, nan) when there is nothing.
     """
-    filled, drawn = _drawn(groups, seed, rounds)
+    filled, drawn = _drawn(groups, seed, ROUNDS)
     sums = np.array([sum(g) for g in filled])
     counts = np.array([len(g) for g in filled])
     return _interval(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1) if filled else [])
@@ -61,32 +62,19 @@ def _interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _bins(confidence: np.ndarray, bins: int) -> np.ndarray:
-    place: np.ndarray = np.minimum((confidence * bins).astype(int), bins - 1)
-    return place
-
-
-def calibration_error(confidence: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
+def calibration_error(confidence: Sequence[float], right: Sequence[bool]) -> float:
     """Expected calibration error: mean distance of confidence and share of right answers.
 
     Guo et al., "On Calibration of Modern Neural Networks", 2017, section 2: equal bins over 0..1,
     each weighted with its number of answers. NaN without answers.
     """
-    sure = np.asarray(confidence, np.float64)
-    hits = np.asarray(right, np.float64)
-    if len(sure) == 0:
-        return float("nan")
-    place = _bins(sure, bins)
-    total = 0.0
-    for b in range(bins):
-        inside = place == b
-        if inside.any():
-            total += inside.mean() * abs(sure[inside].mean() - hits[inside].mean())
-    return float(total)
+    rows = reliability(confidence, right)
+    apart = sum(count * abs(mean - share) for _, _, count, mean, share in rows)
+    return apart / len(confidence) if len(confidence) else float("nan")
 
 
 def reliability(
-    confidence: Sequence[float], right: Sequence[bool], bins: int = 10
+    confidence: Sequence[float], right: Sequence[bool]
 ) -> list[tuple[float, float, int, float, float]]:
     """The bins of a reliability diagram.
 
@@ -94,13 +82,13 @@ def reliability(
         (low, high, answers, mean confidence, share right) of every bin with answers, rising.
     """
     sure, hits = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
-    place = _bins(sure, bins)
+    place = np.minimum((sure * BINS).astype(int), BINS - 1)
     rows = []
-    for b in range(bins):
+    for b in range(BINS):
         inside = place == b
         if inside.any():
             mean, share = float(sure[inside].mean()), float(hits[inside].mean())
-            rows.append((b / bins, (b + 1) / bins, int(inside.sum()), mean, share))
+            rows.append((b / BINS, (b + 1) / BINS, int(inside.sum()), mean, share))
     return rows
 
 

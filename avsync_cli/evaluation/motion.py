@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scores, Track
-from avsync_cli.model.engine import Engine
+from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scorer, Scores, Track
 from avsync_cli.timebase import SAMPLES_PER_FRAME
 
 POWER_FLOOR = 1e-7
@@ -56,14 +55,11 @@ def correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return found
 
 
-class MotionScorer:
+class MotionScorer(Scorer):
     """Correlation of mouth motion and loudness."""
 
     name = "mouth motion / loudness"
     note = "no learning"
-    attention = ""
-    family = ""
-    engine: Engine | None = None
 
     def open(self, track: Track, reach: int, others: Sequence[OpenTrack] = ()) -> OpenTrack:
         return _MotionTrack(track)

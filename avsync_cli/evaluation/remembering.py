@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME
 
@@ -65,32 +64,14 @@ class RememberingEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.config, self.calibration = engine.config, engine.calibration
+        self.name, self.version, self.backend = engine.name, engine.version, engine.backend
         self._pictures: dict[bytes, np.ndarray] = {}
         self._steps: dict[bytes, np.ndarray] = {}
         self._sounds: dict[bytes, np.ndarray] = {}
         self._pairs: dict[tuple[bytes, bytes], tuple[Any, Any, Any]] = {}
         shape = (engine.config.channels, _PROJECTIONS)
         self._known_by = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-
-    @property
-    def config(self) -> ModelConfig:
-        return self._engine.config
-
-    @property
-    def name(self) -> str:
-        return self._engine.name
-
-    @property
-    def version(self) -> str:
-        return self._engine.version
-
-    @property
-    def backend(self) -> str:
-        return self._engine.backend
-
-    @property
-    def calibration(self) -> dict[str, float]:
-        return self._engine.calibration
 
     def encode_visual(self, crops: np.ndarray) -> np.ndarray:
         key = _digest(crops)

@@ -27,17 +27,15 @@ STRIKES = "strikes"
 """Names of the baselines that learn nothing."""
 
 
-class ModelScorer:
+class ModelScorer(Scorer):
     """One of our models: the decision for windows of a block and more, else the similarity."""
 
-    note = ""
-
     def __init__(self, engine: Engine, family: str = "") -> None:
-        self.engine: Engine | None = engine
+        self.engine = engine
         self.family = family
         self._engine = engine
         self.name = f"{engine.name} {engine.version}"
-        self.attention: str = engine.config.attention
+        self.attention = engine.config.attention
         self.encoders = _fingerprint(engine)
 
     def open(self, track: Track, reach: int, others: Sequence[OpenTrack] = ()) -> OpenTrack:

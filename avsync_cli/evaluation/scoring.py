@@ -98,20 +98,11 @@ class Scorer(Protocol):
         engine: the model behind it, for the protocols that need verdicts; None for baselines.
     """
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def note(self) -> str: ...
-
-    @property
-    def attention(self) -> str: ...
-
-    @property
-    def family(self) -> str: ...
-
-    @property
-    def engine(self) -> Engine | None: ...
+    name: str
+    note: str = ""
+    attention: str = ""
+    family: str = ""
+    engine: Engine | None = None
 
     def open(self, track: Track, reach: int, others: Sequence[OpenTrack] = ()) -> OpenTrack:
         """Encode a track; offsets up to `reach` frames beyond the clip's ends will be asked for.

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from avsync_cli.errors import ModelError
-from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scores, Track
+from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scorer, Scores, Track
 from avsync_cli.evaluation.windows import slid_sound
 from avsync_cli.model.checkpoint import load_weights
-from avsync_cli.model.engine import Engine
 from avsync_cli.model.features import centre_crop, log_mel
 from avsync_cli.model.folder import SYNCNET, read_about
 from avsync_cli.model.syncnet import SYNCNET_CONFIG, WINDOW_FRAMES, WINDOW_HOPS, SyncNetShape
@@ -22,7 +21,7 @@ from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME
 _AT_A_TIME = 250
 
 
-class SyncNetScorer:
+class SyncNetScorer(Scorer):
     """A trained SyncNet shape behind the interface of evaluation: minus the mean distance.
 
     Args:
@@ -31,9 +30,6 @@ class SyncNetScorer:
     """
 
     note = "re-trained on the same data"
-    attention = ""
-    family = ""
-    engine: Engine | None = None
 
     def __init__(self, model: SyncNetShape, step: int | None = None) -> None:
         self.name = "SyncNet shape" if step is None else f"SyncNet shape, step {step}"

@@ -91,10 +91,8 @@ def centre_crop(crops: np.ndarray, side_px: int) -> np.ndarray:
     return crops[..., top : top + side_px, left : left + side_px]
 
 
-def edge_pad(values: np.ndarray, before: int, after: int, axis: int = 0) -> np.ndarray:
-    """Repeat the first and last entry along `axis`: a held picture, the least surprising filler."""
+def edge_pad(values: np.ndarray, before: int, after: int) -> np.ndarray:
+    """Repeat the first and last entry: a held picture, the least surprising filler."""
     if before == 0 and after == 0:
         return values
-    widths = [(0, 0)] * values.ndim
-    widths[axis] = (before, after)
-    return np.pad(values, widths, mode="edge")
+    return np.pad(values, [(before, after)] + [(0, 0)] * (values.ndim - 1), mode="edge")

@@ -40,20 +40,24 @@ def _layer(
     return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
-def _head(inputs: int, size: int) -> nn.Sequential:
+_SIZE = 256
+"""Of both towers' vectors."""
+
+
+def _head(inputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Flatten(),
-        nn.Linear(inputs, size),
-        nn.BatchNorm1d(size),
+        nn.Linear(inputs, _SIZE),
+        nn.BatchNorm1d(_SIZE),
         nn.ReLU(),
-        nn.Linear(size, size),
+        nn.Linear(_SIZE, _SIZE),
     )
 
 
 class SyncNetShape(nn.Module):
     """Two towers, after the layers of the paper's figures 2 and 3."""
 
-    def __init__(self, size: int = 256) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.visual = nn.Sequential(
             _layer(WINDOW_FRAMES, 48, 7, (2, 2)),
@@ -62,7 +66,7 @@ class SyncNetShape(nn.Module):
             _layer(128, 256, 3),
             _layer(256, 256, 3),
             nn.MaxPool2d(2),
-            _head(256 * 4 * 4, size),
+            _head(256 * 4 * 4),
         )
         self.sound = nn.Sequential(
             _layer(1, 32, 3),
@@ -71,16 +75,16 @@ class SyncNetShape(nn.Module):
             _layer(64, 128, 3, (2, 2)),
             _layer(128, 256, 3),
             nn.MaxPool2d(3, 2, 1),
-            _head(256 * 5 * 5, size),
+            _head(256 * 5 * 5),
         )
 
     def see(self, crops: Tensor) -> Tensor:
-        """(N, 5, 64, 64) grey pictures 0..255 to vectors (N, size) of length 1."""
+        """(N, 5, 64, 64) grey pictures 0..255 to vectors (N, 256) of length 1."""
         flat = crops.float().flatten(1)
         spread = flat.std(dim=1, keepdim=True) + 1.0
         level = (flat - flat.mean(dim=1, keepdim=True)) / spread
         return F.normalize(self.visual(level.view_as(crops)), dim=1)
 
     def hear(self, mel: Tensor) -> Tensor:
-        """(N, 20, 80) log-mel to vectors (N, size) of length 1."""
+        """(N, 20, 80) log-mel to vectors (N, 256) of length 1."""
         return F.normalize(self.sound(mel.transpose(1, 2).unsqueeze(1)), dim=1)

@@ -241,12 +241,12 @@ def mean_figures(figures: dict[str, float]) -> dict[str, float]:
     return dict(zip(figures, mean.tolist(), strict=True))
 
 
-def share(rows: Tensor, dim: int = 0) -> Tensor:
+def share(rows: Tensor) -> Tensor:
     """This process's equal share of rows drawn for the whole batch."""
     if world() == 1:
         return rows
-    each = rows.shape[dim] // world()
-    return rows.narrow(dim, rank() * each, each)
+    each = len(rows) // world()
+    return rows[rank() * each : (rank() + 1) * each]
 
 
 class SharedDropout(nn.Module):
