@@ -17,15 +17,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from avsync_cli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
-
 GRACE_S = 1.2
 """Time for the orderly way out: with what ending a process costs, two seconds are kept."""
 
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-_CODES = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_TERMINATED}
 _undo: dict[object, Callable[[], object]] = {}
 _caught: list[int] = []
 _held_back: list[bool] = []
@@ -42,7 +39,7 @@ class Terminated(BaseException):
 
 def exit_code(number: int) -> int:
     """What a shell reports of a program that signal `number` ended."""
-    return _CODES.get(signal.Signals(number), 128 + number)
+    return 128 + number
 
 
 def on_exit(undo: Callable[[], object]) -> Callable[[], None]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 
-_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
 
 def safe_text(text: str) -> str:
     """`text` with everything that a terminal could act on, or not show, written as an escape.
@@ -22,14 +20,9 @@ def safe_text(text: str) -> str:
 
 
 def _escape(char: str) -> str:
-    if char in _ESCAPES:
-        return _ESCAPES[char]
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # PEP 383: byte 0x80..0xff of an undecodable name
-        return f"\\x{code - 0xDC00:02x}"
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    if "\udc80" <= char <= "\udcff":  # PEP 383: byte 0x80..0xff of an undecodable name
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()
 
 
 def clock(seconds: float, tenths: bool = False) -> str:
@@ -96,10 +89,13 @@ def offset_words(offset_ms: float) -> str:
     >>> offset_words(120), offset_words(-40), offset_words(0)
     ('audio is 120 ms late', 'audio is 40 ms early', 'audio is neither late nor early')
     """
+    return f"audio is {lag_words(offset_ms) or 'neither late nor early'}"
+
+
+def lag_words(offset_ms: float) -> str:
+    """An offset as a lag: "120 ms late", "40 ms early"; "" for what rounds to none."""
     amount = round(abs(offset_ms))
-    if amount == 0:
-        return "audio is neither late nor early"
-    return f"audio is {amount} ms {'late' if offset_ms > 0 else 'early'}"
+    return f"{amount} ms {'late' if offset_ms > 0 else 'early'}" if amount else ""
 
 
 def drift_words(drift_ms_per_min: float) -> str:

@@ -20,6 +20,6 @@ def offset_scan(flags: JudgeFlags) -> int:
     The curve shows how well the sound fits after it is moved by each offset; its peak is the
     offset. Above 0 the sound is late, below 0 early. The command that moves it back is printed.
     """
-    from avsync_cli.cli.judge import judge
+    from avsync_cli.cli.run import judge
 
     return judge("offset-scan", flags)

@@ -128,8 +128,8 @@ class StageProgress(_OnTerminal):
     EVERY_S = 30.0
     """Least time between two lines off a terminal, so that a log of hours stays readable."""
 
-    def __init__(self, *, color: bool = True) -> None:
-        super().__init__(shown=True, color=color)
+    def __init__(self) -> None:
+        super().__init__(shown=True, color=True)
         self._tasks: dict[str, TaskID] = {}
         self._said_at = 0.0
         self._began: dict[str, tuple[float, int]] = {}

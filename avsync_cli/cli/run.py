@@ -1,6 +1,7 @@
 """A run of score or offset-scan over its files: judge one after the other, write, count, answer.
 
-A file that cannot be judged becomes an entry among the failures, and the batch goes on.
+Nothing is decoded before every flag, file name and setting has been checked. A file that cannot be
+judged becomes an entry among the failures, and the batch goes on.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from avsync_cli.batch.journal import Journal
 from avsync_cli.batch.line import Asked, fingerprint
 from avsync_cli.cli.answer import Answer
 from avsync_cli.cli.called import fix_words
-from avsync_cli.cli.job import Job
+from avsync_cli.cli.checks import log_to_stderr
+from avsync_cli.cli.flags import JudgeFlags
+from avsync_cli.cli.job import Job, checked_job
 from avsync_cli.cli.output import Sink, say, say_annotations, say_error
 from avsync_cli.cli.progress import BatchProgress
 from avsync_cli.cli.template import Template
 from avsync_cli.cli.watch import landings
-from avsync_cli.config import tolerance_profile
+from avsync_cli.config import Command, tolerance_profile
 from avsync_cli.errors import (
     EXIT_IN_SYNC,
     EXIT_INTERNAL,
@@ -33,7 +36,7 @@ from avsync_cli.errors import (
     exit_code,
     worst,
 )
-from avsync_cli.judging import model_digest
+from avsync_cli.judging import load_model, model_digest
 from avsync_cli.media.source import Source, Stamp
 from avsync_cli.report import terminal
 from avsync_cli.report.beside import FilesBeside
@@ -43,6 +46,24 @@ if TYPE_CHECKING:
     from avsync_cli.batch.task import Outcome
     from avsync_cli.model.engine import OnnxEngine
     from avsync_cli.verdict.answer import Judgement
+
+
+def judge(command: Command, flags: JudgeFlags) -> int:
+    """Run `score` or `offset-scan` and return the exit code.
+
+    Raises:
+        AvsyncError: before any work, for what cannot be used; later only for a missing ffmpeg or
+            a damaged model, which no other file would survive either.
+    """
+    job = checked_job(command, flags)
+    log_to_stderr(flags.console.verbose)
+    # Where others do the work, the model is loaded only to see that it can be, and its name.
+    alone = flags.batch.jobs is None and flags.batch.engine == "local"
+    settings = job.settings
+    engine = load_model(settings.model, settings.attention, settings.threads if alone else 1)
+    output = flags.output.output if job.template is None else None
+    with Sink(output, machine=job.form != "text", color=job.color) as sink:
+        return Run(job, engine, sink).all()
 
 
 class Run:

@@ -25,6 +25,6 @@ def score(flags: JudgeFlags) -> int:
     (any number), weight its share in the decision, p(sync) the probability that the block as it
     stands is in sync.
     """
-    from avsync_cli.cli.judge import judge
+    from avsync_cli.cli.run import judge
 
     return judge("score", flags)

@@ -68,11 +68,11 @@ class Plot:
         ends = [(x, self.top), (x, self.bottom)]
         self.canvas.line(ends, role, width, DASHED if dashed else ())
 
-    def level(self, value: float, role: str, width: float = 1.0, *, dashed: bool = False) -> None:
+    def level(self, value: float, role: str, *, dashed: bool = False) -> None:
         """A line at a value of y, over the whole width."""
         y = self.y(value)
         ends = [(self.left, y), (self.right, y)]
-        self.canvas.line(ends, role, width, DASHED if dashed else ())
+        self.canvas.line(ends, role, 1.0, DASHED if dashed else ())
 
     def placed(self, x: Iterable[float], y: Iterable[float]) -> list[Point]:
         """Points on the canvas."""

@@ -14,9 +14,7 @@ from avsync_cli.judging import Excerpt
 from avsync_cli.report.places import Names
 
 if TYPE_CHECKING:
-    from avsync_cli.report.html import HtmlReport
     from avsync_cli.report.machine import Failure, Tool
-    from avsync_cli.report.tracks import FaceClips, TrackTable
     from avsync_cli.verdict.answer import Judgement
 
 ENDINGS = {
@@ -27,12 +25,7 @@ ENDINGS = {
 }
 """What each flag can write; the first is what it writes into a folder."""
 
-_TAGS = {
-    "--plot": "curve",
-    "--overlay": "overlay",
-    "--markers": "markers",
-    "--boxes": "boxes",
-}
+_TAGS = {flag: flag.removeprefix("--") for flag in ENDINGS} | {"--plot": "curve"}
 
 
 @dataclass(frozen=True)
@@ -52,8 +45,8 @@ class Wanted:
 
     def by_flag(self) -> dict[str, Path]:
         """Everything wanted that is written film by film."""
-        paths = (self.plot, self.overlay, self.markers, self.boxes)
-        return {f: path for f, path in zip(ENDINGS, paths, strict=True) if path is not None}
+        paths = {flag: getattr(self, flag.removeprefix("--")) for flag in ENDINGS}
+        return {flag: path for flag, path in paths.items() if path is not None}
 
 
 class FilesBeside:
@@ -87,19 +80,29 @@ class FilesBeside:
         self._say, self._complain = say, complain
         self._names = Names()
         self.failed = False
-        self._page: HtmlReport | None = None
-        self._table: TrackTable | None = None
-        self._clips: FaceClips | None = None
-        if wanted.tracks is not None or wanted.crops is not None:
-            from avsync_cli.report.tracks import FaceClips, TrackTable
-
-            self._table = None if wanted.tracks is None else TrackTable(wanted.tracks)
-            if wanted.crops is not None:
-                self._clips = FaceClips(wanted.crops, wanted.align, excerpt)
+        self._gathered: list[tuple[Callable[[Judgement], None], Callable[[], None], Path]] = []
+        self._fail: Callable[[Failure], None] = lambda _: None
         if wanted.html is not None:
             from avsync_cli.report.html import HtmlReport
+            from avsync_cli.report.illustrations import illustrate
 
-            self._page = HtmlReport(wanted.html, tool, command)
+            page = HtmlReport(wanted.html, tool, command)
+
+            def add(judgement: Judgement) -> None:
+                page.add(judgement, illustrate(judgement, excerpt))
+
+            self._gathered.append((add, page.finish, wanted.html))
+            self._fail = page.fail
+        if wanted.tracks is not None:
+            from avsync_cli.report.tracks import TrackTable
+
+            table = TrackTable(wanted.tracks)
+            self._gathered.append((table.take, table.finish, wanted.tracks))
+        if wanted.crops is not None:
+            from avsync_cli.report.tracks import FaceClips
+
+            clips = FaceClips(wanted.crops, wanted.align, excerpt)
+            self._gathered.append((clips.take, clips.finish, wanted.crops))
 
     def take(self, judgement: Judgement) -> None:
         """Write what there is to write of one film."""
@@ -115,30 +118,17 @@ class FilesBeside:
                 between = f".{_TAGS[flag]}"
                 target = path / self._names.take(judgement.path, ENDINGS[flag][0], between)
             self._try(partial(writers[flag], judgement, target), target)
-        if self._page is not None:
-            self._try(partial(self._add_to_page, self._page, judgement), None)
-        for gathered in (self._table, self._clips):
-            if gathered is not None:
-                self._try(partial(gathered.take, judgement), None)
+        for take, _, _ in self._gathered:
+            self._try(partial(take, judgement), None)
 
     def fail(self, failure: Failure) -> None:
         """Take a film that could not be judged."""
-        if self._page is not None:
-            self._page.fail(failure)
+        self._fail(failure)
 
     def finish(self) -> None:
         """Write the page, the table of faces and the manifest of their clips."""
-        if self._page is not None:
-            self._try(self._page.finish, self._wanted.html)
-        if self._table is not None:
-            self._try(self._table.finish, self._wanted.tracks)
-        if self._clips is not None:
-            self._try(self._clips.finish, self._wanted.crops)
-
-    def _add_to_page(self, page: HtmlReport, judgement: Judgement) -> None:
-        from avsync_cli.report.illustrations import illustrate
-
-        page.add(judgement, illustrate(judgement, self._excerpt))
+        for _, finish, place in self._gathered:
+            self._try(finish, place)
 
     def _write_overlay(self, judgement: Judgement, target: Path) -> None:
         from avsync_cli.drawing.overlay import write_overlay

@@ -15,6 +15,7 @@ from avsync_cli.wording import (
     clock,
     drift_words,
     interval_words,
+    lag_words,
     moment,
     offset_words,
     percent,
@@ -88,7 +89,7 @@ def clap_words(offset_ms: float, frame_ms: float) -> str:
     """Where the sound of a clap is: "sound 62 ms late"; less than half a frame is not seen."""
     if abs(offset_ms) < frame_ms / 2:
         return "sound on the same frame"
-    return f"sound {round(abs(offset_ms))} ms {'late' if offset_ms > 0 else 'early'}"
+    return f"sound {lag_words(offset_ms) or 'on the same frame'}"
 
 
 def told_pieces(verdict: Verdict) -> Sequence[Segment]:
@@ -184,10 +185,7 @@ def headline(judgement: Judgement) -> str:
     lags = [s.offset_ms for s in told_pieces(judgement.verdict) if s.offset_ms is not None]
     if lags:
         return f"The lag changes by {round(max(lags) - min(lags))} ms"
-    amount = round(abs(offset_ms))
-    if not amount:
-        return "Sound on time"
-    return f"Sound {amount} ms {'late' if offset_ms > 0 else 'early'}"
+    return f"Sound {lag_words(offset_ms) or 'on time'}"
 
 
 def _so_far_words(verdict: Verdict) -> str:
