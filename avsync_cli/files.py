@@ -13,7 +13,6 @@ import errno
 import functools
 import io
 import os
-import secrets
 import shutil
 import socket
 import stat
@@ -25,6 +24,7 @@ from typing import Any, BinaryIO, cast
 
 from avsync_cli.errors import WriteError
 from avsync_cli.interrupt import held_back, on_exit
+from avsync_cli.leftovers import remove, sweep, unfinished_name
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -86,7 +86,7 @@ def file_beside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     special = is_special(path)
     place = Path(os.path.realpath(path)) if overwrite else path.absolute()
     part = _beside(Path(tempfile.gettempdir()) / "x" if special else place, path.suffix.lower())
-    withdraw = on_exit(functools.partial(_remove, part))
+    withdraw = on_exit(functools.partial(remove, part))
     try:
         with _telling(path, part):
             # Nobody may read it earlier than what it takes the place of.
@@ -104,7 +104,7 @@ def file_beside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
                 _name(part, path)
             _sync(place.parent)
     finally:
-        _remove(part)
+        remove(part)
         withdraw()
 
 
@@ -120,7 +120,7 @@ def folder_beside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """
     place = Path(os.path.realpath(path))
     beside = _beside(place)
-    withdraw = on_exit(functools.partial(_remove, beside))
+    withdraw = on_exit(functools.partial(remove, beside))
     try:
         with _telling(path, beside):
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def folder_beside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
                 _put_folder(beside, place, path, overwrite)
             _sync(place.parent)
     finally:
-        _remove(beside)
+        remove(beside)
         withdraw()
 
 
@@ -160,13 +160,13 @@ def settle_folder(path: Path) -> bool:
 def scratch_folder() -> Iterator[Path]:
     """A folder for what is needed for a while, in the system's place for that."""
     folder = _beside(Path(tempfile.gettempdir()) / "x")
-    withdraw = on_exit(functools.partial(_remove, folder))
+    withdraw = on_exit(functools.partial(remove, folder))
     try:
         with _telling(folder, folder):
             folder.mkdir(mode=0o700)
         yield folder
     finally:
-        _remove(folder)
+        remove(folder)
         withdraw()
 
 
@@ -209,7 +209,10 @@ def append_line(path: Path, line: str) -> None:
 
 
 def is_special(path: Path) -> bool:
-    """Whether `path` leads to a device, pipe or socket, or to an open file without a name."""
+    """Whether `path` leads to a device, pipe or socket, or to a file that somebody has opened for
+    us: one without a name, or one named by its number, as /dev/stdout does."""
+    if _descriptor(path) is not None:
+        return True
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -283,8 +286,29 @@ def _stream(fd: int, path: Path) -> BinaryIO:
     return cast(BinaryIO, io.BufferedWriter(_Raw(fd, path)))
 
 
+def _descriptor(path: Path) -> int | None:
+    """The number of the open file that `path` names, as /dev/stdout and /dev/fd/3 do; else None.
+
+    Opened by its own name it would be written from its beginning on, or renamed over.
+    """
+    ours = (os.path.realpath("/dev/fd"), f"/proc/{os.getpid()}/fd")
+    for _ in range(8):  # links as a rule: /dev/stdout, /proc/self/fd/1, the file itself
+        name = path.name
+        if name.isdecimal() and len(name) < 9 and os.path.realpath(path.parent) in ours:
+            return int(name)
+        if not path.is_symlink():
+            break
+        path = path.parent / path.readlink()
+    return None
+
+
 def _open_special(path: Path) -> int:
     with _telling(path, path):
+        if (number := _descriptor(path)) is not None:
+            try:
+                return os.dup(number)
+            except OSError as error:  # it is not open
+                raise _cannot(path, error) from None
         if not stat.S_ISSOCK(path.stat().st_mode):
             return os.open(path, os.O_WRONLY)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
@@ -304,18 +328,12 @@ def _pour(part: Path, path: Path) -> None:
 
 
 def _beside(place: Path, suffix: str = "") -> Path:
-    return place.with_name(f".avsync-{secrets.token_hex(6)}{suffix}")
+    sweep(place.parent)
+    return place.with_name(unfinished_name(suffix))
 
 
 def _aside(place: Path) -> Path:
     return place.with_name(f".{place.name}.old")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        path.unlink()
 
 
 def _sync(path: Path) -> None:
@@ -371,7 +389,7 @@ def _put_folder(beside: Path, place: Path, path: Path, overwrite: bool) -> None:
     if there and not overwrite:
         raise _taken(path)
     old = _aside(place)
-    _remove(old)
+    remove(old)
     if there:
         place.rename(old)
     try:
@@ -382,4 +400,4 @@ def _put_folder(beside: Path, place: Path, path: Path, overwrite: bool) -> None:
         elif place.exists():  # somebody else was quicker
             raise _taken(path) from None
         raise
-    _remove(old)
+    remove(old)

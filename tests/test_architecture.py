@@ -15,7 +15,7 @@ PACKAGE = REPO / "avsync_cli"
 
 LAYERS = [
     {"errors", "timebase", "names", "wording", "_version", "onnx_runtime"},
-    {"config", "interrupt"},
+    {"config", "interrupt", "leftovers"},
     {"files"},
     {"media", "regions"},
     {"model"},

@@ -7,6 +7,7 @@ import resource
 import socket
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -360,3 +361,52 @@ def test_a_line_is_added_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="No space left"):
         append_line(Path("/dev/full"), "lost")
     append_line(Path("/dev/null"), "gone")
+
+
+WRITES = """
+import os, signal, sys, time
+from pathlib import Path
+from avsync_cli.files import file_beside, folder_beside
+with file_beside(Path("a.mp4")) as part, folder_beside(Path("run")) as folder:
+    part.write_bytes(b"half"); (folder / "b").touch()
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITES], cwd=tmp_path, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    try:
+        for writer in writers:
+            assert writer.stdout is not None and writer.stdout.readline() == b"ready\n"
+        (tmp_path / ".avsync-of-somebody.mp4").touch()
+        assert len(names(tmp_path)) == 5
+        writers[0].kill()
+        writers[0].wait()
+        write_whole(tmp_path / "c", b"")
+        left = [name for name in names(tmp_path) if name.startswith(".avsync-")]
+        assert len(left) == 3, "what is being written, and what is not ours, stays"
+        assert sum(f"-{writers[1].pid}-" in name for name in left) == 2
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+
+
+def test_a_file_opened_for_us_is_gone_on_with(tmp_path: Path) -> None:
+    """Its earlier lines stay, and it stays the file that its opener knows."""
+    log = tmp_path / "log"
+    for place in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+        log.write_bytes(b"first\n")
+        code = "from pathlib import Path; from avsync_cli.files import write_whole\n"
+        code += f"write_whole(Path({place!r}), b'second\\n')"
+        with log.open("ab") as opened:
+            subprocess.run([sys.executable, "-c", code], stdout=opened, check=True, timeout=60)
+            opened.write(b"third\n")
+        assert log.read_bytes() == b"first\nsecond\nthird\n"
+    with pytest.raises(WriteError, match="Bad file descriptor"):
+        write_whole(Path("/dev/fd/987"), b"")
+    assert names(tmp_path) == ["log"]

@@ -118,6 +118,7 @@ class Journal:
             reason = error.strerror or str(error)
             raise UsageError(f"cannot write {self._name}: {reason}", "check --resume") from None
         try:
+            _check_seekable(fd, self._name)
             _lock(fd, self._name)
         except BaseException:
             os.close(fd)
@@ -183,11 +184,25 @@ def read_back(paths: Sequence[Path], warn: Callable[[str], None]) -> Iterator[Se
 
 
 def _opened(path: Path) -> BinaryIO:
+    name = safe_text(os.fspath(path))
     try:
-        return path.open("rb")
+        stream = path.open("rb")
     except OSError as error:
-        name, reason = safe_text(os.fspath(path)), error.strerror or str(error)
+        reason = error.strerror or str(error)
         raise UsageError(f"cannot read {name}: {reason}", "name a journal of --resume") from None
+    with ExitStack() as on_refusal:
+        on_refusal.enter_context(stream)
+        _check_seekable(stream.fileno(), name)
+        on_refusal.pop_all()
+    return stream
+
+
+def _check_seekable(fd: int, name: str) -> None:
+    """Raise UsageError for a pipe or socket, whose lines are gone once they were read."""
+    try:
+        os.lseek(fd, 0, os.SEEK_CUR)
+    except OSError:
+        raise UsageError(f"{name} is a pipe, no file", "save it to a file first") from None
 
 
 def _reread(raw: bytes, name: str) -> Reread:

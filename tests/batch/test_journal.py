@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from avsync_cli.batch.journal import Journal
+from avsync_cli.batch.journal import Journal, read_back
 from avsync_cli.batch.line import Asked, Ticket, Unreadable, fingerprint, read_line
 from avsync_cli.config import Settings
 from avsync_cli.errors import UsageError
@@ -245,6 +245,19 @@ def test_two_runs_cannot_write_to_one_file(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write"):
         _open(tmp_path / "no" / "folder.jsonl")
+
+
+def test_a_pipe_is_no_journal(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="is a pipe"):
+        _open(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    try:
+        with pytest.raises(UsageError, match="is a pipe"):
+            list(read_back([pipe], print))
+    finally:
+        os.close(writer)
 
 
 # --- What is judged anew --------------------------------------------------------------------------
