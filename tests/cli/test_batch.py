@@ -15,7 +15,7 @@ import pytest
 from avsync_cli.__main__ import main
 from avsync_cli.batch import processes
 from avsync_cli.batch.task import Outcome, Task, Watcher
-from avsync_cli.cli import judge
+from avsync_cli.cli import run
 from avsync_cli.cli.progress import BatchProgress
 from avsync_cli.config import models_dir
 from avsync_cli.media.source import Source
@@ -59,7 +59,7 @@ def pool(monkeypatch: pytest.MonkeyPatch, make_report: Make, tmp_path: Path) -> 
     """The pool in place of processes, in an empty folder."""
     pool = Pool(make_report)
     engine = SimpleNamespace(name="fake", backend="none", folder=models_dir() / "default")
-    monkeypatch.setattr(judge, "load_model", lambda *_: engine)
+    monkeypatch.setattr(run, "load_model", lambda *_: engine)
     monkeypatch.setattr(processes, "side_by_side", pool)
     monkeypatch.chdir(tmp_path)
     return pool

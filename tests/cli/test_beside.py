@@ -13,7 +13,7 @@ import pytest
 
 from avsync_cli.__main__ import main
 from avsync_cli.batch import task
-from avsync_cli.cli import judge
+from avsync_cli.cli import run
 from avsync_cli.config import models_dir
 from avsync_cli.errors import DecodeError
 from avsync_cli.media.source import Source
@@ -36,7 +36,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, make_report: Make, tmp_path: Path) -> 
         return make_report(source.path, **outcome)
 
     engine = SimpleNamespace(name="fake", backend="none", folder=models_dir() / "default")
-    monkeypatch.setattr(judge, "load_model", lambda *_: engine)
+    monkeypatch.setattr(run, "load_model", lambda *_: engine)
     monkeypatch.setattr(task, "analyse_file", analyse_file)
     monkeypatch.chdir(tmp_path)
     return lambda **files: outcomes.update(files)

@@ -12,7 +12,7 @@ import pytest
 
 from avsync_cli.__main__ import main
 from avsync_cli.batch import task
-from avsync_cli.cli import judge
+from avsync_cli.cli import run
 from avsync_cli.config import models_dir
 from avsync_cli.errors import DecodeError, ModelError
 from avsync_cli.media.source import Source
@@ -35,7 +35,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, make_report: Make) -> dict[str, Any]:
         return make_report(source.path, **outcome)
 
     engine = SimpleNamespace(name="fake", backend="none", folder=models_dir() / "default")
-    monkeypatch.setattr(judge, "load_model", lambda *_: engine)
+    monkeypatch.setattr(run, "load_model", lambda *_: engine)
     monkeypatch.setattr(task, "analyse_file", analyse_file)
     return outcomes
 
@@ -157,7 +157,7 @@ def test_the_whole_trace_only_with_vv(
     def broken(*_: object) -> None:
         raise RuntimeError("before any file")
 
-    monkeypatch.setattr(judge, "load_model", broken)
+    monkeypatch.setattr(run, "load_model", broken)
     assert main(["score", "x", *args]) == 70
     err = capsys.readouterr().err
     assert ("Traceback" in err) is traced
