@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avsync_cli.regions.planes import brightness, shades, size_of
-from avsync_cli.regions.resize import resize_area
+from avsync_cli.regions.resize import average_cells, resize_area
 
 CROP_PX = 96
 """Side of every crop; the model takes the middle 64 px and training moves about in the rest."""
@@ -73,50 +73,52 @@ def cut_square(
         size: side of the crop in pixels.
         kept: make only the crop's middle, (kept, kept); all of it by default.
     """
-    bright = brightness(frame)
-    height, width = bright.shape
+    grey = brightness(frame)
     shrink = max(1, int(square.side / size))
     kept = size if kept is None else kept
-    # Averaging goes by cells counted from the corner of the whole square, whatever is kept.
-    seen = square.side if shrink > 1 else square.side * kept / size
-    reach = seen * (abs(math.cos(square.turn)) + abs(math.sin(square.turn))) / 2 + 2
-    top = int(np.clip(math.floor(square.y - reach), 0, height - 1))
-    left = int(np.clip(math.floor(square.x - reach), 0, width - 1))
-    bottom = int(np.clip(math.ceil(square.y + reach) + 1, top + 1, height))
-    right = int(np.clip(math.ceil(square.x + reach) + 1, left + 1, width))
-    grey = shades(bright[top:bottom, left:right])
+    left = top = 0
     if shrink > 1:
-        rows, columns = grey.shape[0] // shrink, grey.shape[1] // shrink
+        # Cells are counted from the corner of the whole square, whatever is kept of it.
+        height, width = grey.shape
+        reach = square.side * (abs(math.cos(square.turn)) + abs(math.sin(square.turn))) / 2 + 2
+        top = int(np.clip(math.floor(square.y - reach), 0, height - 1))
+        left = int(np.clip(math.floor(square.x - reach), 0, width - 1))
+        bottom = int(np.clip(math.ceil(square.y + reach) + 1, top + 1, height))
+        right = int(np.clip(math.ceil(square.x + reach) + 1, left + 1, width))
+        rows, columns = (bottom - top) // shrink, (right - left) // shrink
         if rows >= 2 and columns >= 2:
-            whole = grey[: rows * shrink, : columns * shrink]
-            grey = whole.reshape(rows, shrink, columns, shrink).mean(axis=(1, 3))
+            whole = grey[top : top + rows * shrink, left : left + columns * shrink]
+            grey = average_cells(whole[None], shrink, shrink)[0]
         else:
+            left = top = 0
             shrink = 1
     steps = (np.arange(kept, dtype=np.float32) + ((size - kept) // 2 + 0.5)) / size - 0.5
-    across, down = steps[None, :] * square.side, steps[:, None] * square.side
-    cos, sin = math.cos(square.turn), math.sin(square.turn)
-    xs = (square.x + across * cos - down * sin - left) / shrink - 0.5
-    ys = (square.y + across * sin + down * cos - top) / shrink - 0.5
-    return _bilinear(grey, xs, ys)
+    along, across = (square.side * f(square.turn) * steps for f in (math.cos, math.sin))
+    xs = ((square.x - left + along) / shrink - 0.5)[None, :] - (across / shrink)[:, None]
+    ys = ((square.y - top + along) / shrink - 0.5)[:, None] + (across / shrink)[None, :]
+    crop: np.ndarray = np.rint(shades(_bilinear(grey, xs, ys))).astype(np.uint8)
+    return crop
 
 
 def _bilinear(grey: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+    """(n, n) float32 of a picture at places in it; beyond its border its edge is repeated."""
     height, width = grey.shape
     xs = np.clip(xs, 0, width - 1)
     ys = np.clip(ys, 0, height - 1)
-    x0 = np.minimum(xs.astype(np.int32), max(0, width - 2))
-    y0 = np.minimum(ys.astype(np.int32), max(0, height - 2))
-    fx, fy = xs - x0, ys - y0
+    x0 = np.minimum(xs.astype(np.intp), max(0, width - 2))
+    y0 = np.minimum(ys.astype(np.intp), max(0, height - 2))
+    xs -= x0
+    ys -= y0
+    y0 *= width
+    y0 += x0
     flat = grey.ravel()
-    base = (y0 * width + x0).astype(np.intp)
     right = 1 if width > 1 else 0
     below = width if height > 1 else 0
-    upper = flat.take(base)
-    upper += (flat[right:].take(base) - upper) * fx
-    lower = flat[below:].take(base)
-    lower += (flat[below + right :].take(base) - lower) * fx
-    upper += (lower - upper) * fy
-    out: np.ndarray = np.rint(upper, out=upper).astype(np.uint8)
+    rows = []
+    for row in (0, below):
+        start = flat[row:].take(y0).astype(np.float32)
+        rows.append(start + (flat[row + right :].take(y0) - start) * xs)
+    out: np.ndarray = rows[0] + (rows[1] - rows[0]) * ys
     return out
 
 

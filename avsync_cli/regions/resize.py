@@ -36,15 +36,15 @@ def resize_area(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
     down, rest_y = divmod(pictures.shape[1], height)
     across, rest_x = divmod(pictures.shape[2], width)
     if not rest_y and not rest_x and down * across <= 16:
-        return _whole_steps(pictures, down, across)
+        return average_cells(pictures, down, across)
     rows = _area_weights(pictures.shape[1], height)
     columns = _area_weights(pictures.shape[2], width)
     out: np.ndarray = rows @ pictures.astype(np.float32) @ columns.T
     return out
 
 
-def _whole_steps(pictures: np.ndarray, down: int, across: int) -> np.ndarray:
-    """Average cells of `down` x `across` pixels, by adding whole pictures taken in steps."""
+def average_cells(pictures: np.ndarray, down: int, across: int) -> np.ndarray:
+    """Means of whole cells of `down` x `across` pixels, by adding pictures taken in steps."""
     total = np.zeros(pictures[:, ::down, ::across].shape, np.float32)
     for y in range(down):
         for x in range(across):
