@@ -7,6 +7,7 @@ import io
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ class _Decide(nn.Module):
 
 def export_graphs(model: SyncModel, folder: Path) -> None:
     """Write the graphs of a model into a folder."""
-    model = model.eval()
+    model = deepcopy(model).eval()
+    model.joint = model.joint.settled()
     config = model.config
     sizes = {"N": 2, "O": 3, "T": 7, "G": 4, "M": 2 * config.cells}
     sizes |= {"F": 7 + 2 * config.visual_context, "H": config.sound_hops(7)}

@@ -8,7 +8,9 @@ per offset.
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -38,6 +40,21 @@ class JointLayers(nn.Module):
                 nn.ReLU(),
             ]
         self.layers = nn.Sequential(*layers)
+
+    def settled(self) -> JointLayers:
+        """A copy to run, not to train: the first layer's normalisation is a part of its weights."""
+        copy = deepcopy(self)
+        norm = self.norm
+        assert norm.running_mean is not None and norm.running_var is not None
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        with torch.no_grad():
+            for part in (copy.from_visual, copy.from_sound, copy.from_product):
+                if part is not None:
+                    part.weight.mul_(scale[:, None])
+            shift = norm.bias - norm.running_mean * scale
+            copy.from_visual.bias.mul_(scale).add_(shift)
+        copy.norm = nn.Identity()  # type: ignore[assignment]
+        return copy
 
     def first(self, v: Tensor, a: Tensor) -> Tensor:
         """The first layer before its normalisation.

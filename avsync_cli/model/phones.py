@@ -52,24 +52,34 @@ class FeedForward(nn.Module):
 class BandAttention(nn.Module):
     """Self-attention without position code, over frames no farther than `ATTENTION_FRAMES`."""
 
+    far: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(PHONE_WIDTH)
         self.qkv = nn.Linear(PHONE_WIDTH, 3 * PHONE_WIDTH)
         self.out = nn.Linear(PHONE_WIDTH, PHONE_WIDTH)
+        place = torch.arange(3 * ATTENTION_FRAMES)
+        apart = (place[ATTENTION_FRAMES : 2 * ATTENTION_FRAMES, None] - place).abs()
+        far = torch.where(apart > ATTENTION_FRAMES, -1e9, 0.0)
+        self.register_buffer("far", far, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, W) to (N, T - 100, W)."""
         clips, frames, width = x.shape
-        reach = ATTENTION_FRAMES
-        heads = self.qkv(self.norm(x)).view(clips, frames, 3, HEADS, width // HEADS)
-        query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
-        query = query[:, :, reach : frames - reach] * (1.0 / math.sqrt(width // HEADS))
-        place = torch.arange(frames, device=x.device)
-        far = (place[reach : frames - reach, None] - place[None]).abs() > reach
-        scores = (query @ key.transpose(2, 3)).masked_fill(far, -1e9)
-        heard = (scores.softmax(dim=3) @ value).transpose(1, 2)
-        out: Tensor = x[:, reach : frames - reach] + self.out(heard.flatten(2))
+        reach, part = ATTENTION_FRAMES, width // HEADS
+        # Frames are taken `reach` at a time: such a stretch attends to itself and its neighbours.
+        lacking = -frames % reach
+        heads = F.pad(self.qkv(self.norm(x)), (0, 0, 0, lacking))
+        heads = heads.view(clips, -1, reach, 3, HEADS, part).permute(3, 0, 4, 1, 2, 5)
+        query, key, value = heads.unbind(0)  # (N, heads, stretches, reach, part)
+        query = query[:, :, 1:-1] * (1.0 / math.sqrt(part))
+        key = key.transpose(3, 4)
+        key = torch.cat([key[:, :, :-2], key[:, :, 1:-1], key[:, :, 2:]], 4)
+        value = torch.cat([value[:, :, :-2], value[:, :, 1:-1], value[:, :, 2:]], 3)
+        scores = query @ key + self.far
+        heard = (scores.softmax(dim=4) @ value).permute(0, 2, 3, 1, 4).reshape(clips, -1, width)
+        out: Tensor = x[:, reach : frames - reach] + self.out(heard)[:, : frames - 2 * reach]
         return out
 
 

@@ -97,7 +97,7 @@ def test_a_stream_does_not_depend_on_its_chunks(front: PhoneFront) -> None:
 
 def test_a_model_that_hears_too_far_is_refused(front: PhoneFront) -> None:
     engine = TorchEngine(SyncModel(ModelConfig.of("base", sound="phones")))
-    engine.config = replace(engine.config, sound_context=(16, 140))
+    engine.config = replace(engine.config, sound_context=(16, 540))
     with pytest.raises(ModelError, match="longer than"):
         SoundStream(engine)
 
