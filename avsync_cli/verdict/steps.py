@@ -79,7 +79,7 @@ def find_steps(
     rows = len(votes)
     if rows < 2:
         return Steps([slice(0, rows)], 0.0, 0)
-    around = _wobbling(votes, round(WOBBLE_MS / step_ms))
+    around = wobbling(votes, round(WOBBLE_MS / step_ms))
     lasting = np.full(rows - 1, row_s) if apart_s is None else np.asarray(apart_s, np.float64)
     chain = _Chain(
         chances=STEP_SHARE * lasting / lasting.sum(),
@@ -206,6 +206,33 @@ class _Chain:
         return [slice(low, high) for low, high in pairwise(reversed([*cuts, 0]))]
 
 
+PLACED = 0.95
+"""How much of the probability of a step's place lies in what `place` returns."""
+
+
+def place(before: np.ndarray, after: np.ndarray, apart_s: np.ndarray) -> tuple[int, int]:
+    """Where a step between two known lags may be.
+
+    Args:
+        before, after: (T,) log-probabilities of each row, T >= 2, by the lag before the step and by
+            that after it.
+        apart_s: (T - 1,) from each row to the next: the longer, the likelier is the step in it.
+
+    Returns:
+        the first and the last row, 1..T-1, that may be the first with the new lag.
+
+    >>> sure, none = np.log([0.9, 0.1]), np.log([0.5, 0.5])
+    >>> place(np.r_[sure[0], none, sure[1]], np.r_[sure[1], none, sure[0]], np.ones(3))
+    (1, 3)
+    """
+    courses = np.cumsum(before)[:-1] + np.cumsum(after[::-1])[::-1][1:] + np.log(apart_s)
+    share = np.exp(courses - courses.max())
+    upto = np.cumsum(share) / share.sum()
+    beside = (1.0 - PLACED) / 2
+    low, high = (int(np.searchsorted(upto, limit)) for limit in (beside, 1.0 - beside))
+    return 1 + low, 1 + min(high, len(courses) - 1)
+
+
 def best_course(votes: np.ndarray, price: float) -> tuple[list[slice], float]:
     """The likeliest offset for every row, as runs of rows that share one (Viterbi).
 
@@ -236,7 +263,7 @@ def best_course(votes: np.ndarray, price: float) -> tuple[list[slice], float]:
     return [slice(low, high) for low, high in pairwise(reversed(cuts))], score
 
 
-def _wobbling(votes: np.ndarray, reach: int) -> np.ndarray:
+def wobbling(votes: np.ndarray, reach: int) -> np.ndarray:
     """Votes (T, O) for the lag of a stretch whose rows lie up to `reach` columns beside it."""
     if reach == 0:
         return votes

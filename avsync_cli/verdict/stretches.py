@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,6 +18,9 @@ BLOCK_S = BLOCK_FRAMES / FPS
 
 UNJUDGED_S = 20.0
 """A gap of this length between windows is told as a stretch that could not be judged."""
+
+UNPLACED_S = 5.0
+"""Where a step may lie anywhere within so long a time, that time is told as undecided."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +127,8 @@ def _undecided(start_s: float, end_s: float) -> Segment:
 def with_gaps(
     segments: list[Segment], windows: list[WindowResult], ms_per_min: float = 0.0
 ) -> list[Segment]:
-    """Segments with the long gaps between windows cut out as undecided ones of their own.
+    """Segments with the long gaps between windows cut out, and undecided ones of their own in these
+    and where it is not known when one ends and the next begins.
 
     Args:
         segments: offsets are those at their middles.
@@ -158,5 +163,9 @@ def with_gaps(
             elif segment.start_s < high_s < segment.end_s:
                 segment = cut(segment, high_s, segment.end_s)
         told.append(segment)
-    told += [_undecided(low_s, high_s) for low_s, high_s in gaps]
-    return sorted(told, key=lambda s: s.start_s)
+    between = [
+        _undecided(before.end_s, after.start_s)
+        for before, after in pairwise(told)
+        if after.start_s - before.end_s >= UNPLACED_S
+    ]
+    return sorted(told + between, key=lambda s: s.start_s)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,8 +19,8 @@ from avsync_cli.inference.evidence import SecondCurves, WindowResult
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS
 from avsync_cli.verdict.drift import Drift, find_drift, read_along, without_drift
 from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows, window_votes
-from avsync_cli.verdict.steps import Steps, find_steps
-from avsync_cli.verdict.stretches import UNJUDGED_S, Part
+from avsync_cli.verdict.steps import WOBBLE_MS, Steps, find_steps, place, wobbling
+from avsync_cli.verdict.stretches import UNJUDGED_S, UNPLACED_S, Part
 
 BLOCK_S = BLOCK_FRAMES / FPS
 
@@ -116,6 +117,8 @@ def find_structure(
     found = _told_runs(runs, answered, joined=doubted is None)
     merged = len(found) == 1 and len(runs) > 1
     parts = _timed(found, units, drift)
+    if doubted is None and not has_gaps:
+        parts = _placed(parts, found, votes, units, grid)
     if doubted is not None:
         parts[doubted] = replace(parts[doubted], doubted=True)
     if drift is not None:
@@ -263,6 +266,30 @@ def _timed(
             end_s = next_s if next_s - end_s < UNJUDGED_S else end_s
         parts.append(Part(windows=mine, answer=answer, drift=drift, start_s=start_s, end_s=end_s))
     return parts
+
+
+def _placed(
+    parts: list[Part],
+    found: list[tuple[slice, list[WindowResult], Answer]],
+    votes: np.ndarray,
+    units: list[WindowResult],
+    grid: np.ndarray,
+) -> list[Part]:
+    """The stretches without what lies between them and may belong to either, where that is long:
+    while nobody speaks a step leaves no trace."""
+    around = wobbling(votes, round(WOBBLE_MS / float(grid[1] - grid[0])))
+    apart_s = np.maximum(np.diff(_middles(units)), 1e-3)
+    told = list(parts)
+    for number, ((one, _, first), (other, _, second)) in enumerate(pairwise(found)):
+        rows = slice(one.start, other.stop)
+        columns = [int(np.argmin(np.abs(grid - a.offset_ms))) for a in (first, second)]
+        before, after = (around[rows, column] for column in columns)
+        low, high = place(before, after, apart_s[rows.start : rows.stop - 1])
+        end_s, start_s = units[one.start + low - 1].end_s, units[one.start + high].start_s
+        if start_s - end_s >= UNPLACED_S:
+            told[number] = replace(told[number], end_s=end_s)
+            told[number + 1] = replace(told[number + 1], start_s=start_s)
+    return told
 
 
 def _step_s(

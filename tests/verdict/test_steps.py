@@ -107,6 +107,21 @@ def test_seconds_are_compared_by_a_scale_of_their_own() -> None:
     assert steps[0.05] <= 4
 
 
+def test_a_step_while_nobody_speaks_is_told_as_somewhere_there() -> None:
+    for seed in range(8):
+        whole = clip([(0, 0.0), (24, 250.0)], 48, seed, 0.0)
+        assert whole.seconds is not None
+        silent = slice(18, 33)
+        said = whole.seconds.logits.copy()
+        said[silent] = np.where(np.isfinite(said[silent]), np.float16(-6.0), np.nan)
+        verdict = decide_verdict(replace(whole, seconds=replace(whole.seconds, logits=said)), ITU)
+        first, between, second = verdict.segments
+        assert (first.end_s, second.start_s) == pytest.approx((18.0, 33.0), abs=1.0)
+        assert (between.start_s, between.end_s) == (first.end_s, second.start_s)
+        assert between.status == "undecided"
+        assert between.offset_ms is None
+
+
 def test_one_lag_stays_one_lag() -> None:
     for seed in range(60):
         seconds = 6 + seed % 30
