@@ -1,14 +1,14 @@
-"""Strikes by eye and ear, without anything learnt: where the picture changes its course suddenly,
-and where a sound sets in, slid past each other.
+"""Strikes by eye and ear, without anything learnt: where a thing moves fast and stops, and where a
+sound sets in, slid past each other.
 
-What strikes, stops or turns. Over three pictures that is a second difference of brightness, large
-in the few cells of the picture where it happens; while something moves on evenly it is small. In
-the sound it is a rise of power in many bands within 20 ms (spectral flux). Where both belong to one
-event, cells go with onsets at one lag and at no other. Numpy only, from the samples and from the
-pictures that the pipeline makes anyway.
+Sounds that set in are few and short: each is asked how much like a blow the picture is at its time,
+in every square of it (`regions.motion`). What counts is only how rarely a square looks more like
+one than then, so that at a wrong lag every answer is as likely as any other, whatever the film is
+of. Where the sounds repeat themselves after a while, a lag that much off fits nearly as well; it is
+a rival, and counts as a near one. Numpy only.
 
-The idea is Hershey and Movellan's ("Audio Vision", 1999), for what strikes. The few constants were
-chosen on clips of the split `train` alone; docs/beyond-faces.md says how, and how far it carries.
+The few constants were chosen on clips of the split `train` alone; docs/beyond-faces.md says how,
+and how far it carries.
 """
 
 from __future__ import annotations
@@ -23,43 +23,75 @@ from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scores, Trac
 from avsync_cli.model.engine import Engine
 from avsync_cli.model.features import LOG_CENTRE, LOG_SCALE, centre_crop, log_mel
 from avsync_cli.regions.crops import FRAME_PX
-from avsync_cli.timebase import FRAME_MS, HOPS_PER_FRAME
+from avsync_cli.regions.motion import contact_strength
+from avsync_cli.timebase import FPS, HOP_MS, HOPS_PER_FRAME
 from avsync_cli.verdict.posterior import log_odds
-
-CELLS = 8
-"""Cells a side: a stick or a ball fills one of them, and 64 are few enough to be lucky by chance
-seldom."""
-
-SPREAD_STEPS = 6
-"""Steps of sound that belong to a frame: its 40 ms, and 20 ms to set in."""
 
 NEAR_MS = 80.0
 """How far from the truth an answer may be to count as right."""
+
+AFTER_STEPS = 7
+"""Steps from when motion looks most like a blow to when its sound is strongest: the pictures before
+the contact are the fast ones, and a sound takes 20 ms to set in."""
 
 _BANDS = 20
 _FLUX_STEPS = 2
 _FLUX_FLOOR = 1e-2
 """What is 20 dB below a band's loud moments counts as silence there: noise has flux, too."""
 
-_HELD_LEVELS = 0.02
-"""Mean change below which a picture is the one before, held: files with fewer than 25 pictures a
-second have such, and a stop and a start at each of them that nobody saw."""
+_APART_STEPS = 20
+"""Steps around an onset in which there is no stronger one: what rattles is one event."""
 
-_SHAKE = 0.5
-"""Share of what happens to the middle of all cells that is taken out of each: a shaken camera and a
-heavy blow both shake everything."""
+_LEAST_RISE = 0.25
+"""How far an onset must rise from the usual level to that of the strongest to count at all; at
+0.75 it counts in full."""
 
-_LOWEST, _HIGHEST = -1.0, 2.0
-"""Limits of a cell's change in its own standard deviations: one event decides nothing alone."""
+_WIDE_STEPS = 2
+"""Steps by which a blow may be off, by rounding and by the shutter."""
 
-_KAPPA = 0.4
-"""Share of a frame's worth that it has beside its neighbours, which are much like it."""
+_SEEN, _POWER = 0.5, 6.0
+"""Share of onsets whose blow is seen, and how much it is then the strongest: of a share u of all
+times that look less like one, the likelihood is 0.5 + 0.5 x 6 u^5, against 1 for no relation."""
+
+_LIVELY = 80
+"""Percentile of squares, by how much they vary, above which they make up the whole picture."""
 
 _ELSEWHERE = 0.3
 """Share of stretches whose sound comes from elsewhere."""
 
-PEAK_SCALE, PEAK_BIAS = 1.204, 0.225
+_SAME_STEPS = 4
+_BESIDE_STEPS = 12
+"""Onsets within 40 ms of each other count as the same; lags within 120 ms are no rivals."""
+
+PEAK_SCALE, PEAK_BIAS = 2.449, 1.393
 """From the log-odds of the mass at a peak to those of its being right."""
+
+
+@dataclass(frozen=True)
+class Onsets:
+    """Where a sound sets in.
+
+    Attributes:
+        steps: (K,) int, of 10 ms, rising.
+        weights: (K,) above 0 .. 1, how much of an onset each is.
+    """
+
+    steps: np.ndarray
+    weights: np.ndarray
+
+    def alike(self, lags: np.ndarray) -> np.ndarray:
+        """(L,) share 0..1 of the onsets that have another one `lags` steps later."""
+        found = np.zeros(len(lags))
+        if not len(self.steps):
+            return found
+        first, last = self.steps.min(), self.steps.max()
+        for n, lag in enumerate(lags):
+            apart = np.abs(self.steps[:, None] + lag - self.steps[None])
+            match = np.where(apart <= _SAME_STEPS, self.weights[None], 0.0).max(axis=1)
+            inside = (self.steps + lag >= first) & (self.steps + lag <= last)
+            total = self.weights[inside].sum()
+            found[n] = np.minimum(match, self.weights)[inside].sum() / total if total else 0.0
+        return found
 
 
 def onset_strength(sound: np.ndarray) -> np.ndarray:
@@ -82,59 +114,67 @@ def onset_strength(sound: np.ndarray) -> np.ndarray:
     return strength
 
 
-def sudden_change(pictures: np.ndarray) -> np.ndarray:
-    """(T, 64) float32 how suddenly motion changes at each frame in each of 8 x 8 cells.
+def find_onsets(strength: np.ndarray) -> Onsets:
+    """The peaks of a strength as of `onset_strength`."""
+    highest = np.pad(strength, _APART_STEPS // 2)
+    around = np.lib.stride_tricks.sliding_window_view(highest, _APART_STEPS + 1).max(axis=1)
+    at = np.flatnonzero((strength >= around) & (strength > 0))
+    if not len(at):
+        return Onsets(at, np.zeros(0))
+    usual, strong = np.median(strength), np.percentile(strength[at], 95)
+    rise = np.clip((strength[at] - usual) / (strong - usual + 1e-6), 0.0, 1.0)
+    weights = np.clip(1.5 * (rise - _LEAST_RISE) / (1.0 - _LEAST_RISE), 0.0, 1.0)
+    return Onsets(at[weights > 0], weights[weights > 0])
 
-    The log of the mean second difference of brightness, with half of the camera's taken out.
+
+def blow_likelihoods(strength: np.ndarray) -> np.ndarray:
+    """(n, C + 1) float32 log-likelihood of a blow, against none, in each square and in the picture.
 
     Args:
-        pictures: (T, 64, 64) uint8, contiguous in time. Held ones count as one.
+        strength: (n, C) as of `regions.motion.contact_strength`.
     """
-    grey = pictures.astype(np.float32)
-    steps = np.abs(np.diff(grey, axis=0)).mean(axis=(1, 2)) > _HELD_LEVELS
-    new = np.concatenate([np.ones(min(1, len(grey)), bool), steps])
-    seen = grey[new]
-    second = np.zeros_like(seen)
-    second[1:-1] = np.abs(seen[2:] - 2.0 * seen[1:-1] + seen[:-2])
-    side = pictures.shape[1] // CELLS
-    cells = second.reshape(len(second), CELLS, side, CELLS, side).mean(axis=(2, 4))
-    change = np.log1p(cells.reshape(len(second), -1))
-    change -= _SHAKE * np.median(change, axis=1, keepdims=True)
-    held: np.ndarray = change[np.cumsum(new) - 1]
-    return held
+    reach = ((_WIDE_STEPS, _WIDE_STEPS), (0, 0))
+    wide = np.lib.stride_tricks.sliding_window_view(
+        np.pad(strength, reach, "edge"), 2 * _WIDE_STEPS + 1, axis=0
+    ).max(axis=-1)
+    spans = wide.std(axis=0)
+    single = _from_ranks(wide)
+    whole = np.exp(single[:, spans >= np.percentile(spans, _LIVELY)]).mean(axis=1, keepdims=True)
+    return np.concatenate([single, _from_ranks(whole)], axis=1).astype(np.float32)
+
+
+def _from_ranks(values: np.ndarray) -> np.ndarray:
+    order = np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0, kind="stable")
+    share = (order + 0.5) / max(1, len(values))
+    likelihood: np.ndarray = np.log(1.0 - _SEEN + _SEEN * _POWER * share ** (_POWER - 1.0))
+    return likelihood
 
 
 def coincidence(
-    change: np.ndarray, onsets: np.ndarray, first_step: int, shifts: np.ndarray
+    likelihoods: np.ndarray, onsets: Onsets, first_step: int, shifts: np.ndarray
 ) -> np.ndarray:
     """(O,) log-odds that the strikes seen are those heard, after the sound is taken from later.
 
-    For each cell the likelihood of its correlation with the onsets, against none, and then of any
-    one cell. Sound that does not exist is left out.
+    What all onsets say of a square is added up; any one square, or the picture as a whole, as
+    likely as all squares together, is where it happens. Onsets without a picture say nothing.
 
     Args:
-        change: (n, C) of frames, as of `sudden_change`.
-        onsets: (J,) as of `onset_strength`.
-        first_step: step of the first frame among the onsets.
+        likelihoods: (n, C + 1) as of `blow_likelihoods`.
+        onsets: as of `find_onsets`.
+        first_step: step of the first row among the sound's.
         shifts: (O,) in steps of 10 ms.
     """
-    spread = np.concatenate([[0.0], np.cumsum(onsets, dtype=np.float64)])
-    at = first_step + np.asarray(shifts)[:, None] + np.arange(len(change)) * HOPS_PER_FRAME
-    heard = (at >= 0) & (at + SPREAD_STEPS < len(spread))
-    at = np.where(heard, at, 0)
-    after = np.minimum(at + SPREAD_STEPS, len(spread) - 1)
-    sound = np.where(heard, spread[after] - spread[at], 0.0) / SPREAD_STEPS
-    spans = change.std(axis=0)
-    cells = np.clip((change - change.mean(axis=0)) / (spans + 1e-3), _LOWEST, _HIGHEST)
-    known = heard.astype(np.float64)
-    count = np.maximum(known.sum(axis=1, keepdims=True), 1.0)
-    sound = (sound - sound.sum(axis=1, keepdims=True) / count) * known
-    energy = np.maximum(known @ np.square(cells) - np.square(known @ cells) / count, 0.0)
-    energy *= np.square(sound).sum(axis=1, keepdims=True)
-    fit = np.clip(sound @ cells / np.sqrt(np.maximum(energy, 1e-6)), 0.0, 0.99)
-    odds = -0.5 * _KAPPA * count * np.log1p(-np.square(fit))
+    count, places = likelihoods.shape
+    at = onsets.steps[None] - AFTER_STEPS - first_step - np.asarray(shifts)[:, None]
+    weights = np.where((at >= 0) & (at < count), onsets.weights[None], 0.0)
+    rows = np.clip(at, 0, count - 1)
+    odds = np.stack([w @ likelihoods[r] for w, r in zip(weights, rows, strict=True)])
+    prior = np.full(places, 0.5 / max(1, places - 1))
+    prior[-1] = 0.5
     top = odds.max(axis=1, keepdims=True)
-    found: np.ndarray = (top + np.log(np.exp(odds - top).mean(axis=1, keepdims=True)))[:, 0]
+    found: np.ndarray = (top + np.log((np.exp(odds - top) * prior).sum(axis=1, keepdims=True)))[
+        :, 0
+    ]
     return found
 
 
@@ -144,41 +184,49 @@ class StrikePeak:
 
     Attributes:
         offset_ms: > 0 for late sound.
-        log_odds: that it is right within `NEAR_MS`, calibrated.
+        mass: probability that lies within `NEAR_MS` of it, before calibration.
     """
 
     offset_ms: float
-    log_odds: float
+    mass: float
 
     @property
     def p(self) -> float:
-        """The same as a probability, 0..1."""
-        return 1.0 / (1.0 + math.exp(-self.log_odds))
+        """Calibrated probability 0..1 that it is right within `NEAR_MS`."""
+        return 1.0 / (1.0 + math.exp(-PEAK_SCALE * log_odds(self.mass) - PEAK_BIAS))
 
 
-def mass_at_peak(curve: np.ndarray, offsets_ms: np.ndarray) -> tuple[float, float]:
-    """The likeliest offset in ms, and how much of the probability lies within `NEAR_MS` of it.
+def strike_peak(curve: np.ndarray, steps: np.ndarray, onsets: Onsets) -> StrikePeak:
+    """What a curve of a scan of +-1 s says.
 
     Args:
         curve: (O,) as of `coincidence`.
-        offsets_ms: (O,) in equal steps.
+        steps: (O,) its shifts, rising by equal numbers of steps of 10 ms.
+        onsets: behind it; where they repeat themselves, what is that far off is hardly worse.
     """
+    reach = round(40.0 / HOP_MS / float(steps[1] - steps[0]))
+    near = np.convolve(_posterior(curve), np.ones(2 * reach + 1), "same")
+    offset = int(steps[int(np.argmax(near))])
+    beside = np.where(np.abs(steps - offset) <= _BESIDE_STEPS // 2, curve, -np.inf)
+    top = int(np.argmax(beside))
+    same = np.square(onsets.alike(steps - steps[top]))
+    rivals = curve[top] - (curve[top] - curve) * (1.0 - same)
+    rivals = np.where(np.abs(steps - steps[top]) > _BESIDE_STEPS, rivals, curve)
+    mass = _posterior(rivals)[np.abs(steps - offset) * HOP_MS <= NEAR_MS].sum()
+    return StrikePeak(offset * float(HOP_MS), float(mass))
+
+
+def _posterior(curve: np.ndarray) -> np.ndarray:
+    """(O,) probability of each lag, beside a sound from elsewhere that could have any."""
     sharp = np.exp(curve - curve.max())
-    posterior = (1.0 - _ELSEWHERE) * sharp / sharp.sum() + _ELSEWHERE / len(curve)
-    reach = round(FRAME_MS / float(offsets_ms[1] - offsets_ms[0]))
-    at = int(np.argmax(np.convolve(posterior, np.ones(2 * reach + 1), "same")))
-    near = np.abs(offsets_ms - offsets_ms[at]) <= NEAR_MS
-    return float(offsets_ms[at]), float(posterior[near].sum())
-
-
-def strike_peak(curve: np.ndarray, offsets_ms: np.ndarray) -> StrikePeak:
-    """What a curve of a scan of +-1 s says (arguments as `mass_at_peak`)."""
-    offset_ms, mass = mass_at_peak(curve, offsets_ms)
-    return StrikePeak(offset_ms, PEAK_SCALE * log_odds(mass) + PEAK_BIAS)
+    related = (1.0 - _ELSEWHERE) * sharp.mean() * math.exp(min(float(curve.max()), 50.0))
+    related /= related + _ELSEWHERE
+    posterior: np.ndarray = related * sharp / sharp.sum() + (1.0 - related) / len(curve)
+    return posterior
 
 
 class StrikeScorer:
-    """Coincidence of sudden changes in the picture with onsets in the sound."""
+    """Blows in the picture at the onsets of the sound."""
 
     name = "strikes / onsets"
     note = "no learning"
@@ -195,19 +243,33 @@ class StrikeTrack:
 
     def __init__(self, track: Track) -> None:
         self._track = track
-        self._onsets = onset_strength(track.sound)
-        self._changes = [sudden_change(centre_crop(p, FRAME_PX)) for p in track.pictures]
+        self._onsets = find_onsets(onset_strength(track.sound))
+        self._strengths = [
+            contact_strength(centre_crop(p, FRAME_PX), np.arange(len(p)) / FPS, 0.0)
+            for p in track.pictures
+        ]
 
     def scores(self, first: int, frames: int, offsets: np.ndarray, alone: bool = True) -> Scores:
         steps = np.asarray(offsets) * HOPS_PER_FRAME
-        return Scores(self.curve(first, frames, steps), "correlation", None, NO_CONFIDENCE)
+        return Scores(self.curve(first, frames, steps), "similarity", None, NO_CONFIDENCE)
 
     def curve(self, first: int, frames: int, steps: np.ndarray) -> np.ndarray:
         """(O,) log-odds of a window, as of `coincidence`, at offsets in steps of 10 ms."""
         at = (self._track.first_frame + first) * HOPS_PER_FRAME
         found = [
-            coincidence(self._changes[k][start : start + frames], self._onsets, at, steps)
+            coincidence(
+                blow_likelihoods(
+                    self._strengths[k][start * HOPS_PER_FRAME : (start + frames) * HOPS_PER_FRAME]
+                ),
+                self._onsets,
+                at,
+                steps,
+            )
             for k, start in self._track.seen(first, frames)
         ]
         best: np.ndarray = np.max(found, axis=0)
         return best
+
+    def peak(self, first: int, frames: int, steps: np.ndarray) -> StrikePeak:
+        """What a window says, as of `strike_peak`."""
+        return strike_peak(self.curve(first, frames, steps), steps, self._onsets)
