@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from avsync_cli.inference.evidence import MediaSummary
-from avsync_cli.media.completeness import APART_S, declared_s, is_complete
+from avsync_cli.media.completeness import APART_S, breaks_off, declared_s, is_complete
 from avsync_cli.media.decode import Timeline
 from avsync_cli.wording import clock
 
@@ -16,7 +16,12 @@ def summarise(timeline: Timeline, decoded_to_s: float) -> tuple[MediaSummary, li
         decoded_to_s: how far that is.
     """
     info, video, audio, ends = timeline.info, timeline.video, timeline.audio, timeline.ends
-    doubt = timeline.stamps_doubt
+    doubt, holes_s = timeline.stamps_doubt, timeline.holes_s
+    lost = [f"neither picture nor sound from {_span(*hole)}" for hole in holes_s[:1]]
+    if len(holes_s) > 1:
+        lost = [f"{lost[0]}, and {len(holes_s) - 1} times more"]
+    if ends is not None and breaks_off(info):
+        lost.append("the file breaks off within a fragment")
     summary = MediaSummary(
         duration_s=info.duration_s if info.duration_s > 0 else decoded_to_s,
         fps=float(video.fps),
@@ -31,10 +36,14 @@ def summarise(timeline: Timeline, decoded_to_s: float) -> tuple[MediaSummary, li
         stamps="unsound" if doubt else video.stamps,
         declared_s=declared_s(info),
         decoded_s=None if ends is None else ends.last_s,
-        complete=None if ends is None else is_complete(info, ends),
+        complete=None if ends is None else is_complete(info, ends) and not lost,
     )
-    remarks = [f"unsound time stamps: {doubt}"] if doubt else []
+    remarks = ([f"unsound time stamps: {doubt}"] if doubt else []) + lost
     if ends is not None and abs(ends.picture_s - ends.sound_s) > APART_S:
         picture, sound = clock(ends.picture_s), clock(ends.sound_s)
         remarks.append(f"the picture ends at {picture}, the sound at {sound}")
     return summary, remarks
+
+
+def _span(begin_s: float, end_s: float) -> str:
+    return f"{clock(begin_s)} to {clock(end_s)}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from avsync_cli.errors import MediaError
 from avsync_cli.media.facts import MediaInfo
 from avsync_cli.media.packets import PacketReader, copied
+from avsync_cli.media.wholeness import box
 
 DECLARING = ("mov", "matroska", "avi", "flv", "asf", "mxf", "gxf", "wtv", "nut")
 """Containers whose header or index says how long they are. Of the others ffmpeg tells what it finds
@@ -16,6 +18,10 @@ at their end."""
 _HEADER_BYTES = 1 << 16
 _LONGEST_S = 1e6
 """Eleven days: what claims more is damaged."""
+
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_MOST_BOXES = 200_000
+"""Two days of fragments of a second."""
 
 SHORT_S = 1.0
 """What may lack: of the last packets of a track no successor says how long they last."""
@@ -40,17 +46,20 @@ def declared_s(info: MediaInfo) -> float | None:
     """The length that the file itself declares; None if it declares none."""
     if not info.is_in(*DECLARING):
         return None
-    declared = max(info.duration_s, _avi_header_s(info) if info.is_in("avi") else 0.0)
+    declared = info.duration_s
+    if info.is_in("avi", "asf"):
+        # Of a file that was cut, ffmpeg tells what is left, or nothing.
+        try:
+            with Path(info.path).open("rb") as file:
+                head = file.read(_HEADER_BYTES)
+        except OSError:
+            head = b""
+        header_s = _avi_header_s(head) if info.is_in("avi") else _asf_header_s(head)
+        declared = max(declared, header_s if header_s < _LONGEST_S else 0.0)
     return declared if declared > 0 else None
 
 
-def _avi_header_s(info: MediaInfo) -> float:
-    """The length in an avi's header: of a file whose index is lost, ffmpeg tells what is left."""
-    try:
-        with Path(info.path).open("rb") as file:
-            head = file.read(_HEADER_BYTES)
-    except OSError:
-        return 0.0
+def _avi_header_s(head: bytes) -> float:
     main, extended = head.find(b"avih"), head.find(b"dmlh")
     if main < 0:
         return 0.0
@@ -60,8 +69,42 @@ def _avi_header_s(info: MediaInfo) -> float:
 
     # Beyond a gigabyte the main header counts the first part alone, and the extended one all.
     frames = max(number(main + 24), number(extended + 8) if extended >= 0 else 0)
-    seconds = frames * number(main + 8) / 1e6
-    return seconds if seconds < _LONGEST_S else 0.0
+    return frames * number(main + 8) / 1e6
+
+
+def _asf_header_s(head: bytes) -> float:
+    at = head.find(_ASF_PROPERTIES)
+    if at < 0:
+        return 0.0
+
+    def number(offset: int, size: int) -> int:
+        return int.from_bytes(head[at + offset : at + offset + size], "little")
+
+    is_live = number(88, 4) & 1
+    return 0.0 if is_live else max(0.0, number(64, 8) / 1e7 - number(80, 8) / 1e3)
+
+
+def breaks_off(info: MediaInfo) -> bool:
+    """Whether a fragmented mp4 ends, or is broken, within a fragment; how many it was to have it
+    does not say."""
+    if not info.is_in("mp4"):
+        return False
+    try:
+        with Path(info.path).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            at, is_fragmented = 0, False
+            for _ in range(_MOST_BOXES):
+                file.seek(at)
+                kind, length = box(file)
+                is_fragmented |= kind == b"moof"
+                if length <= 0:
+                    return is_fragmented and at < size and not kind.isalnum()
+                if at + length >= size:
+                    return is_fragmented and at + length > size and kind in (b"moof", b"mdat")
+                at += length
+    except OSError:
+        pass
+    return False
 
 
 def is_complete(info: MediaInfo, ends: Ends) -> bool:

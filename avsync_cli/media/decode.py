@@ -25,6 +25,11 @@ from avsync_cli.media.probe import probe
 from avsync_cli.media.sound import SoundReader
 from avsync_cli.timebase import FPS, HOPS_PER_FRAME, SAMPLES_PER_FRAME
 
+HOLE_S = 1.0
+"""Less than this without picture and sound is a gap as streams have them."""
+
+MOST_HOLES = 100
+
 
 @dataclass(frozen=True)
 class TimelineChunk:
@@ -67,6 +72,8 @@ class Timeline:
         info: the file's facts.
         video, audio: the tracks used.
         frame_size: (height, width) of the frames.
+        holes_s: (begin, end) of the stretches of `HOLE_S` and more, within what was read so far, in
+            which there is neither picture nor sound; the first `MOST_HOLES`.
         zero_s: where the timeline begins, on the file's own clock; see `clock.timeline_zero`.
 
     Raises:
@@ -96,6 +103,8 @@ class Timeline:
         self._sound: SoundReader | None = None
         self._done = False
         self._filler_frames = 0
+        self._empty_frames = 0
+        self.holes_s: list[tuple[float, float]] = []
         _check_arguments(start_s, duration_s, max_height, chunk_frames)
         info = self.info = path if isinstance(path, MediaInfo) else probe(path)
         self.video = pick_video(info, video_track)
@@ -170,7 +179,7 @@ class Timeline:
         self._next_frame += count
         used = max(with_picture, with_sound)
         heard = chunk.sound_valid.reshape(count, HOPS_PER_FRAME).any(axis=1)
-        self._filler_frames += int((~chunk.frame_valid & ~heard)[:used].sum())
+        self._note_empty(chunk.first_frame, (~chunk.frame_valid & ~heard)[:used])
         check_filler(self._filler_frames / FPS, self.info.file.shown)
         if used == count:
             return chunk
@@ -185,6 +194,20 @@ class Timeline:
             sound=chunk.sound[: used * SAMPLES_PER_FRAME],
             sound_valid=chunk.sound_valid[: used * HOPS_PER_FRAME],
         )
+
+    def _note_empty(self, first_frame: int, empty: np.ndarray) -> None:
+        """Count the filler among the frames from `first_frame` on, and find the holes in it."""
+        self._filler_frames += int(empty.sum())
+        if not self._empty_frames and not empty.any():
+            return
+        for number, is_empty in enumerate(empty.tolist(), first_frame):
+            if is_empty:
+                self._empty_frames += 1
+                continue
+            begin = number - self._empty_frames
+            if self._empty_frames >= HOLE_S * FPS and len(self.holes_s) < MOST_HOLES:
+                self.holes_s.append((begin / FPS, number / FPS))
+            self._empty_frames = 0
 
     def _check_gap(self, next_s: float) -> None:
         """Count the filler that comes before the next picture or sound, before it is made."""

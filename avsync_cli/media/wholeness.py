@@ -35,13 +35,13 @@ def is_whole(path: Path) -> bool:
     return at == size and size > 0
 
 
-def _box(file: BinaryIO) -> int:
-    """Length of a box of mp4, its head included; 0 if there is none."""
+def box(file: BinaryIO) -> tuple[bytes, int]:
+    """Kind and length of a box of mp4, its head included; 0 if there is none."""
     head = file.read(16)
     length = int.from_bytes(head[:4], "big")
     if length == 1:
         length = int.from_bytes(head[8:16], "big")
-    return length if len(head) >= 8 and length >= 8 else 0
+    return head[4:8], length if len(head) >= 8 and length >= 8 else 0
 
 
 def _chunk(file: BinaryIO) -> int:
@@ -80,7 +80,7 @@ def _triplet(file: BinaryIO) -> int:
 
 
 _STEPS: dict[str, Callable[[BinaryIO], int]] = {
-    **dict.fromkeys((".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2"), _box),
+    **dict.fromkeys((".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2"), lambda file: box(file)[1]),
     **dict.fromkeys((".mkv", ".webm"), _element),
     ".avi": _chunk,
     ".mxf": _triplet,

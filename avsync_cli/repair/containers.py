@@ -112,6 +112,9 @@ _STEPS_KBPS = {
 }
 """Bit rates that these codecs have; others take any."""
 
+_VORBIS_QUALITY = "8"
+"""256 kb/s for stereo at 44.1 kHz; its encoder refuses bit rates that it has no setting for."""
+
 _OPUS_RATES_HZ = (8000, 12_000, 16_000, 24_000, 48_000)
 
 
@@ -170,7 +173,9 @@ def encoder_options(
             the codec goes.
     """
     options = {f"c:a:{position}": _ENCODERS.get(codec, codec)}
-    if not is_lossless(codec):
+    if codec == "vorbis":
+        options[f"q:a:{position}"] = _VORBIS_QUALITY
+    elif not is_lossless(codec):
         options[f"b:a:{position}"] = f"{_kbps(codec, channels, source_kbps)}k"
     if codec == "opus" and rate_hz not in _OPUS_RATES_HZ:
         options[f"ar:a:{position}"] = "48000"

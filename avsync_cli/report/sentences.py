@@ -9,6 +9,7 @@ import numpy as np
 from avsync_cli.config import TOLERANCES
 from avsync_cli.drawing.attention import region_words
 from avsync_cli.inference.evidence import BlockResult, Evidence
+from avsync_cli.media.completeness import SHORT_S
 from avsync_cli.verdict.answer import Judgement, Segment, Tolerance, Verdict
 from avsync_cli.verdict.reasons import CHANGES, NEAR_LIMIT
 from avsync_cli.wording import (
@@ -159,8 +160,10 @@ def media_remarks(judgement: Judgement) -> list[str]:
         remarks.append(f"clap at {moment(clap.picture_s)} (frame {clap.frame}), {heard}")
     if judgement.min_confidence is not None:
         remarks.append(f"by --min-confidence {judgement.min_confidence:g}")
-    if media.complete is False and media.decoded_s is not None and media.declared_s is not None:
-        remarks.append(f"the file ends at {clock(media.decoded_s)} of {clock(media.declared_s)}")
+    # A file may also be incomplete in its middle.
+    declared_s, decoded_s = media.declared_s or 0.0, media.decoded_s or 0.0
+    if media.complete is False and declared_s - decoded_s > SHORT_S:
+        remarks.append(f"the file ends at {clock(decoded_s)} of {clock(declared_s)}")
     return remarks
 
 

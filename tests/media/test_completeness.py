@@ -24,6 +24,7 @@ WRITTEN = {
     "avi": ("-c:v", "mpeg4", "-c:a", "pcm_s16le"),
     "flv": ("-ar", "44100"),
     "mxf": ("-c:v", "mpeg2video", "-c:a", "pcm_s16le"),
+    "wmv": ("-c:v", "wmv2", "-bf", "0", "-c:a", "wmav2"),
 }
 
 
@@ -41,6 +42,31 @@ def test_a_file_cut_in_half_is_incomplete(clips, kind):
     assert media.complete is False
     assert media.declared_s == pytest.approx(8.0, abs=0.1)
     assert 0 < media.decoded_s < 6.5
+
+
+@pytest.mark.parametrize("kind", ("mp4", "mkv", "mxf"))
+def test_a_file_that_cannot_be_read_in_its_middle_is_incomplete(clips, kind):
+    data = clips.make(f"complete.{kind}", *WRITTEN[kind], seconds=8).read_bytes()
+    size = len(data)
+    broken = clips.folder / f"broken.{kind}"
+    broken.write_bytes(data[: size // 2] + bytes(size // 4) + data[size * 3 // 4 :])
+    media, remarks = told(broken)
+    assert media.complete is False
+    assert media.decoded_s == pytest.approx(8.0, abs=0.2)
+    assert [r for r in remarks if r.startswith("neither picture nor sound from 0:0")] == remarks[:1]
+
+
+def test_a_fragmented_file_that_breaks_off_is_incomplete(clips):
+    fragmented = ("-movflags", "frag_keyframe+empty_moov+default_base_moof")
+    whole = clips.make("fragmented.mp4", *fragmented, seconds=8)
+    assert told(whole)[0].complete is True
+    data = whole.read_bytes()
+    for name, left in (("short", data[: len(data) // 2]), ("zeros", data[: len(data) // 2])):
+        broken = clips.folder / f"{name}.mp4"
+        broken.write_bytes(left + bytes(len(data) // 2 if name == "zeros" else 0))
+        media, remarks = told(broken)
+        assert media.complete is False
+        assert "the file breaks off within a fragment" in remarks
 
 
 def test_a_part_that_was_asked_for_says_nothing_about_the_rest(clips):

@@ -156,6 +156,13 @@ def test_one_true_stamp_is_enough():
         assert (found.kind, found.first_s) == ("rebuilt", Fraction(1, 2))
 
 
+def test_a_single_stamp_of_the_next_picture_contradicts_nothing():
+    stamps = [40 * k if k % 4 else None for k in range(40)]
+    stamps[13] = 40 * 14
+    found = judge_stamps(packets(*stamps), range(40), TICK_S, Fraction(25), container="mpeg")
+    assert (found.kind, found.first_s) == ("rebuilt", 0)
+
+
 def test_what_cannot_be_rebuilt_says_why():
     few = packets(0, None, None)
     assert judge_stamps(few, None, TICK_S, Fraction(25)).kind == "unsound"

@@ -320,6 +320,8 @@ def test_bit_rates_never_fall_below_the_sources():
     assert encoder_options("ac3", 0, 6, 48_000, 500)["b:a:0"] == "640k"
     assert "b:a:0" not in encoder_options("flac", 0, 2, 48_000, 900)
     assert encoder_options("opus", 0, 2, 44_100, 0)["ar:a:0"] == "48000"
+    vorbis = encoder_options("vorbis", 0, 1, 16_000, 0)
+    assert "q:a:0" in vorbis and "b:a:0" not in vorbis, "its encoder refuses most of them"
 
 
 def test_data_that_quicktime_rebuilds_is_not_copied():
