@@ -174,16 +174,16 @@ def _stretches(rng: np.random.Generator, mean: float, count: int) -> list[Eviden
 def _seconds(scale: float, rng: np.random.Generator) -> Trial:
     """Seconds whose peak lies where a softmax of their log-odds, times `scale`, says it does."""
     whole = _stretches(rng, 0.0, 1)[0]
-    rows = rng.normal(0.0, 3.0, (4000, len(whole.offsets_ms)))
+    rows = rng.normal(0.0, 3.0, (1000, len(whole.offsets_ms)))
     sharp = np.exp(scale * rows)
     chance = np.cumsum(sharp / sharp.sum(axis=1, keepdims=True), axis=1)
     true = np.argmax(chance > rng.random((len(rows), 1)), axis=1)
     # Each moved so that its true offset is the middle of the scan.
     moved = np.stack([np.roll(r, r.size // 2 - at) for r, at in zip(rows, true, strict=True)])
-    seconds = SecondCurves(np.arange(4000.0), whole.offsets_ms, moved.astype(np.float16))
+    seconds = SecondCurves(np.arange(1000.0), whole.offsets_ms, moved.astype(np.float16))
     evidence = dataclasses.replace(whole, seconds=seconds)
     origin = Origin(clip="made", source="made", speaker="made", kind="talking", rule="0")
-    return Trial(origin=origin, seconds=4000.0, truth_ms=0.0, evidence=evidence)
+    return Trial(origin=origin, seconds=1000.0, truth_ms=0.0, evidence=evidence)
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.5])

@@ -97,14 +97,14 @@ def test_a_step_with_three_seconds_on_either_side(seconds: int) -> None:
 
 
 def test_seconds_are_compared_by_a_scale_of_their_own() -> None:
-    faint = [clip([(0, 0.0), (4, 200.0)], 16, seed, 0.0) for seed in range(20)]
+    faint = [clip([(0, 0.0), (4, 200.0)], 16, seed, 0.0) for seed in range(12)]
     steps = {}
     for scale in (0.05, 0.74):
         own = [replace(e, calibration=CALIBRATION | {"second_scale": scale}) for e in faint]
         steps[scale] = sum(len(lags(decide_verdict(e, ITU))) == 2 for e in own)
     plain = sum(len(lags(decide_verdict(e, ITU))) == 2 for e in faint)
-    assert steps[0.74] == plain >= 16
-    assert steps[0.05] <= 4
+    assert steps[0.74] == plain >= 10
+    assert steps[0.05] <= 2
 
 
 def test_a_step_while_nobody_speaks_is_told_as_somewhere_there() -> None:
