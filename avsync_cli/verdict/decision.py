@@ -18,7 +18,16 @@ from avsync_cli.verdict.missing import SPEECH, STAMPS, would_decide
 from avsync_cli.verdict.posterior import Constants, fair_logits, mass, window_votes
 from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons, cut_words, end_words
 from avsync_cli.verdict.speeds import find_wrong_speed
-from avsync_cli.verdict.stretches import Part, as_segment, p_sync, straddles, with_gaps, with_rest
+from avsync_cli.verdict.stretches import (
+    STEP_WITHIN_S,
+    Part,
+    as_segment,
+    p_sync,
+    straddles,
+    with_gaps,
+    with_rest,
+    with_unplaced,
+)
 from avsync_cli.verdict.structure import NEGLIGIBLE, STEP_MORE_LIKELY, Structure, find_structure
 
 LEAST_SHARE = 1 / 3
@@ -71,8 +80,10 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
         reasons=limits
         + [end_words(p.start_s, p.end_s) for p in parts if p.doubted and decided]
         + all_reasons(evidence, main, status, segments, offsets, tolerance),
-        # Between stretches nothing was looked at, which is no reason to call it undecided.
-        segments=segments if has_gaps else with_gaps(segments, windows, growth),
+        # Where nothing was read is no reason to call it undecided, unless the lag changes there.
+        segments=with_unplaced(segments, STEP_WITHIN_S)
+        if has_gaps
+        else with_gaps(segments, windows, growth),
         curve=curve,
         curve_score=score,
         drift_ci_ms_per_min=None if found is None else found.ci_ms_per_min,

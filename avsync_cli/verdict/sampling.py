@@ -37,9 +37,7 @@ from avsync_cli.verdict.answer import Segment, Tolerance, Verdict
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.posterior import Constants, window_votes
 from avsync_cli.verdict.steps import STEP_SHARE
-
-STEP_WITHIN_S = 10.0
-"""A step is told to 5 s either way."""
+from avsync_cli.verdict.stretches import STEP_WITHIN_S
 
 LEAST_AGREEING = 3
 """Stretches that must agree with the answer by themselves."""
@@ -217,14 +215,20 @@ class Search:
         if verdict.status == "undecided" or len(self._agreeing()) < least:
             return False
         # A drift may leave the scanned range.
-        unknown = [s.end_s - s.start_s for s in verdict.segments if s.offset_ms is None]
-        if verdict.drift_ms_per_min is None and max(unknown, default=0.0) > STEP_WITHIN_S:
+        if verdict.drift_ms_per_min is None and any(map(self._may_tell_more, verdict.segments)):
             return False
         told = [s.confidence for s in verdict.segments if s.offset_ms is not None]
         if min(told) * (1.0 - STEP_SHARE * self._unseen()) < self._until:
             return False
         ends = self._end_window(True), self._end_window(False)
         return ends == (None, None) and self._middle_settled() and self._gap() is None
+
+    def _may_tell_more(self, segment: Segment) -> bool:
+        """Whether a stretch is long, has no lag yet, and was not read throughout."""
+        if segment.offset_ms is not None or segment.end_s - segment.start_s <= STEP_WITHIN_S:
+            return False
+        first, last = (int(t / self._film.window_s) for t in (segment.start_s, segment.end_s))
+        return any(window not in self._read for window in range(first + 1, last))
 
     def _agreeing(self) -> list[Peak]:
         """Clear windows at the lag that is told of their time; all of them while none is told."""

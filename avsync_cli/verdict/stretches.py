@@ -22,6 +22,9 @@ UNJUDGED_S = 20.0
 UNPLACED_S = 5.0
 """Where a step may lie anywhere within so long a time, that time is told as undecided."""
 
+STEP_WITHIN_S = 10.0
+"""The same of a file of which only parts were read: there a step is told to 5 s either way."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -163,9 +166,14 @@ def with_gaps(
             elif segment.start_s < high_s < segment.end_s:
                 segment = cut(segment, high_s, segment.end_s)
         told.append(segment)
+    return with_unplaced(told, UNPLACED_S)
+
+
+def with_unplaced(segments: list[Segment], least_s: float) -> list[Segment]:
+    """Segments, and undecided ones where the next does not begin within so long of one's end."""
     between = [
         _undecided(before.end_s, after.start_s)
-        for before, after in pairwise(told)
-        if after.start_s - before.end_s >= UNPLACED_S
+        for before, after in pairwise(segments)
+        if after.start_s - before.end_s >= least_s
     ]
-    return sorted(told + between, key=lambda s: s.start_s)
+    return sorted(segments + between, key=lambda s: s.start_s)

@@ -20,7 +20,7 @@ from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS
 from avsync_cli.verdict.drift import Drift, find_drift, read_along, without_drift
 from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows, window_votes
 from avsync_cli.verdict.steps import WOBBLE_MS, Steps, find_steps, place, wobbling
-from avsync_cli.verdict.stretches import UNJUDGED_S, UNPLACED_S, Part
+from avsync_cli.verdict.stretches import STEP_WITHIN_S, UNJUDGED_S, UNPLACED_S, Part
 
 BLOCK_S = BLOCK_FRAMES / FPS
 
@@ -117,8 +117,9 @@ def find_structure(
     found = _told_runs(runs, answered, joined=doubted is None)
     merged = len(found) == 1 and len(runs) > 1
     parts = _timed(found, units, drift)
-    if doubted is None and not has_gaps:
-        parts = _placed(parts, found, votes, units, grid)
+    if doubted is None:
+        least_s = STEP_WITHIN_S if has_gaps else UNPLACED_S
+        parts = _placed(parts, found, votes, units, grid, least_s)
     if doubted is not None:
         parts[doubted] = replace(parts[doubted], doubted=True)
     if drift is not None:
@@ -274,9 +275,10 @@ def _placed(
     votes: np.ndarray,
     units: list[WindowResult],
     grid: np.ndarray,
+    least_s: float,
 ) -> list[Part]:
     """The stretches without what lies between them and may belong to either, where that is long:
-    while nobody speaks a step leaves no trace."""
+    while nobody speaks, or where nothing was read, a step leaves no trace."""
     around = wobbling(votes, round(WOBBLE_MS / float(grid[1] - grid[0])))
     apart_s = np.maximum(np.diff(_middles(units)), 1e-3)
     told = list(parts)
@@ -286,7 +288,7 @@ def _placed(
         before, after = (around[rows, column] for column in columns)
         low, high = place(before, after, apart_s[rows.start : rows.stop - 1])
         end_s, start_s = units[one.start + low - 1].end_s, units[one.start + high].start_s
-        if start_s - end_s >= UNPLACED_S:
+        if start_s - end_s >= least_s:
             told[number] = replace(told[number], end_s=end_s)
             told[number + 1] = replace(told[number + 1], start_s=start_s)
     return told

@@ -80,6 +80,20 @@ def test_a_step_is_found_and_told_to_five_seconds(share: float) -> None:
     assert len(pieces.order) < 40
 
 
+def test_a_step_while_nobody_speaks_is_told_to_lie_somewhere_in_that_time() -> None:
+    silent = (900.0, 1010.0)
+    lags = {True: 0.0, False: 240.0}
+    pieces = Pieces(film(lambda t: lags[t < 930.0], LONG_S, silent=(silent,)))
+    found = search(pieces)
+    assert found.settled and found.evidence is not None
+    verdict = found.told(decide_verdict(found.evidence, ITU))
+    told = [s for s in verdict.segments if s.offset_ms is not None]
+    assert [round((s.offset_ms or 0) / 40) for s in told] == [0, 6]
+    assert told[0].end_s == pytest.approx(silent[0], abs=8.0)
+    assert told[1].start_s == pytest.approx(silent[1], abs=8.0)
+    assert [s.status for s in verdict.segments] == ["in_sync", "undecided", "out_of_sync"]
+
+
 def test_a_drift_is_found() -> None:
     pieces = Pieces(film(lambda t: 20.0 * (t - LONG_S / 2) / 60, LONG_S, seed=5))
     found = search(pieces)
