@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from avsync_cli.inference.evidence import MediaSummary
-from avsync_cli.media.completeness import APART_S, breaks_off, declared_s, is_complete
+from avsync_cli.media.broken_end import broken_end
+from avsync_cli.media.completeness import APART_S, declared_s, is_complete
 from avsync_cli.media.decode import Timeline
 from avsync_cli.wording import clock
 
@@ -20,8 +21,8 @@ def summarise(timeline: Timeline, decoded_to_s: float) -> tuple[MediaSummary, li
     lost = [f"neither picture nor sound from {_span(*hole)}" for hole in holes_s[:1]]
     if len(holes_s) > 1:
         lost = [f"{lost[0]}, and {len(holes_s) - 1} times more"]
-    if ends is not None and breaks_off(info):
-        lost.append("the file breaks off within a fragment")
+    if ends is not None and (part := broken_end(info)):
+        lost.append(f"the file breaks off within {part}")
     summary = MediaSummary(
         duration_s=info.duration_s if info.duration_s > 0 else decoded_to_s,
         fps=float(video.fps),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from avsync_cli.errors import MediaError
 from avsync_cli.media.facts import MediaInfo
 from avsync_cli.media.packets import PacketReader, copied
-from avsync_cli.media.wholeness import box
 
 DECLARING = ("mov", "matroska", "avi", "flv", "asf", "mxf", "gxf", "wtv", "nut")
 """Containers whose header or index says how long they are. Of the others ffmpeg tells what it finds
@@ -20,9 +18,6 @@ _LONGEST_S = 1e6
 """Eleven days: what claims more is damaged."""
 
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-_MOST_BOXES = 200_000
-"""Two days of fragments of a second."""
-
 SHORT_S = 1.0
 """What may lack: of the last packets of a track no successor says how long they last."""
 
@@ -82,29 +77,6 @@ def _asf_header_s(head: bytes) -> float:
 
     is_live = number(88, 4) & 1
     return 0.0 if is_live else max(0.0, number(64, 8) / 1e7 - number(80, 8) / 1e3)
-
-
-def breaks_off(info: MediaInfo) -> bool:
-    """Whether a fragmented mp4 ends, or is broken, within a fragment; how many it was to have it
-    does not say."""
-    if not info.is_in("mp4"):
-        return False
-    try:
-        with Path(info.path).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            at, is_fragmented = 0, False
-            for _ in range(_MOST_BOXES):
-                file.seek(at)
-                kind, length = box(file)
-                is_fragmented |= kind == b"moof"
-                if length <= 0:
-                    return is_fragmented and at < size and not kind.isalnum()
-                if at + length >= size:
-                    return is_fragmented and at + length > size and kind in (b"moof", b"mdat")
-                at += length
-    except OSError:
-        pass
-    return False
 
 
 def is_complete(info: MediaInfo, ends: Ends) -> bool:

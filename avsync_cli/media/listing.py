@@ -168,7 +168,8 @@ class ListingLog:
         return track
 
     def _not_media(self, file: Source) -> NotMediaError:
-        cleaned = [clean_line(line, file) for line in self._complaints if line.strip()]
+        # A line may hold no more than the colour's end.
+        cleaned = [said for line in self._complaints if (said := clean_line(line, file))]
         said = f" ({cleaned[-1]})" if cleaned else ""
         return NotMediaError(
             f"not a media file avsync can open{said}: {file.shown}",

@@ -51,21 +51,25 @@ def _chunk(file: BinaryIO) -> int:
     return 8 + length + length % 2 if len(head) == 8 else 0
 
 
-def _element(file: BinaryIO) -> int:
-    """Length of an element of EBML."""
-    first = file.read(1)
-    if not first or not first[0]:
-        return 0
-    head = 9 - first[0].bit_length()
-    file.read(head - 1)
+def element(file: BinaryIO) -> tuple[bytes, int, int | None]:
+    """Kind of an element of EBML, and lengths of its head and of what it holds: None where nobody
+    came to fill that in; a head of 0 if there is none."""
+    kind = file.read(1)
+    if not kind or not kind[0]:
+        return b"", 0, None
+    kind += file.read(8 - kind[0].bit_length())
     mark = file.read(1)
     if not mark or not mark[0]:
-        return 0
+        return kind, 0, None
     more = 8 - mark[0].bit_length()
     value = int.from_bytes(bytes([mark[0] & (0xFF >> (more + 1))]) + file.read(more), "big")
-    if value == (1 << (7 * (more + 1))) - 1:  # a length that nobody came to fill in
-        return 0
-    return head + 1 + more + value
+    is_unknown = value == (1 << (7 * (more + 1))) - 1
+    return kind, len(kind) + 1 + more, None if is_unknown else value
+
+
+def _element(file: BinaryIO) -> int:
+    _, head, length = element(file)
+    return 0 if length is None else head + length
 
 
 def _triplet(file: BinaryIO) -> int:

@@ -69,6 +69,27 @@ def test_a_fragmented_file_that_breaks_off_is_incomplete(clips):
         assert "the file breaks off within a fragment" in remarks
 
 
+@pytest.mark.parametrize(
+    ("kind", "part", "how"),
+    [
+        ("mkv", "a cluster", ("-live", "1")),
+        ("webm", "a cluster", ("-c:v", "libvpx", "-c:a", "libopus", "-live", "1")),
+        ("ogv", "a page", ("-c:v", "libtheora", "-c:a", "libvorbis", "-ac", "2")),
+    ],
+)
+def test_a_stream_that_was_kept_and_breaks_off_is_incomplete(clips, kind, part, how):
+    whole = clips.make(f"stream.{kind}", *how, seconds=8)
+    media, remarks = told(whole)
+    assert (media.complete, remarks) == (True, [])
+    data = whole.read_bytes()
+    cut = clips.folder / f"stream-cut.{kind}"
+    for left in (len(data) * 3 // 4, len(data) - 1):
+        cut.write_bytes(data[:left])
+        media, remarks = told(cut)
+        assert media.complete is False
+        assert f"the file breaks off within {part}" in remarks
+
+
 def test_a_part_that_was_asked_for_says_nothing_about_the_rest(clips):
     media, _ = told(clips.make("complete.mkv", seconds=8), duration_s=2.0)
     assert (media.complete, media.decoded_s) == (None, None)
