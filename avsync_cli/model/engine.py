@@ -151,8 +151,15 @@ def encode_phases(
         part = np.pad(part, ((0, lacking), (0, 0)), mode="edge") if lacking else part
         phases = np.stack([part[p : p + length] for p in range(HOPS_PER_FRAME)])
         out = encode(phases.astype(np.float32, copy=False))
+        _as_many("sound.onnx", out.shape[1], (length - context) // HOPS_PER_FRAME)
         parts.append(out.transpose(1, 0, 2).reshape(-1, config.channels)[:count])
     return np.ascontiguousarray(np.concatenate(parts))
+
+
+def _as_many(graph: str, given: int, wanted: int) -> None:
+    """A graph that sees or hears further than its configuration says gives fewer frames."""
+    if given != wanted:
+        raise ModelError(f"the model's {graph} gives {given} frames, not {wanted}", _REINSTALL)
 
 
 class OnnxEngine:
@@ -193,7 +200,9 @@ class OnnxEngine:
         parts = []
         for first in range(0, frames, _VISUAL_FRAMES):
             part = seen[first : min(first + _VISUAL_FRAMES, frames) + around]
-            parts.append(self._run("visual.onnx", part[None].astype(np.float32))[0][0])
+            v = self._run("visual.onnx", part[None].astype(np.float32))[0][0]
+            _as_many("visual.onnx", len(v), len(part) - around)
+            parts.append(v)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def sound_steps(self, sound: np.ndarray) -> np.ndarray:

@@ -220,6 +220,13 @@ def _files(path: Path, values: object) -> dict[str, StoredFile]:
     return kept
 
 
+_SHARES = {"outlier", "file_outlier", "undecided_below"}
+_NEVER_NEGATIVE = _SHARES | {
+    *("scale", "second_scale", "power", "support_power"),
+    *("confidence_scale", "common_odds", "jitter_ms"),
+}
+
+
 def _calibration(values: object) -> dict[str, float]:
     if not isinstance(values, dict) or len(values) > _MOST_ENTRIES:
         raise ModelError("the model's calibration is not a table", _REINSTALL)
@@ -232,6 +239,8 @@ def _calibration(values: object) -> dict[str, float]:
             raise ModelError(f"the model's calibration {shown} is not finite", _REINSTALL)
         # Compared before it is converted: an integer may be too large for any float.
         if abs(value) > _LARGEST_NUMBER:
+            raise ModelError(f"the model's calibration {shown} is out of bounds", _REINSTALL)
+        if (value < 0 and name in _NEVER_NEGATIVE) or (value > 1 and name in _SHARES):
             raise ModelError(f"the model's calibration {shown} is out of bounds", _REINSTALL)
         kept[name] = float(value)
     return kept

@@ -210,7 +210,7 @@ def playlists(clip: Path) -> dict[str, str]:
 def test_playlists_and_text_are_refused(clip, tmp_path, kind, name):
     path = tmp_path / name
     path.write_text(playlists(clip)[kind])
-    with pytest.raises(NotMediaError, match="not a media file"):
+    with pytest.raises(NotMediaError, match=r"not a media file avsync can open \(.+\): "):
         probe(path)
 
 

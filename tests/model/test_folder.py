@@ -144,6 +144,35 @@ def test_sizes_that_contradict_the_graphs_are_told_before_any_run(
         OnnxEngine(folder)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "graph_name"),
+    [("visual_context", 2, "visual"), ("sound_context", [4, 8], "sound")],
+)
+def test_a_context_that_contradicts_the_graphs_is_told_by_the_first_run(
+    toy_folder: Path, tmp_path: Path, key: str, value: object, graph_name: str
+) -> None:
+    folder = Path(shutil.copytree(toy_folder, tmp_path / "copy"))
+    change(folder, config=toy_config().to_json() | {key: value})
+    engine, side = OnnxEngine(folder), toy_config().input_px
+    with pytest.raises(ModelError, match=rf"{graph_name}\.onnx gives \d+ frames, not \d+"):
+        if graph_name == "visual":
+            engine.encode_visual(np.zeros((40, side, side), np.uint8))
+        else:
+            engine.encode_sound(np.zeros((160, toy_config().mel_bands), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("scale", -0.1), ("outlier", 1.5), ("second_scale", -1), ("power", -2)]
+)
+def test_a_calibration_out_of_bounds_is_refused(
+    toy_folder: Path, tmp_path: Path, key: str, value: float
+) -> None:
+    folder = Path(shutil.copytree(toy_folder, tmp_path / "copy"))
+    change(folder, calibration={key: value})
+    with pytest.raises(ModelError, match=f"calibration '{key}' is out of bounds"):
+        OnnxEngine(folder)
+
+
 def graph(nodes: list[onnx.NodeProto], out: list[object]) -> bytes:
     """visual.onnx of any nodes, with the toy's own inputs."""
     side = toy_config().input_px
