@@ -25,7 +25,8 @@ from avsync_cli.config import (
     models_dir,
     tolerance_profile,
 )
-from avsync_cli.errors import ModelError, UsageError
+from avsync_cli.errors import MediaError, ModelError, UsageError
+from avsync_cli.timebase import HOP_MS
 from avsync_cli.wording import safe_text
 
 if TYPE_CHECKING:
@@ -148,8 +149,36 @@ def analyse_file(
     mixed = judge(info, options)
     found = mixed
     if mixed.verdict.status == "undecided":
-        found = _by_other_sounds(info, options, judge) or mixed
+        found = _by_other_sounds(info, options, judge) or _by_strikes(mixed, info, options)
     return _with_clap(found, info, options) if settings.slate else found
+
+
+def _by_strikes(found: Judgement, info: MediaInfo, options: AnalyseOptions) -> Judgement:
+    """The judgement of a file without faces by the strikes at its head, where these tell a lag."""
+    from avsync_cli.inference.slate import HEAD_S
+    from avsync_cli.media.head import read_head
+    from avsync_cli.regions.motion import contact_strength
+    from avsync_cli.verdict.by_strikes import as_strikes, decide_by_strikes
+    from avsync_cli.verdict.strikes import LINES, find_strikes
+
+    if found.tracks or options.start_s > 0 or found.evidence.media.stamps == "unsound":
+        return found
+    wanted_s = HEAD_S if options.duration_s is None else min(HEAD_S, options.duration_s)
+    tracks = options.video_track, options.audio_track
+    with _timed("%s: strikes looked for", found.path):
+        try:
+            head = read_head(info, *tracks, seconds=wanted_s, max_height=LINES)
+        except MediaError:
+            return found
+        strength = contact_strength(head.pictures, head.times_s, 0.0)
+        peak = find_strikes(strength, head.sound)
+    if peak is None:
+        return found
+    strikes = as_strikes(peak, len(strength) * HOP_MS / 1000)
+    verdict = decide_by_strikes(found.verdict, found.evidence, strikes, found.tolerance)
+    if verdict is found.verdict:
+        return found
+    return replace(found, verdict=verdict, evidence=replace(found.evidence, strikes=strikes))
 
 
 def _with_clap(found: Judgement, info: MediaInfo, options: AnalyseOptions) -> Judgement:

@@ -197,6 +197,21 @@ class Clap:
         return (self.sound_s - self.picture_s) * 1000.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Strikes:
+    """Strikes seen and heard at the head of a file, on which its answer rests.
+
+    Attributes:
+        offset_ms: by how much the sound comes after the picture.
+        p: probability 0..1 that this is right within two frames (80 ms).
+        end_s: how far the file was read for it.
+    """
+
+    offset_ms: float
+    p: float
+    end_s: float
+
+
 @dataclass(kw_only=True)
 class Evidence:
     """Everything a verdict may depend on.
@@ -214,6 +229,8 @@ class Evidence:
         stretches: how many parts of the file were read, with gaps between them; None for all of it.
         read_s: seconds of the file in these parts, None likewise.
         paths: by the number of its face track, where a face is.
+        clap: at the head, where one was looked for and found.
+        strikes: what the answer rests on where the model had none; else None.
     """
 
     offsets_ms: np.ndarray
@@ -226,6 +243,7 @@ class Evidence:
     calibration: dict[str, float] = field(default_factory=dict)
     seconds: SecondCurves | None = None
     clap: Clap | None = None
+    strikes: Strikes | None = None
     stretches: int | None = None
     read_s: float | None = None
     paths: dict[int, TrackPath] = field(default_factory=dict)

@@ -168,7 +168,13 @@ def _judge(
 
 
 def _refuse_undecided(order: Order, before: Judgement) -> None:
-    verdict = before.verdict
+    verdict, strikes = before.verdict, before.evidence.strikes
+    if strikes is not None:
+        raise MediaError(
+            f"known by strikes alone, which is too little for a repair: {order.source.shown}",
+            f"if you have seen it yourself, give the lag: --offset {strikes.offset_ms:.0f}ms",
+            order.source.path,
+        )
     if verdict.status != "undecided" and verdict.offset_ms is not None:
         return
     why = f" ({verdict.reasons[0]})" if verdict.reasons else ""

@@ -106,6 +106,7 @@ def file_entry(report: Judgement, *, curve: bool) -> dict[str, Any]:
         "best": verdict.best and plain(verdict.best),
         "second_best": verdict.second and plain(verdict.second),
         "clap": evidence.clap and _clap(evidence.clap, evidence.media.audio_hz),
+        "strikes": evidence.strikes and plain(evidence.strikes),
         "tolerance": plain(report.tolerance),
         "media": plain(evidence.media),
         "segments": [plain(segment) for segment in verdict.segments],

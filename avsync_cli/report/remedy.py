@@ -35,7 +35,13 @@ def remedy(judgement: Judgement) -> Remedy | None:
     else:
         way = "earlier" if verdict.offset_ms > 0 else "later"
         what = f"move the sound {round(abs(verdict.offset_ms))} ms {way}"
-    return Remedy(f"fix: {what}:", fix_command(judgement.path, judgement.fix_words))
+    words = judgement.fix_words
+    if judgement.evidence.strikes is not None:  # too little for a repair, unless somebody says so
+        what, words = (
+            f"if you see it, too, {what}",
+            (*words, "--offset", f"{verdict.offset_ms:.0f}ms"),
+        )
+    return Remedy(f"fix: {what}:", fix_command(judgement.path, words))
 
 
 def fix_command(path: str, start: Sequence[str]) -> str:

@@ -14,7 +14,14 @@ import numpy as np
 
 from avsync_cli.config import brief
 from avsync_cli.errors import UsageError
-from avsync_cli.inference.evidence import BlockResult, Clap, Evidence, MediaSummary, Region
+from avsync_cli.inference.evidence import (
+    BlockResult,
+    Clap,
+    Evidence,
+    MediaSummary,
+    Region,
+    Strikes,
+)
 from avsync_cli.names import Direction, RegionKind, Status
 from avsync_cli.report.machine import Failure, Tool, told
 from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance, TrackResult, Verdict
@@ -96,6 +103,7 @@ def _evidence(entry: _Fields, offsets_ms: np.ndarray) -> Evidence:
         stretches=read.take("stretches", _kind("int | None"), None),
         read_s=read_s,
         clap=entry.perhaps("clap", Clap),
+        strikes=entry.perhaps("strikes", Strikes),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from avsync_cli.inference.evidence import Evidence
 from avsync_cli.names import Direction, Status
+from avsync_cli.timebase import HOP_MS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,13 @@ ITU = Tolerance("itu", 45.0, 125.0)
 """ITU-R BT.1359, where viewers begin to notice: the default everywhere."""
 
 
+def direction_of(offset_ms: float) -> Direction:
+    """The sign in words; what rounds to no step of the scan has none."""
+    if abs(offset_ms) < HOP_MS / 2:
+        return "none"
+    return "audio_late" if offset_ms > 0 else "audio_early"
+
+
 @dataclass(frozen=True)
 class Candidate:
     """An offset that may be the file's, > 0 for sound that is late, and the probability 0..1 that
@@ -58,7 +66,8 @@ class Verdict:
         offset_ci_ms: 95 % interval of it, or None.
         direction: the sign in words.
         confidence: calibrated probability that `offset_ms` is within one frame (40 ms) of the
-            truth, 0..1; for "undecided", that of the best candidate.
+            truth, 0..1; for "undecided", that of the best candidate. Of an answer by strikes
+            (`Evidence.strikes`), within two.
         p_sync: probability that the file as it stands is within the tolerance, 0..1.
         at_border: whether a limit of the tolerance lies within the offset's 95 % interval (of any
             decided stretch), so that "in" or "out" is close to even; False when undecided.

@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from avsync_cli.inference.evidence import Evidence, WindowResult
-from avsync_cli.names import Direction, Status
-from avsync_cli.timebase import FRAME_MS, HOP_MS
-from avsync_cli.verdict.answer import Candidate, Tolerance, Verdict
+from avsync_cli.names import Status
+from avsync_cli.timebase import FRAME_MS
+from avsync_cli.verdict.answer import Candidate, Tolerance, Verdict, direction_of
 from avsync_cli.verdict.missing import SPEECH, STAMPS, would_decide
 from avsync_cli.verdict.posterior import Constants, fair_logits, mass, window_votes
 from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons, cut_words, end_words
@@ -73,7 +73,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
         status=status,
         offset_ms=main.offset_ms if decided else None,
         offset_ci_ms=main.ci_ms if decided else None,
-        direction=_direction(main.offset_ms) if decided else "none",
+        direction=direction_of(main.offset_ms) if decided else "none",
         confidence=main.answer.confidence,
         p_sync=min(p_sync(p, offsets, tolerance) for p in parts if not p.doubted),
         drift_ms_per_min=None if found is None else found.ms_per_min,
@@ -229,10 +229,3 @@ def _speaks(statuses: list[Status], weights: np.ndarray) -> tuple[int, Status]:
         if among:
             return max(among, key=lambda i: weights[i]), status
     raise ValueError("no stretches")
-
-
-def _direction(offset_ms: float) -> Direction:
-    """The sign in words; what rounds to no step of the scan has none."""
-    if abs(offset_ms) < HOP_MS / 2:
-        return "none"
-    return "audio_late" if offset_ms > 0 else "audio_early"

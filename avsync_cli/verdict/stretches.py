@@ -110,13 +110,14 @@ def with_rest(segments: list[Segment], windows: list[WindowResult]) -> list[Segm
     begin_s, end_s = windows[0].start_s, max(w.end_s for w in windows)
     told = list(segments)
     if told[0].start_s - begin_s >= BLOCK_S:
-        told.insert(0, _undecided(begin_s, told[0].start_s))
+        told.insert(0, undecided(begin_s, told[0].start_s))
     if end_s - told[-1].end_s >= BLOCK_S:
-        told.append(_undecided(told[-1].end_s, end_s))
+        told.append(undecided(told[-1].end_s, end_s))
     return told
 
 
-def _undecided(start_s: float, end_s: float) -> Segment:
+def undecided(start_s: float, end_s: float) -> Segment:
+    """A stretch of which no lag is told."""
     return Segment(
         start_s=start_s,
         end_s=end_s,
@@ -172,7 +173,7 @@ def with_gaps(
 def with_unplaced(segments: list[Segment], least_s: float) -> list[Segment]:
     """Segments, and undecided ones where the next does not begin within so long of one's end."""
     between = [
-        _undecided(before.end_s, after.start_s)
+        undecided(before.end_s, after.start_s)
         for before, after in pairwise(segments)
         if after.start_s - before.end_s >= least_s
     ]

@@ -23,7 +23,13 @@ import numpy as np
 
 from avsync_cli.corpus.manifest import Clip, load_manifest
 from avsync_cli.evaluation.logistic import logistic_fit
-from avsync_cli.evaluation.strikes import (
+from avsync_cli.evaluation.trials import move_sound
+from avsync_cli.media.head import read_head
+from avsync_cli.media.probe import probe
+from avsync_cli.regions.motion import contact_strength
+from avsync_cli.timebase import HOP_MS, HOP_SAMPLES
+from avsync_cli.verdict.posterior import log_odds
+from avsync_cli.verdict.strikes import (
     NEAR_MS,
     PEAK_BIAS,
     PEAK_SCALE,
@@ -33,12 +39,6 @@ from avsync_cli.evaluation.strikes import (
     onset_strength,
     strike_peak,
 )
-from avsync_cli.evaluation.trials import move_sound
-from avsync_cli.media.head import read_head
-from avsync_cli.media.probe import probe
-from avsync_cli.regions.motion import contact_strength
-from avsync_cli.timebase import HOP_MS, HOP_SAMPLES
-from avsync_cli.verdict.posterior import log_odds
 from tests.benchmarks.bench import head, row
 
 STEPS = np.arange(-100, 101)
@@ -46,6 +46,9 @@ SHIFTS = (-40, -24, -12, 12, 24, 40)
 STRANGERS = 8
 STRANGERS_WEIGHT = 0.5
 HEAD_S = 30.0
+NO_ANSWER = -9.0
+"""Log-odds of a peak at the edge of the scan."""
+
 LINES = 72
 SEEN = Path(__file__).with_name("strikes_seen.txt")
 
@@ -87,7 +90,7 @@ def shown(clip: Clip, rate: float, lines: int) -> Shown:
 def say(blows: np.ndarray, sound: np.ndarray) -> tuple[float, float]:
     onsets = find_onsets(onset_strength(sound))
     peak = strike_peak(coincidence(blows, onsets, 0, STEPS), STEPS, onsets)
-    return peak.offset_ms, log_odds(peak.mass)
+    return peak.offset_ms, NO_ANSWER if peak.at_edge else log_odds(peak.mass)
 
 
 def judged(clips: Sequence[Shown], seen: set[str]) -> Iterator[Said]:

@@ -7,47 +7,19 @@ import pytest
 
 from avsync_cli.evaluation.scorers import load_scorer
 from avsync_cli.evaluation.scoring import Track
-from avsync_cli.evaluation.strikes import (
+from avsync_cli.evaluation.strikes import StrikeTrack
+from avsync_cli.timebase import SAMPLE_RATE_HZ
+from avsync_cli.verdict.strikes import (
     NEAR_MS,
     Onsets,
-    StrikeTrack,
     blow_likelihoods,
     coincidence,
     find_onsets,
     onset_strength,
 )
-from avsync_cli.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from tests.strikes import FRAMES, hammer
 
-FRAMES = 200
 STEPS = np.arange(-100, 101)
-
-
-def hammer(late_ms: float, *, heard: bool = True, period: int | None = None) -> Track:
-    """A block that swings down ever faster and stops dead, with a burst of noise at each stop.
-
-    Args:
-        late_ms: by how much the bursts come later.
-        heard: False puts the bursts at times of their own.
-        period: frames from one blow to the next; None for blows at irregular times.
-    """
-    rng = np.random.default_rng(7)
-    strikes = np.cumsum(rng.integers(15, 36, 20) if period is None else np.full(40, period))
-    strikes = strikes[(strikes > 8) & (strikes < FRAMES - 8)]
-    crops = rng.integers(90, 110, (1, 96, 96)).repeat(FRAMES, 0).astype(np.float32)
-    gap = np.full(FRAMES, 24)
-    for at in strikes:
-        gap[at - 6 : at + 1] = [24, 23, 21, 18, 14, 8, 0]
-        gap[at + 1 : at + 8] = [0, 3, 7, 11, 15, 19, 22]
-    for n in range(FRAMES):
-        crops[n, 30 + gap[n] : 38 + gap[n], 40:60] = 220
-    crops += rng.normal(0, 1.0, crops.shape)
-    sound = rng.normal(0, 1e-3, FRAMES * SAMPLES_PER_FRAME)
-    times = strikes if heard else rng.integers(4, FRAMES - 4, len(strikes))
-    for at in times:
-        first = at * SAMPLES_PER_FRAME + round(late_ms * SAMPLE_RATE_HZ / 1000)
-        if 0 <= first < len(sound) - 2000:
-            sound[first : first + 2000] += rng.normal(0, 0.3, 2000) * np.exp(-np.arange(2000) / 400)
-    return Track(crops.clip(0, 255).astype(np.uint8), 0, sound.astype(np.float32))
 
 
 def read(track: Track) -> tuple[float, float]:
@@ -60,6 +32,12 @@ def test_a_hammer_is_found_at_its_lag(late_ms: int) -> None:
     found_ms, p = read(hammer(late_ms))
     assert found_ms == pytest.approx(late_ms, abs=NEAR_MS / 2)
     assert p > 0.7
+
+
+def test_half_a_peak_at_the_end_of_the_scan_is_no_answer() -> None:
+    found = StrikeTrack(hammer(600)).peak(0, FRAMES, np.arange(-64, 65))
+    assert found.offset_ms == pytest.approx(600, abs=NEAR_MS / 2)
+    assert (found.at_edge, found.p) == (True, 0.0)
 
 
 def test_strikes_that_are_not_heard_are_no_answer() -> None:

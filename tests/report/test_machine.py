@@ -44,7 +44,7 @@ def test_keys_of_the_document(make_report: Make) -> None:
         "path", "status", "offset_ms", "offset_ci_ms", "direction", "confidence", "p_sync",
         "drift_ms_per_min", "drift_ci_ms_per_min", "usable", "reasons", "tolerance", "media",
         "segments", "blocks", "curve", "at_border", "best", "second_best", "margin", "evidence_s",
-        "min_confidence", "would_decide", "read", "tracks", "clap",
+        "min_confidence", "would_decide", "read", "tracks", "clap", "strikes",
     }  # fmt: skip
     assert set(file["media"]) == {
         "duration_s", "fps", "vfr", "width", "height", "audio_hz", "audio_track", "audio_tracks",

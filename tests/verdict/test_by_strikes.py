@@ -1,0 +1,111 @@
+"""The answer by strikes: less sure than a model's, and only where that has none."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avsync_cli.config import Settings
+from avsync_cli.errors import MediaError
+from avsync_cli.inference.evidence import Evidence, Strikes
+from avsync_cli.judging import Excerpt, analyse_file, load_model
+from avsync_cli.media.source import Source
+from avsync_cli.model.engine import OnnxEngine
+from avsync_cli.names import Status
+from avsync_cli.repair.run import Order, repair
+from avsync_cli.report.remedy import remedy
+from avsync_cli.timebase import SAMPLE_RATE_HZ
+from avsync_cli.verdict.answer import ITU, Verdict
+from avsync_cli.verdict.by_strikes import MOST_SURE, as_strikes, decide_by_strikes
+from avsync_cli.verdict.decision import decide_verdict
+from avsync_cli.verdict.strikes import StrikePeak
+from tests.clips import Clips
+from tests.strikes import FRAMES, hammer
+from tests.verdict.test_structure import film
+
+
+def undecided(file_s: float = 100.0) -> tuple[Verdict, Evidence]:
+    evidence = replace(film(lambda _: 0.0, file_s), windows=[], seconds=None)
+    evidence.reasons = ["no face found: the whole picture was judged"]
+    return decide_verdict(evidence, ITU), evidence
+
+
+@pytest.mark.parametrize(
+    ("lag_ms", "status", "border"),
+    [(20.0, "in_sync", False), (110.0, "in_sync", True), (-300.0, "out_of_sync", False)],
+)
+def test_it_is_told_as_far_as_it_is_known(lag_ms: float, status: Status, border: bool) -> None:
+    verdict, evidence = undecided()
+    assert verdict.status == "undecided"
+    found = decide_by_strikes(verdict, evidence, Strikes(offset_ms=lag_ms, p=0.9, end_s=30.0), ITU)
+    assert (found.status, found.offset_ms, found.at_border) == (status, lag_ms, border)
+    assert found.offset_ci_ms == (lag_ms - 50, lag_ms + 50)
+    assert found.confidence == 0.9
+    assert found.reasons[0].startswith("by strikes seen and heard in the first 0:30")
+    assert found.reasons[-1] == evidence.reasons[0]
+    assert [(s.start_s, s.end_s, s.status) for s in found.segments] == [
+        (0.0, 30.0, status), (30.0, 100.0, "undecided"),
+    ]  # fmt: skip
+    assert found.curve.sum() == pytest.approx(1.0)
+    assert evidence.offsets_ms[np.argmax(found.curve)] == lag_ms
+    assert (found.p_sync > 0.5) == (status == "in_sync")
+    assert found.would_decide == ""
+
+
+def test_it_is_never_told_that_it_is_sure() -> None:
+    sure = as_strikes(StrikePeak(40.0, 1.0 - 1e-9), 10.0)
+    assert sure.p == MOST_SURE < 0.95
+
+
+def test_what_is_less_sure_than_an_answer_must_be_changes_nothing() -> None:
+    verdict, evidence = undecided()
+    assert (
+        decide_by_strikes(verdict, evidence, Strikes(offset_ms=40.0, p=0.79, end_s=9.0), ITU)
+        is verdict
+    )
+    beyond = Strikes(offset_ms=float(evidence.offsets_ms[-1]) + 10, p=0.9, end_s=9.0)
+    assert decide_by_strikes(verdict, evidence, beyond, ITU) is verdict
+
+
+@pytest.fixture(scope="module")
+def engine() -> OnnxEngine:
+    return load_model(threads=1)
+
+
+@pytest.fixture(scope="module")
+def hammering(clips: Clips) -> Path:
+    """A file of eight seconds in which a block strikes, and is heard 200 ms later."""
+    track, path = hammer(200.0), clips.folder / "hammer.mp4"
+    clips.write_wave(
+        clips.folder / "hammer.wav", np.repeat(track.sound, 48_000 // SAMPLE_RATE_HZ)[:, None]
+    )
+    pictures = np.asarray(track.crops, np.uint8)
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "gray", "-s", "96x96",
+         "-r", "25", "-i", "-", "-i", str(clips.folder / "hammer.wav"), "-pix_fmt", "yuv420p",
+         "-frames:v", str(FRAMES), str(path)],
+        input=pictures.tobytes(), check=True,
+    )  # fmt: skip
+    return path
+
+
+def test_a_file_without_faces_is_told_by_its_strikes(engine: OnnxEngine, hammering: Path) -> None:
+    found = analyse_file(hammering, Settings(), engine)
+    assert found.verdict.status == "out_of_sync"
+    assert found.verdict.offset_ms == pytest.approx(200.0, abs=40.0)
+    assert found.evidence.strikes is not None
+    told = remedy(found)
+    assert told is not None and f"--offset {found.verdict.offset_ms:.0f}ms" in told.command
+    later = analyse_file(hammering, Settings(), engine, Excerpt(start_s=1.0))
+    assert (later.verdict.status, later.evidence.strikes) == ("undecided", None)
+    order = Order(
+        source=Source.of(hammering), target=hammering.with_name("x.mp4"), settings=Settings()
+    )
+    with pytest.raises(MediaError, match="by strikes alone") as refused:
+        repair(order, engine)
+    assert "--offset" in refused.value.hint
+    assert not order.target.exists()
