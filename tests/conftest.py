@@ -26,6 +26,11 @@ def pytest_configure() -> None:
             os.environ.setdefault(name, "1")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: many a test waits for a program that it started."""
+    return 1 + (os.cpu_count() or 1)
+
+
 @pytest.fixture(autouse=True)
 def _no_outside_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No configuration of the person who runs the tests reaches them."""
