@@ -31,6 +31,19 @@ def pytest_xdist_auto_num_workers() -> int:
     return 1 + (os.cpu_count() or 1)
 
 
+_LONG_ROOMS = ("real", "repair", "training", "verdict", "cli", "media", "batch", "evaluation")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the rooms whose modules take longest: none is to be left to one process alone."""
+
+    def rank(item: pytest.Item) -> int:
+        parts = item.path.parts
+        return next((n for n, room in enumerate(_LONG_ROOMS) if room in parts), len(_LONG_ROOMS))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(autouse=True)
 def _no_outside_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No configuration of the person who runs the tests reaches them."""

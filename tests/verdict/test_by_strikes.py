@@ -12,14 +12,15 @@ import pytest
 from avsync_cli.config import Settings
 from avsync_cli.errors import MediaError
 from avsync_cli.inference.evidence import Evidence, Strikes
-from avsync_cli.judging import Excerpt, analyse_file, load_model
+from avsync_cli.judging import Excerpt, analyse_file
 from avsync_cli.media.source import Source
 from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.names import Status
 from avsync_cli.repair.run import Order, repair
 from avsync_cli.report.remedy import remedy
 from avsync_cli.timebase import SAMPLE_RATE_HZ
-from avsync_cli.verdict.answer import ITU, Verdict
+from avsync_cli.verdict import decision
+from avsync_cli.verdict.answer import ITU, Tolerance, Verdict
 from avsync_cli.verdict.by_strikes import MOST_SURE, as_strikes, decide_by_strikes
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.strikes import StrikePeak
@@ -72,11 +73,6 @@ def test_what_is_less_sure_than_an_answer_must_be_changes_nothing() -> None:
 
 
 @pytest.fixture(scope="module")
-def engine() -> OnnxEngine:
-    return load_model(threads=1)
-
-
-@pytest.fixture(scope="module")
 def hammering(clips: Clips) -> Path:
     """A file of eight seconds in which a block strikes, and is heard 200 ms later."""
     track, path = hammer(200.0), clips.folder / "hammer.mp4"
@@ -93,19 +89,32 @@ def hammering(clips: Clips) -> Path:
     return path
 
 
-def test_a_file_without_faces_is_told_by_its_strikes(engine: OnnxEngine, hammering: Path) -> None:
-    found = analyse_file(hammering, Settings(), engine)
+@pytest.fixture
+def nothing_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model has no answer, whatever it sees."""
+
+    def without_windows(evidence: Evidence, tolerance: Tolerance) -> Verdict:
+        return decide_verdict(replace(evidence, windows=[], seconds=None), tolerance)
+
+    monkeypatch.setattr(decision, "decide_verdict", without_windows)
+
+
+@pytest.mark.usefixtures("nothing_to_say")
+def test_a_file_without_faces_is_told_by_its_strikes(
+    toy_engine: OnnxEngine, hammering: Path
+) -> None:
+    found = analyse_file(hammering, Settings(), toy_engine)
     assert found.verdict.status == "out_of_sync"
     assert found.verdict.offset_ms == pytest.approx(200.0, abs=40.0)
     assert found.evidence.strikes is not None
     told = remedy(found)
     assert told is not None and f"--offset {found.verdict.offset_ms:.0f}ms" in told.command
-    later = analyse_file(hammering, Settings(), engine, Excerpt(start_s=1.0))
+    later = analyse_file(hammering, Settings(), toy_engine, Excerpt(start_s=1.0))
     assert (later.verdict.status, later.evidence.strikes) == ("undecided", None)
     order = Order(
         source=Source.of(hammering), target=hammering.with_name("x.mp4"), settings=Settings()
     )
     with pytest.raises(MediaError, match="by strikes alone") as refused:
-        repair(order, engine)
+        repair(order, toy_engine)
     assert "--offset" in refused.value.hint
     assert not order.target.exists()
