@@ -26,11 +26,6 @@ def pytest_configure() -> None:
             os.environ.setdefault(name, "1")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: many a test waits for a program that it started."""
-    return 1 + (os.cpu_count() or 1)
-
-
 _LONG_ROOMS = ("real", "repair", "training", "verdict", "cli", "media", "batch", "evaluation")
 
 
