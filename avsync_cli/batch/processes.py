@@ -21,7 +21,7 @@ from typing import Any
 from avsync_cli.batch import worker
 from avsync_cli.batch.task import Outcome, Task, Watcher, failure
 from avsync_cli.errors import WorkerError
-from avsync_cli.interrupt import on_exit
+from avsync_cli.interrupt import held_back, on_exit
 from avsync_cli.media.source import Source
 
 HANG_S = 300.0
@@ -89,9 +89,11 @@ class _Worker:
         self.heard_at = time.monotonic()
         # Started with signals held back: neither it, before it has found its feet, nor we, with a
         # child nobody knows of yet, are to be interrupted. The tracker that comes with the first
-        # child lets signals through again, so it goes first.
+        # child lets signals through again, so it goes first. Blocked here, a signal may still come
+        # by way of another thread of ours, and its exception waits until the child has been told
+        # what to do.
         resource_tracker.ensure_running()
-        with _signals_held_back():
+        with held_back(), _signals_held_back():
             self.process.start()
         theirs.close()
 
