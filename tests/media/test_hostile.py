@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +30,18 @@ def clip(clips: Clips) -> Path:
 
 
 def children() -> list[int]:
-    """The children of this process, by whichever thread started them."""
+    """The children of this process, by whichever thread started them.
+
+    All but the tracker of shared resources, which Python starts beside the first process of its
+    own and keeps: tests that ran here before may have left one.
+    """
+    tracker = getattr(resource_tracker._resource_tracker, "_pid", None)
     found: list[int] = []
     for task in Path("/proc/self/task").iterdir():
         # A reader thread may end between the listing and the read, its file with it.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             found += [int(pid) for pid in (task / "children").read_text().split()]
-    return found
+    return [pid for pid in found if pid != tracker]
 
 
 # --- Scripts that would open something else -------------------------------------------------------
