@@ -51,7 +51,7 @@ class TrainFlags:
     workers: int | None = _run("Processes preparing batches.", metavar="N")
     checkpoint_minutes: float | None = _run("Most that a killed run loses.", metavar="X")
     device: str | None = _run("auto, cpu or cuda.", metavar="NAME")
-    precision: str | None = _run("bf16 or fp32.", metavar="KIND")
+    precision: str | None = _run("auto, bf16 or fp32.", metavar="KIND")
     frames: int | None = _learn("Frames of a window: 50, or 30.", metavar="N")
     frozen: int | None = _learn("First stages of the picture's encoder to keep, 0-3.", metavar="N")
     pieces: float | None = _learn("Share of steps on windows seen in short pieces.", metavar="X")

@@ -30,7 +30,7 @@ _LEAST = {
     "checkpoint_minutes": 0,
 }
 _SHARES = ("cooldown", "val_share", "ema", "pieces", "dropout")
-_WORDS = {"baseline": ("", "syncnet"), "size": tuple(WIDTHS), "precision": ("bf16", "fp32")}
+_WORDS = {"baseline": ("", "syncnet"), "size": tuple(WIDTHS), "precision": ("auto", "bf16", "fp32")}
 _WORDS["sound"] = get_args(Sound)
 _WHY = {"batch": "batch normalisation needs company", "realign_at": "0 is for never"}
 
@@ -77,7 +77,8 @@ class TrainOptions:
         workers: processes that prepare batches; 0 prepares them in the training process.
         seed: of everything random.
         device: "auto", "cpu" or "cuda".
-        precision: "bf16" (matrices and convolutions in bfloat16) or "fp32".
+        precision: "bf16" (matrices and convolutions in bfloat16), "fp32", or "auto" for the first
+            where the device has instructions for it.
         dropout: share of the pooled representation hidden from the decision.
         tensorboard: also write the log as TensorBoard events.
         encoders: folder of a trained model whose encoders are kept as they are while a new head
@@ -116,7 +117,7 @@ class TrainOptions:
     workers: int = 1
     seed: int = 0
     device: str = "auto"
-    precision: str = "bf16"
+    precision: str = "auto"
     dropout: float = 0.3
     tensorboard: bool = False
     encoders: Path | None = None

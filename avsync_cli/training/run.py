@@ -26,6 +26,7 @@ from avsync_cli.training import distributed
 from avsync_cli.training.baseline import SyncNetLesson
 from avsync_cli.training.lesson import Lesson
 from avsync_cli.training.options import TrainOptions
+from avsync_cli.training.precision import in_bfloat16
 from avsync_cli.training.sync_lesson import SyncLesson
 
 MAX_GRADIENT = 2.0
@@ -111,6 +112,7 @@ class Run:
         self.averaged = AveragedModel(
             self.model, multi_avg_fn=averaging(options.ema), use_buffers=True
         ).requires_grad_(False)
+        self.in_bfloat16 = in_bfloat16(options.precision, self.device)
         self.optimizer, self.names = _optimizer(self.model, options)
         self.events = _tensorboard(options)
         self.step, self.best, self.spent_s, self.lost = 0, -1.0, 0.0, 0
@@ -227,7 +229,7 @@ class Run:
             group["lr"] = rate
         self.model.train()
         _leave_alone(self.model)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bf16"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bfloat16):
             loss, figures = self.lesson.loss(batch, generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -15,10 +15,13 @@ of single stretches at the head, in the middle and at the tail. One that is abou
 (`Constants.outlier`, 5 %) peaks anywhere, within a frame of another's peak in w = 80 ms of the
 2 s scanned: three of them agree on a wrong lag with probability 0.05^3 w^2 = 2e-7, some three among
 thirty stretches with 1e-3 at the most, before any is weighed against those that disagree. What all
-of a film's stretches have in common (a dub) a whole reading cannot see either.
+of a film's stretches have in common (a dub) a whole reading cannot see either. Nothing lies beyond
+an end, though, and one stretch there that agrees with the rest by chance (0.05 w of the lags that
+are about) would hide a step before it: so either end has two witnesses.
 
 **The structure.** Neighbours that disagree are read between, half-way again and again, until a step
-lies within STEP_WITHIN_S, or the pieces line up to a drift.
+lies within STEP_WITHIN_S, or the pieces line up to a drift. Either side of a step has two witnesses
+as well: by one that is about something else the step would be told where it is not.
 """
 
 from __future__ import annotations
@@ -50,7 +53,11 @@ BAND, BANDS = 0.05, 5
 """Share of a film that counts as its end, and how many of these are tried from there inward."""
 
 TRIES = 3
-"""Stretches without a clear lag after which a band says no more."""
+"""Stretches read in a band after which it says no more."""
+
+END_WITNESSES = 2
+"""Stretches at either end that must agree with the answer: of one alone that is about something
+else, one in ten lies within a frame of a wrong lag by chance, and nothing beyond it would tell."""
 
 MIDDLE = (0.3, 0.7)
 MIDDLE_TRIES = 6
@@ -323,8 +330,10 @@ class Search:
     def _end_window(self, head: bool) -> int | None:
         """The next window at one end of the film; None where that end is settled."""
         agreeing = {p.window for p in self._agreeing()}
+        witnesses = 0
         for band in self._bands(head):
-            if agreeing.intersection(band):
+            witnesses += len(agreeing.intersection(band))
+            if witnesses >= END_WITNESSES:
                 return None
             if self._is_tried(band):
                 continue
@@ -375,9 +384,29 @@ class Search:
                 third = len(unread) // 3
                 wide.append((apart, unread[third], unread[-1 - third]))
         if not wide:
-            return None
+            return self._unwitnessed(peaks) if settled else None
         _, low, high = max(wide)
         return low, high
+
+    def _unwitnessed(self, agreeing: list[Peak]) -> tuple[int, int] | None:
+        """Where to find a second witness for a side of a step that has but one nearby: that one
+        may be about something else, and the step lie beyond it."""
+        assert self._verdict is not None
+        pieces = [id(segment_at(self._verdict, p.at_s)) for p in agreeing]
+        for before, after in pairwise(range(len(agreeing))):
+            if pieces[before] == pieces[after]:
+                continue
+            for inner, outer in ((before, before - 1), (after, after + 1)):
+                if not 0 <= outer < len(agreeing) or pieces[inner] != pieces[outer]:
+                    continue
+                one, other = agreeing[inner].window, agreeing[outer].window
+                between = range(min(one, other) + 1, max(one, other))
+                unread = [w for w in between if w not in self._read]
+                tried = len(between) - len(unread)
+                if tried < TRIES and unread and len(between) * self._film.window_s > STEP_WITHIN_S:
+                    near = sorted(unread, key=lambda w: abs(w - one))[: 2 * LOOKS]
+                    return min(near), max(near)
+        return None
 
 
 def _from_edge(band: list[int]) -> list[int]:

@@ -19,7 +19,15 @@ from avsync_cli.inference.evidence import SecondCurves, WindowResult
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS
 from avsync_cli.verdict.drift import Drift, find_drift, read_along, without_drift
 from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows, window_votes
-from avsync_cli.verdict.steps import WOBBLE_MS, Steps, find_steps, place, wobbling
+from avsync_cli.verdict.steps import (
+    PLACED,
+    PLACED_APART,
+    WOBBLE_MS,
+    Steps,
+    find_steps,
+    place,
+    wobbling,
+)
 from avsync_cli.verdict.stretches import STEP_WITHIN_S, UNJUDGED_S, UNPLACED_S, Part
 
 BLOCK_S = BLOCK_FRAMES / FPS
@@ -118,8 +126,7 @@ def find_structure(
     merged = len(found) == 1 and len(runs) > 1
     parts = _timed(found, units, drift)
     if doubted is None:
-        least_s = STEP_WITHIN_S if has_gaps else UNPLACED_S
-        parts = _placed(parts, found, votes, units, grid, least_s)
+        parts = _placed(parts, found, votes, units, grid, has_gaps)
     if doubted is not None:
         parts[doubted] = replace(parts[doubted], doubted=True)
     if drift is not None:
@@ -275,18 +282,19 @@ def _placed(
     votes: np.ndarray,
     units: list[WindowResult],
     grid: np.ndarray,
-    least_s: float,
+    has_gaps: bool,
 ) -> list[Part]:
     """The stretches without what lies between them and may belong to either, where that is long:
     while nobody speaks, or where nothing was read, a step leaves no trace."""
     around = wobbling(votes, round(WOBBLE_MS / float(grid[1] - grid[0])))
     apart_s = np.maximum(np.diff(_middles(units)), 1e-3)
+    share, least_s = (PLACED_APART, STEP_WITHIN_S) if has_gaps else (PLACED, UNPLACED_S)
     told = list(parts)
     for number, ((one, _, first), (other, _, second)) in enumerate(pairwise(found)):
         rows = slice(one.start, other.stop)
         columns = [int(np.argmin(np.abs(grid - a.offset_ms))) for a in (first, second)]
         before, after = (around[rows, column] for column in columns)
-        low, high = place(before, after, apart_s[rows.start : rows.stop - 1])
+        low, high = place(before, after, apart_s[rows.start : rows.stop - 1], share)
         end_s, start_s = units[one.start + low - 1].end_s, units[one.start + high].start_s
         if start_s - end_s >= least_s:
             told[number] = replace(told[number], end_s=end_s)
