@@ -134,7 +134,9 @@ class SoundReader:
             raw = np.frombuffer(bytes(self._bytes[:size]), "<f4").reshape(samples, self._channels)
             del self._bytes[:size]
             self.samples_read += samples
-            sound = np.nan_to_num(to_mono(raw), nan=0.0, posinf=1.0, neginf=-1.0)
+            sound = to_mono(raw)
+            if not np.isfinite(sound).all():
+                sound = np.nan_to_num(sound, nan=0.0, posinf=1.0, neginf=-1.0)
             self._piece = (self._place(pts, samples), sound.clip(-1.0, 1.0))
             return True
 

@@ -49,38 +49,41 @@ class ShotDetector:
         step_x = max(1, width // (4 * THUMB_W))
         thinned = np.stack([f[::step_y, ::step_x] for f in chain(frames, ahead)])
         thumbs = resize_area(shades(thinned), THUMB_H, THUMB_W)
+        thumbs = thumbs.reshape(len(thumbs), -1)
         starts = np.zeros(len(frames), bool)
-        for i in range(len(frames)):
-            if self._last is None:
-                starts[i] = True
-            else:
-                change, share = _change(self._last, thumbs[i])
-                starts[i] = (
-                    change > CUT_LEVEL
-                    and share > CUT_SHARE
-                    and change > CUT_RATIO * self._usual
-                    and not self._returns(thumbs[i + 1 : i + 1 + AHEAD], change)
+        last = thumbs[0] if self._last is None else self._last
+        changes, shares = _changes(
+            np.vstack([last, thumbs[: len(frames) - 1]]), thumbs[: len(frames)]
+        )
+        for i, (change, share) in enumerate(zip(changes, shares, strict=True)):
+            starts[i] = (
+                change > CUT_LEVEL
+                and share > CUT_SHARE
+                and change > CUT_RATIO * self._usual
+                and not _returns(
+                    thumbs[i - 1] if i else last, thumbs[i + 1 : i + 1 + AHEAD], change
                 )
-                self._usual = 0.0 if starts[i] else self._usual + 0.2 * (change - self._usual)
-            self._last = thumbs[i]
+            )
+            self._usual = 0.0 if starts[i] else self._usual + 0.2 * (change - self._usual)
+        if self._last is None:
+            starts[0] = True
+        self._last = thumbs[len(frames) - 1]
         return starts
 
-    def _returns(self, coming: np.ndarray, change: float) -> bool:
-        """Whether the picture before the change comes back among the next ones."""
-        last = self._last
-        assert last is not None
-        return any(_change(last, thumb)[0] < 0.35 * change for thumb in coming)
+
+def _returns(last: np.ndarray, coming: np.ndarray, change: float) -> bool:
+    """Whether the picture before a change comes back among the next ones."""
+    return bool((_changes(last[None], coming)[0] < 0.35 * change).any())
 
 
-def _change(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """Mean change of brightness, and the share of the picture that changed.
+def _changes(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean change of brightness, and the share of the picture that changed: (n,) each of (n, P).
 
     Half of the change is measured after both pictures are brought to the same mean, and only what
     changed both ways counts for the share, so that neither a fade of the light nor something
     bright in a part of the picture is a cut.
     """
-    plain = np.abs(after - before)
-    shape = np.abs((after - after.mean()) - (before - before.mean()))
-    return float(0.5 * (plain.mean() + shape.mean())), float(
-        (np.minimum(plain, shape) > PIXEL_CHANGE).mean()
-    )
+    moved = after - before
+    plain, shape = np.abs(moved), np.abs(moved - moved.mean(axis=1, keepdims=True))
+    change = 0.5 * (plain.mean(axis=1) + shape.mean(axis=1))
+    return change, (np.minimum(plain, shape) > PIXEL_CHANGE).mean(axis=1)
