@@ -73,6 +73,8 @@ class Teller:
             self._line(f"{self.target}: audio is in sync now{measured}, {was}")
         if self.quiet:
             return
+        if done.plan.level_ms:
+            self._line("  what was in sync stayed as it was; --force brings all of it to 0 ms")
         recipe = done.recipe
         way = "copied" if recipe.way == "drop" else f"encoded again as {recipe.codec}"
         self._line(f"  picture and all other tracks copied; the sound that moved was {way}")
@@ -114,5 +116,5 @@ def _was(plan: FixPlan, before: Judgement | None) -> str:
         return f"{said} {words}"
     if plan.kind == "drift":
         return f"came {drift_words(first.drift_ms_per_min)}"
-    lags = [piece.offset_ms for piece in plan.pieces]
+    lags = [piece.offset_ms + plan.level_ms for piece in plan.pieces]
     return f"was {min(lags):+.0f} to {max(lags):+.0f} ms in {len(lags)} stretches"

@@ -16,20 +16,23 @@ from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.wording import clock
 
 
-def confirms(before: Verdict | None, after: Verdict, tolerance: Tolerance) -> str:
+def confirms(
+    before: Verdict | None, after: Verdict, tolerance: Tolerance, level_ms: float = 0.0
+) -> str:
     """What speaks against the copy as a whole.
 
     Args:
         before: the verdict on the original, None if it was not judged.
         after: on the copy.
         tolerance: what counts as in sync; a frame counts in any case.
+        level_ms: the lag that was planned, within the tolerance.
     """
     if after.status == "undecided" or after.offset_ms is None:
         return "the copy cannot be judged"
     decided = [s.offset_ms for s in after.segments if s.offset_ms is not None] or [after.offset_ms]
-    worst = max([*decided, after.offset_ms], key=abs)
-    if not _in_place(worst, tolerance):
-        return f"the sound is still {abs(worst):.0f} ms {'late' if worst > 0 else 'early'}"
+    worst = max([*decided, after.offset_ms], key=lambda lag: abs(lag - level_ms))
+    if not _in_place(worst, tolerance, level_ms):
+        return f"the sound is still {_lag_words(worst, level_ms)}"
     if after.drift_ms_per_min is not None:
         return f"the lag still drifts by {after.drift_ms_per_min:+.0f} ms a minute"
     if before is not None and before.offset_ms is not None and len(decided) == 1:
@@ -39,13 +42,14 @@ def confirms(before: Verdict | None, after: Verdict, tolerance: Tolerance) -> st
     return ""
 
 
-def parts_confirm(after: Judgement, borders_s: Sequence[float] = ()) -> str:
+def parts_confirm(after: Judgement, borders_s: Sequence[float] = (), level_ms: float = 0.0) -> str:
     """What speaks against head, middle, tail or one piece, each judged by itself: one that is sure
     of another lag counts, however sure the whole is.
 
     Args:
         after: the judgement on the copy.
         borders_s: where pieces of the plan meet.
+        level_ms: the lag that was planned, within the tolerance.
     """
     windows = after.evidence.windows
     if not windows:
@@ -61,15 +65,20 @@ def parts_confirm(after: Judgement, borders_s: Sequence[float] = ()) -> str:
             evidence = replace(after.evidence, windows=inside, seconds=None)
             part = decide_verdict(evidence, after.tolerance)
             lag = None if part.status == "undecided" else part.offset_ms
-            if lag is not None and not _in_place(lag, after.tolerance):
-                side = "late" if lag > 0 else "early"
+            if lag is not None and not _in_place(lag, after.tolerance, level_ms):
                 stretch = f"{clock(start_s)} to {clock(end_s)}"
-                return f"from {stretch} the sound is still {abs(lag):.0f} ms {side}"
+                return f"from {stretch} the sound is still {_lag_words(lag, level_ms)}"
     return ""
 
 
-def _in_place(offset_ms: float, tolerance: Tolerance) -> bool:
-    """Within the tolerance, and within a frame; a step of the scan is allowed in any case."""
-    late = min(max(tolerance.late_ms, GOOD_ENOUGH_MS), FRAME_MS)
-    early = min(max(tolerance.early_ms, GOOD_ENOUGH_MS), FRAME_MS)
-    return -early <= offset_ms <= late
+def _lag_words(offset_ms: float, level_ms: float) -> str:
+    planned = f", and was to be at {level_ms:+.0f} ms" if level_ms else ""
+    return f"{abs(offset_ms):.0f} ms {'late' if offset_ms > 0 else 'early'}{planned}"
+
+
+def _in_place(offset_ms: float, tolerance: Tolerance, level_ms: float) -> bool:
+    """Within the tolerance, and within a frame of what was planned; a step of the scan is allowed
+    in any case."""
+    late = max(tolerance.late_ms, GOOD_ENOUGH_MS)
+    early = max(tolerance.early_ms, GOOD_ENOUGH_MS)
+    return -early <= offset_ms <= late and abs(offset_ms - level_ms) <= FRAME_MS

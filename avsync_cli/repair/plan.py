@@ -8,7 +8,7 @@ from typing import Literal
 
 from avsync_cli.repair.sound_graph import Piece
 from avsync_cli.timebase import FRAME_MS
-from avsync_cli.verdict.answer import Segment, Verdict
+from avsync_cli.verdict.answer import Segment, Tolerance, Verdict
 
 GOOD_ENOUGH_MS = 10.0
 """Closer than a step of the scan nobody sees, and moving it again would be moving noise."""
@@ -25,11 +25,15 @@ class FixPlan:
 
     Attributes:
         kind: "nothing" when no piece has to move; "splices" for several pieces, drifting or not.
-        pieces: from the file's beginning to its end without gaps; empty for "nothing".
+        pieces: from the file's beginning to its end without gaps, each with how far its sound is
+            to be moved; empty for "nothing".
+        level_ms: the lag that the sound has afterwards; not 0 where a stretch that is in sync stays
+            as it is, and the others are brought to it.
     """
 
     kind: Kind
     pieces: tuple[Piece, ...]
+    level_ms: float = 0.0
 
 
 NOTHING = FixPlan("nothing", ())
@@ -40,13 +44,17 @@ def constant_plan(offset_ms: float) -> FixPlan:
     return FixPlan("constant", (Piece(0.0, None, offset_ms),))
 
 
-def plan_fix(verdict: Verdict, *, force: bool = False) -> FixPlan:
+def plan_fix(
+    verdict: Verdict, *, tolerance: Tolerance | None = None, force: bool = False
+) -> FixPlan:
     """What brings the sound of a file to its picture.
 
     Undecided stretches take the offset of the decided one nearest in time.
 
     Args:
         verdict: decided; its segments say where the lag changes.
+        tolerance: of a file whose lag steps, the longest stretch that is surely within it stays as
+            it is; None moves all of them.
         force: also move what is in sync.
 
     Returns:
@@ -68,7 +76,27 @@ def plan_fix(verdict: Verdict, *, force: bool = False) -> FixPlan:
     if not force and not drift and all(abs(p.offset_ms) <= GOOD_ENOUGH_MS for p in pieces):
         return NOTHING
     kind: Kind = "splices" if len(pieces) > 1 else "drift" if drift else "constant"
+    if kind == "splices" and not drift and not force and tolerance is not None:
+        level_ms = _level(verdict, tolerance)
+        moved = tuple(replace(p, offset_ms=p.offset_ms - level_ms) for p in pieces)
+        return FixPlan(kind, moved, level_ms)
     return FixPlan(kind, tuple(pieces))
+
+
+def _level(verdict: Verdict, tolerance: Tolerance) -> float:
+    """The lag of the longest stretch that is surely in sync: what a film of one lag like it would
+    keep. 0 where there is none, or where it is as good as 0."""
+    kept = [
+        s
+        for s in verdict.segments
+        if s.status == "in_sync"
+        and s.offset_ci_ms is not None
+        and -tolerance.early_ms <= s.offset_ci_ms[0]
+        and s.offset_ci_ms[1] <= tolerance.late_ms
+    ]
+    longest = max(kept, key=lambda s: s.end_s - s.start_s, default=None)
+    level_ms = 0.0 if longest is None else longest.offset_ms or 0.0
+    return level_ms if abs(level_ms) > GOOD_ENOUGH_MS else 0.0
 
 
 def _lines(verdict: Verdict, drift: float) -> list[Piece]:

@@ -121,7 +121,7 @@ def repair(order: Order, engine: Engine | None, watch: Watch | None = None) -> R
     else:
         before = _judge(order, order.source, engine, watch, "judging")
         _refuse_undecided(order, before)
-        plan = plan_fix(before.verdict, force=order.force)
+        plan = plan_fix(before.verdict, tolerance=before.tolerance, force=order.force)
     if plan.kind == "nothing":
         return Repair(outcome="nothing", plan=plan, before=before)
     move = _move(order, plan)
@@ -239,8 +239,9 @@ def _judge_copy(
         after = _judge(order, partial, engine, watch, "checking")
         before = None if done.before is None else done.before.verdict
         borders_s = [piece.start_s for piece in done.plan.pieces[1:]]
-        doubt = confirms(before, after.verdict, after.tolerance)
-        doubt = doubt or parts_confirm(after, borders_s)
+        level_ms = done.plan.level_ms
+        doubt = confirms(before, after.verdict, after.tolerance, level_ms)
+        doubt = doubt or parts_confirm(after, borders_s, level_ms)
     except MediaError as error:
         doubt = f"the copy cannot be read ({type(error).__name__})"
     stays = not doubt or order.keep_unverified or _by_hand(order, after)

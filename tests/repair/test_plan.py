@@ -167,6 +167,20 @@ def test_what_is_in_sync_or_near_is_left_alone_unless_forced() -> None:
     assert plan_fix(verdict([(0, 60, 9.0)], drift=30.0)).kind == "drift"
 
 
+def test_a_stretch_that_is_in_sync_stays_and_the_others_are_brought_to_it() -> None:
+    spliced = verdict([(0, 40, 32.0), (40, 60, -288.0)])
+    plan = plan_fix(spliced, tolerance=ITU)
+    assert [p.offset_ms for p in plan.pieces] == [0.0, -320.0]
+    assert plan.level_ms == 32.0
+    assert [p.offset_ms for p in plan_fix(spliced, tolerance=ITU, force=True).pieces] == [32, -288]
+    # Not surely within the tolerance, or as good as 0: everything goes to 0.
+    for lag, tolerance in ((32.0, Tolerance("tight", 40.0, 40.0)), (8.0, ITU)):
+        other = plan_fix(verdict([(0, 40, lag), (40, 60, -288.0)]), tolerance=tolerance)
+        assert [p.offset_ms for p in other.pieces] == [lag, -288.0]
+        assert other.level_ms == 0.0
+    assert plan_fix(verdict([(0, 40, 200.0), (40, 60, -80.0)]), tolerance=ITU).level_ms == 0.0
+
+
 def test_an_undecided_file_has_no_plan() -> None:
     with pytest.raises(ValueError, match="undecided"):
         plan_fix(verdict([(0, 60, None)], status="undecided"))
@@ -183,4 +197,9 @@ def test_a_copy_is_confirmed_only_by_what_was_measured() -> None:
     assert "still 200 ms late" in confirms(before, one_bad, ITU)
     assert "drifts" in confirms(before, verdict([(0, 60, 4.0)], drift=30.0), ITU)
     nearer = verdict([(0, 60, 12.0)], status="in_sync")
+    kept = verdict([(0, 60, 70.0)], status="in_sync")
+    assert confirms(before, kept, ITU, level_ms=90.0) == ""
+    assert "was to be at +90 ms" in confirms(before, verdict([(0, 60, 4.0)]), ITU, level_ms=90.0)
+    beyond = verdict([(0, 60, 128.0)], status="in_sync")
+    assert "still 128 ms late" in confirms(before, beyond, ITU, level_ms=90.0)
     assert "further" in confirms(nearer, verdict([(0, 60, 30.0)], status="in_sync"), ITU)
