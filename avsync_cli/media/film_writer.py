@@ -18,7 +18,7 @@ from pathlib import Path
 import ffmpeg as ffmpeg_python
 import numpy as np
 
-from avsync_cli.errors import DecodeError, UsageError
+from avsync_cli.errors import AvsyncError, DecodeError, UsageError
 from avsync_cli.files import file_beside, has_no_room, no_room
 from avsync_cli.media.child import ask, kill_group
 from avsync_cli.media.clock import Stretch
@@ -86,7 +86,8 @@ def film_writer(
 
         def append(frame: np.ndarray) -> None:
             nonlocal count
-            _append(ffmpeg, target, frame)
+            if not _append(ffmpeg, frame):
+                raise _failed(ffmpeg, part, target)
             count += 1
 
         try:
@@ -96,7 +97,7 @@ def film_writer(
             done = ffmpeg.finish(timeout_s=10 * STALL_S) == 0
             # On a disk that is full at the last moment ffmpeg is content all the same.
             if not (done and is_whole(part) and _pictures_in(part) == count):
-                raise no_room(target) if has_no_room(part.parent) else _failed(ffmpeg, target)
+                raise _failed(ffmpeg, part, target)
         finally:
             with contextlib.suppress(OSError):
                 pipe.close()
@@ -108,7 +109,8 @@ def _pictures_in(film: Path) -> int:
         return sum(1 for _ in packets)
 
 
-def _append(ffmpeg: Ffmpeg, target: Path, frame: np.ndarray) -> None:
+def _append(ffmpeg: Ffmpeg, frame: np.ndarray) -> bool:
+    """Hand a frame over; False where ffmpeg takes no more."""
     assert ffmpeg.child.stdin is not None
     rest = memoryview(np.ascontiguousarray(frame).tobytes())
     watch = threading.Timer(STALL_S, kill_group, (ffmpeg.child,))
@@ -118,13 +120,16 @@ def _append(ffmpeg: Ffmpeg, target: Path, frame: np.ndarray) -> None:
         while rest:
             rest = rest[ffmpeg.child.stdin.write(rest) :]
     except OSError:
-        raise _failed(ffmpeg, target) from None
+        return False
     finally:
         watch.cancel()
+    return True
 
 
-def _failed(ffmpeg: Ffmpeg, target: Path) -> DecodeError:
+def _failed(ffmpeg: Ffmpeg, part: Path, target: Path) -> AvsyncError:
     ffmpeg.finish(timeout_s=5)
+    if has_no_room(part.parent):
+        return no_room(target)
     said = ffmpeg.last_error()
     return DecodeError(
         f"cannot write {Source.of(target).shown}{f' ({said})' if said else ''}",
