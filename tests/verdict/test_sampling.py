@@ -102,7 +102,7 @@ def test_one_stretch_at_an_end_that_agrees_by_chance_does_not_speak_for_it(head:
         return 240.0 if 8.0 <= from_end_s < 60.0 else 0.0
 
     length_s = LONG_S / 2
-    pieces = Pieces(film(lag, length_s, seed=3))
+    pieces = Pieces(film(lag, length_s, seed=1))
     found = search(pieces)
     assert found.evidence is not None
     verdict = decide_verdict(found.evidence, ITU)
