@@ -10,7 +10,7 @@ def in_bfloat16(precision: str, device: torch.device) -> bool:
 
     Args:
         precision: "bf16", "fp32", or "auto" for bfloat16 where the device has instructions for it:
-            a processor without them takes ten times as long as in float32.
+            a processor without them takes several times as long as in float32.
         device: what computes.
     """
     if precision != "auto":
@@ -18,6 +18,6 @@ def in_bfloat16(precision: str, device: torch.device) -> bool:
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Known to torch from 2.11 on; an older one takes the slower of two good ways.
+    # An older torch cannot tell; float32 works everywhere.
     known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
