@@ -27,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
         make_safe()
+        # Threads of numpy's matrices spin while they wait, on the cores that decoder and model use.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         with guarded():
             code = _ended(args)

@@ -32,7 +32,8 @@ class Options(TypedDict, total=False):
         model: name of a bundled model, or its folder.
         attention: "none", "temporal" or "spatio-temporal": that variant of the model.
         engine: a model from `load_model`, to judge many files with one; in place of the two above.
-        threads: threads for inference; 0 uses every core.
+        threads: threads for inference; 0 uses half the cores, beside
+            the decoder.
         slate: look for a clap at the head; it is `evidence.clap` then.
         quick: read stretches of a long file until they settle it; `score` and `scan` only.
         until: with `quick`, the probability from which on an answer is sure, 0.8 to 0.99.

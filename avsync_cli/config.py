@@ -48,7 +48,7 @@ class Settings:
         tolerance: name of a profile, or "EARLY:LATE" in ms.
         min_confidence: least confidence of an answer, 0.5 to 0.999; None takes the model's own.
         slate: look for a clap at the head and tell its frame, its sample and its lag.
-        threads: threads for inference; 0 lets ONNX Runtime use every core.
+        threads: threads for inference; 0 uses half the cores.
         quick: read stretches of a long file until they settle it, not all of it.
         until: with `quick`, the probability from which on an answer is sure.
         most_s: with `quick`, seconds of the file to read at the most; None reads on, all of the

@@ -10,9 +10,10 @@ import hashlib
 import logging
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -308,7 +309,7 @@ def load_model(
     Args:
         model: name of a bundled model, or its folder.
         attention: "none", "temporal" or "spatio-temporal": that variant of the model.
-        threads: threads for inference; 0 uses every core.
+        threads: threads for inference; 0 uses half the cores.
 
     Raises:
         ModelError: no such model or variant, or a damaged one.
@@ -320,6 +321,30 @@ def load_model(
         chosen = find_variant(chosen, attention)
     with _timed("model %s: loaded", chosen):
         return load_engine(chosen, threads)
+
+
+@contextmanager
+def prepared(threads: int = 0) -> Iterator[None]:
+    """While the block runs, what the first file will want is made ready beside it: ffmpeg is found
+    and the face detector loaded. What is wrong with either is told where it is wanted.
+
+    Args:
+        threads: of the detector; 0 uses half the cores.
+    """
+
+    def prepare() -> None:
+        from avsync_cli.media.ffmpeg import find_ffmpeg
+        from avsync_cli.regions.faces import CenterFace
+
+        with suppress(Exception):
+            find_ffmpeg()
+        with suppress(Exception):
+            CenterFace(threads=threads)
+
+    beside = threading.Thread(target=prepare, daemon=True)
+    beside.start()
+    yield
+    beside.join()
 
 
 def model_digest(engine: OnnxEngine) -> str:

@@ -36,7 +36,7 @@ from avsync_cli.errors import (
     exit_code,
     worst,
 )
-from avsync_cli.judging import load_model, model_digest
+from avsync_cli.judging import load_model, model_digest, prepared
 from avsync_cli.media.source import Source, Stamp
 from avsync_cli.report import terminal
 from avsync_cli.report.beside import FilesBeside
@@ -60,7 +60,8 @@ def judge(command: Command, flags: JudgeFlags) -> int:
     # Where others do the work, the model is loaded only to see that it can be, and its name.
     alone = flags.batch.jobs is None and flags.batch.engine == "local"
     settings = job.settings
-    engine = load_model(settings.model, settings.attention, settings.threads if alone else 1)
+    with prepared(settings.threads) if alone else nullcontext():
+        engine = load_model(settings.model, settings.attention, settings.threads if alone else 1)
     output = flags.output.output if job.template is None else None
     with Sink(output, machine=job.form != "text", color=job.color) as sink:
         return Run(job, engine, sink).all()

@@ -167,7 +167,7 @@ class OnnxEngine:
 
     Args:
         folder: of a model, see `model.folder`.
-        threads: threads within an operator; 0 for one a core.
+        threads: threads within an operator; 0 for half the cores.
 
     Raises:
         ModelError: the folder is missing, incomplete, damaged (a sum differs), of another
@@ -279,7 +279,7 @@ def load_engine(model: str | Path = "default", threads: int = 0) -> OnnxEngine:
     Args:
         model: a name among the models that come with avsync ("default"), or a path. A word
             without a separator is a name first, and a folder only where no such name exists.
-        threads: threads within an operator; 0 for one a core.
+        threads: threads within an operator; 0 for half the cores.
 
     Raises:
         ModelError: no such model, or one that cannot be used.

@@ -77,8 +77,10 @@ class JointLayers(nn.Module):
         """(N, 25, M, C) and (N, O, 25, C) to z (N, O, M, D)."""
         clips, offsets = a.shape[:2]
         cells = v.shape[2]
-        x: Tensor = (
-            self.first(v, a).reshape(clips * offsets, BLOCK_FRAMES, cells, -1).permute(0, 3, 1, 2)
-        )
-        x = self.layers(F.relu(self.norm(x)))
+        x: Tensor = self.first(v, a).reshape(clips * offsets, BLOCK_FRAMES, cells, -1)
+        if isinstance(self.norm, nn.Identity):  # ONNX Runtime turns the axes as it packs them
+            x = F.relu(x).permute(0, 3, 1, 2)
+        else:
+            x = F.relu(self.norm(x.permute(0, 3, 1, 2)))
+        x = self.layers(x)
         return x.squeeze(2).transpose(1, 2).reshape(clips, offsets, cells, -1)

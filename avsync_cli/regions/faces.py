@@ -39,6 +39,10 @@ WHOLE_STEP = 1.06
 NEAR_REACH = 1.0
 """A known face is looked for so many of its own sides around its centre."""
 
+NEAR_PX = 36
+"""Side of a known face, in pixels of the network's input, that is enough to find it again: a larger
+one is shrunk more."""
+
 NEAR_SHARE = 0.6
 """Share of the frame up to which looking around known faces is worth it."""
 
@@ -101,7 +105,7 @@ class CenterFace:
         width_px: frames wider than this are shrunk to it before detection: 320 finds faces from
             about 12 px of that size on, i.e. 24 px in a 640 px wide picture.
         threshold: least score of a face.
-        threads: ONNX Runtime threads, 0 for one a core.
+        threads: ONNX Runtime threads, 0 for half the cores.
 
     Raises:
         ModelError: the network file is not in the installed package.
@@ -119,17 +123,25 @@ class CenterFace:
 
     def near(self, frame: np.ndarray, known: Sequence[Face]) -> list[Face] | None:
         """See `Follower`: every face is looked for in a square around where it was, by the same
-        network in the same size."""
+        network, a large one in a smaller size."""
         height, width = size_of(frame)
         step = self._step((height, width))
         found: list[Face] = []
-        squares = [_square_around(face.box, (height, width), step) for face in known]
+        # By an even number, since colours have half the size.
+        steps = [max(step, max(face.box[2:]) // (2 * NEAR_PX) * 2.0) for face in known]
+        squares = [
+            _square_around(face.box, (height, width), own)
+            for face, own in zip(known, steps, strict=True)
+        ]
         # The network is run on whole cells of `ALIGN`.
-        costs = [_aligned(h / step) * _aligned(w / step) for _, _, h, w in squares]
+        costs = [
+            _aligned(h / own) * _aligned(w / own)
+            for (_, _, h, w), own in zip(squares, steps, strict=True)
+        ]
         if sum(costs) > NEAR_SHARE * _aligned(height / step) * _aligned(width / step):
             return None
-        for was, part in zip(known, squares, strict=True):
-            there = self._find(frame, part, step)
+        for was, part, own in zip(known, squares, steps, strict=True):
+            there = self._find(frame, part, own)
             same = _overlap(np.array([f.box for f in there]).reshape(-1, 4), np.array(was.box))
             if not len(same) or same.max() < NEAR_OVERLAP:
                 return None

@@ -23,7 +23,7 @@ DETECT_EVERY = 10
 """Frames between detections, which are what costs most: of a face that sits still, two a second are
 plenty. Where the faces of two detections differ, one half-way between them is added."""
 
-WHOLE_EVERY = 3 * DETECT_EVERY
+WHOLE_EVERY = 5 * DETECT_EVERY
 """Frames between detections in whole frames where faces are known; in between they are looked for
 around where they were. Whoever comes into a shot is seen so much later at most."""
 
@@ -73,7 +73,7 @@ class RegionStream:
     Args:
         frame_size: (height, width) of the frames in pixels.
         detector: finds faces; CenterFace unless given. Tests hand in their own.
-        threads: threads for the detector, 0 for one a core.
+        threads: threads for the detector, 0 for half the cores.
         crop_px: side of the middle of each crop that is made: CROP_PX for all of it, less where
             nothing looks at the rest.
         first_track: number of the first region.

@@ -12,7 +12,7 @@ from avsync_cli.regions.crops import CROP_PX, FRAME_PX, Square, cut_square, whol
 from avsync_cli.regions.faces import Face
 from avsync_cli.regions.resize import resize_area
 from avsync_cli.regions.shots import ShotDetector
-from avsync_cli.regions.stream import RegionPiece, RegionStream
+from avsync_cli.regions.stream import WHOLE_EVERY, RegionPiece, RegionStream
 from tests.planes import as_planes
 
 H, W = 120, 160
@@ -264,7 +264,7 @@ def test_known_faces_are_followed_between_looks_at_whole_frames(chunk: int) -> N
         part = frames[at : at + chunk]
         stream.push(at, part, np.ones(len(part), bool))
     stream.finish()
-    assert [n for n in detector.whole if n < 130] == [0, 30, 60, 90, 120]
+    assert [n for n in detector.whole if n < 130] == list(range(0, 130, WHOLE_EVERY))
     # Lost at 130: from there on whole frames, since nobody is known.
     assert all(n in detector.whole for n in range(130, 200, 10))
     assert sorted(set(detector.followed)) == [10, 20, 40, 50, 70, 80, 85, 100, 110, 125]
