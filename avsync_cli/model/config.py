@@ -20,6 +20,15 @@ Size = Literal["base", "large"]
 Sound = Literal["log-mel", "phones"]
 
 
+def layers_reach(layers: int) -> int:
+    """Frames on either side that so many layers over time take.
+
+    >>> layers_reach(0), layers_reach(3)
+    (0, 7)
+    """
+    return 2**layers - 1
+
+
 class Widths(NamedTuple):
     """Channels of the encoders' layers, first to last.
 
@@ -53,6 +62,9 @@ PHONE_EDGE_STEPS = 264
 VISUAL_CONTEXT = 4
 """Frames on either side that the visual encoder's stem and stages take."""
 
+SOUND_CONTEXT: dict[Sound, tuple[int, int]] = {"log-mel": (13, 14), "phones": (16, 16)}
+"""Steps of sound before and after the four of a frame that the sound encoder's own layers take."""
+
 MEL_EDGE_STEPS = 2
 """Steps of sound beyond either end of a stretch whose samples reach into its log-mel windows."""
 
@@ -67,9 +79,9 @@ class ModelConfig:
         sound: what the sound encoder is fed a hundred times a second: log-mel, or what a phone
             recogniser's blocks say; "log-mel" in models older than the field.
         size: how wide the encoders are, see `WIDTHS`; "base" in models older than the field.
-        visual_layers: residual layers over time on top of the visual encoder, the first seeing a
-            frame more on either side, each next one twice as many; 0 in models older than the
-            field.
+        visual_layers, sound_layers: residual layers over time on top of either encoder, the first
+            seeing a frame more on either side, each next one twice as many; 0 in models older than
+            the fields.
         input_px: side of the picture the visual encoder takes, the centre of a 96 px crop.
         channels: C, width of the features of both encoders, as `size` has it.
         grid: side of the square grid of spatial cells that the visual encoder keeps.
@@ -87,6 +99,7 @@ class ModelConfig:
     sound: Sound = "log-mel"
     size: Size = "base"
     visual_layers: int = 0
+    sound_layers: int = 0
     input_px: int = 64
     channels: int = 128
     grid: int = 4
@@ -101,10 +114,13 @@ class ModelConfig:
     @classmethod
     def of(cls, size: Size, sound: Sound = "log-mel", **others: Any) -> ModelConfig:
         """The configuration of a size and a kind of sound, with what follows from them."""
-        layers = others.get("visual_layers", 0)
-        others = {"visual_context": VISUAL_CONTEXT + 2**layers - 1} | others
+        around = VISUAL_CONTEXT + layers_reach(others.get("visual_layers", 0))
+        before, after = SOUND_CONTEXT[sound]
+        beyond = layers_reach(others.get("sound_layers", 0)) * HOPS_PER_FRAME
+        derived = {"visual_context": around, "sound_context": (before + beyond, after + beyond)}
+        others = derived | others
         if sound == "phones":
-            others = {"mel_bands": PHONE_WIDTH, "sound_context": (16, 16)} | others
+            others = {"mel_bands": PHONE_WIDTH} | others
         return cls(size=size, sound=sound, channels=WIDTHS[size].features, **others)
 
     @property
@@ -136,7 +152,7 @@ class ModelConfig:
             raise ModelError("the model's configuration is not a table", "reinstall the model")
         known = {f.name: f for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - set(known))
-        missing = sorted(set(known) - set(values) - {"size", "sound", "visual_layers"})
+        missing = sorted(set(known) - set(values) - _YOUNGER)
         if unknown or missing:
             shown = reprlib.repr((unknown or missing)[0])
             what = f"unknown key {shown}" if unknown else f"no key {shown}"
@@ -155,9 +171,13 @@ _BOUNDS = {
     "hidden": (8, 8192),
     "visual_context": (0, 50),
     "visual_layers": (0, 4),
+    "sound_layers": (0, 4),
     "mel_bands": (16, 256),
 }
 
+
+_YOUNGER = frozenset({"size", "sound", "visual_layers", "sound_layers"})
+"""Fields that older models lack."""
 
 _WORDS: dict[str, tuple[object, ...]] = {
     "attention": get_args(Attention),

@@ -40,16 +40,19 @@ class SyncModel(nn.Module):
 
     Args:
         config: sizes and the kind of attention.
-        dropout: hides part of the pooled representation while training (the joint layers learn a
-            small corpus by heart when nothing stops them); nothing by default.
+        dropout: hides part of the pooled representation, and of the numbers within layers over
+            time, while training (the joint layers learn a small corpus by heart when nothing stops
+            them); nothing by default.
     """
 
     def __init__(self, config: ModelConfig, dropout: nn.Module | None = None) -> None:
         super().__init__()
         self.config = config
-        self.visual = VisualEncoder(config)
+        self.visual = VisualEncoder(config, dropout)
         self.sound: SoundEncoder | PhoneEncoder = (
-            PhoneEncoder(config) if config.sound == "phones" else SoundEncoder(config)
+            PhoneEncoder(config, dropout)
+            if config.sound == "phones"
+            else SoundEncoder(config, dropout)
         )
         self.joint = JointLayers(config)
         self.confidence = Confidence(config)

@@ -7,13 +7,20 @@ as a clock that would tell absolute time.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avsync_cli.model.config import VISUAL_CONTEXT, WIDTHS, ModelConfig
+from avsync_cli.model.config import (
+    SOUND_CONTEXT,
+    VISUAL_CONTEXT,
+    WIDTHS,
+    ModelConfig,
+    Sound,
+    layers_reach,
+)
+from avsync_cli.model.over_time import LayersOverTime
+from avsync_cli.timebase import HOPS_PER_FRAME
 
 STEM_FRAMES = 5
 """Frames the first layer sees at once, as in SyncNet (Chung & Zisserman, 2016): 0.2 s."""
@@ -74,23 +81,6 @@ class TemporalMix(nn.Module):
         return mixed.transpose(1, 2).reshape(clips * (steps - 2), channels, height, width)
 
 
-class OverTime(nn.Module):
-    """A dilated convolution over three frames of every cell, and a way around it; it begins as
-    nothing but that way."""
-
-    def __init__(self, channels: int, dilation: int) -> None:
-        super().__init__()
-        self.dilation = dilation
-        self.mix = nn.Conv2d(channels, channels // 2, (3, 1), dilation=(dilation, 1))
-        self.out = nn.Conv2d(channels // 2, channels, 1, bias=False)
-        nn.init.zeros_(self.out.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, M) to (N, C, T - 2 dilation, M)."""
-        there: Tensor = x[:, :, self.dilation : x.shape[2] - self.dilation]
-        return there + self.out(F.relu(self.mix(x)))
-
-
 def _per_cell(cells: Tensor) -> Tensor:
     """(N, C, T, M) features scaled so that their mean over the cells has length 1."""
     norm = cells.mean(dim=3, keepdim=True).square().sum(dim=1, keepdim=True).add(1e-6).sqrt()
@@ -104,7 +94,7 @@ class VisualEncoder(nn.Module):
     pooled features with the sound's is then exactly the mean of the cells' similarities.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, dropout: nn.Module | None = None) -> None:
         super().__init__()
         self.config = config
         stem, first, second, third = WIDTHS[config.size].visual
@@ -115,9 +105,8 @@ class VisualEncoder(nn.Module):
         self.stage3 = nn.Sequential(conv(second, third, 3, 2), _relu(), Residual(third))
         self.mix3 = TemporalMix(third)
         self.out = nn.Conv2d(third, config.channels, 1)
-        layers = [OverTime(config.channels, 2**n) for n in range(config.visual_layers)]
-        self.over_time = nn.Sequential(*layers)
-        side, context = config.input_px // 16, VISUAL_CONTEXT + 2**config.visual_layers - 1
+        self.over_time = LayersOverTime(config.channels, config.visual_layers, dropout)
+        side, context = config.input_px // 16, VISUAL_CONTEXT + layers_reach(config.visual_layers)
         if (config.grid, config.visual_context) != (side, context):
             raise ValueError(f"this encoder has a {side}x{side} grid and {context} frames context")
 
@@ -142,17 +131,54 @@ class VisualEncoder(nn.Module):
         x = self.out(x).float()
         shape = x.shape[1:]
         cells = _per_cell(x.view(clips, -1, shape[0], shape[1] * shape[2]).transpose(1, 2))
-        if self.config.visual_layers:
-            cells = _per_cell(self.over_time(cells * math.sqrt(shape[0])).float())
-        return cells.transpose(1, 2).reshape(clips, -1, *shape)
+        return self.in_time(cells.transpose(1, 2).reshape(clips, -1, *shape))
+
+    def in_time(self, features: Tensor) -> Tensor:
+        """What the layers over time make of (N, T + 2 r, C, h, w) features, r = `layers_reach`.
+
+        They see the mean of the cells, and move all cells of a frame alike: what is where in the
+        picture stays what the layers below say.
+        """
+        if not self.config.visual_layers:
+            return features
+        reach = layers_reach(self.config.visual_layers)
+        added = self.over_time.added(features.mean(dim=(3, 4)).float())
+        there = features[:, reach : features.shape[1] - reach].float()
+        cells = (there + added[..., None, None]).flatten(3).transpose(1, 2)
+        return _per_cell(cells).transpose(1, 2).view_as(there)
 
 
-class SoundEncoder(nn.Module):
-    """(N, 4 T + 27, 80) log-mel steps to (N, T, C) features of length 1."""
+class Hearing(nn.Module):
+    """What both kinds of sound encoder end in: features of length 1, and layers over time.
 
-    def __init__(self, config: ModelConfig) -> None:
+    Raises:
+        ValueError: the configuration's context is not that of such an encoder.
+    """
+
+    def __init__(self, config: ModelConfig, kind: Sound, dropout: nn.Module | None) -> None:
         super().__init__()
         self.config = config
+        beyond = layers_reach(config.sound_layers) * HOPS_PER_FRAME
+        before, after = (steps + beyond for steps in SOUND_CONTEXT[kind])
+        if config.sound_context != (before, after):
+            raise ValueError(f"this encoder has a sound context of {before} and {after} steps")
+        self.over_time = LayersOverTime(config.channels, config.sound_layers, dropout)
+
+    def in_time(self, features: Tensor) -> Tensor:
+        """What the layers over time make of (N, T + 2 r, C) features, r = `layers_reach`."""
+        if not self.config.sound_layers:
+            return features
+        reach = layers_reach(self.config.sound_layers)
+        there = features[:, reach : features.shape[1] - reach]
+        return F.normalize(there + self.over_time.added(features), dim=2, eps=1e-4)
+
+
+class SoundEncoder(Hearing):
+    """(N, 4 T + 27, 80) log-mel steps to (N, T, C) features of length 1, without layers over time;
+    with them, 8 r steps more are needed."""
+
+    def __init__(self, config: ModelConfig, dropout: nn.Module | None = None) -> None:
+        super().__init__(config, "log-mel", dropout)
 
         def layer(
             inputs: int, outputs: int, kernel: tuple[int, int], stride: tuple[int, int]
@@ -181,8 +207,6 @@ class SoundEncoder(nn.Module):
         self.mix1 = TemporalMix(last)
         self.mix2 = TemporalMix(last)
         self.out = nn.Conv2d(last, config.channels, 1)
-        if config.sound_context != (13, 14):
-            raise ValueError("this encoder has a sound context of 13 and 14 steps")
 
     def forward(self, mel: Tensor) -> Tensor:
         clips = mel.shape[0]
@@ -190,4 +214,4 @@ class SoundEncoder(nn.Module):
         x = x.transpose(1, 3).transpose(2, 3).reshape(-1, x.shape[1], 1, 1)
         x = self.mix2(self.mix1(x, clips), clips)
         features = self.out(x).float().view(clips, -1, self.config.channels)
-        return F.normalize(features, dim=2, eps=1e-4)
+        return self.in_time(F.normalize(features, dim=2, eps=1e-4))

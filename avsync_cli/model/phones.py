@@ -16,8 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avsync_cli.model.config import PHONE_EDGE_STEPS, PHONE_WIDTH, WIDTHS, ModelConfig
-from avsync_cli.model.encoders import TemporalMix
+from avsync_cli.model.config import (
+    PHONE_EDGE_STEPS,
+    PHONE_WIDTH,
+    SOUND_CONTEXT,
+    WIDTHS,
+    ModelConfig,
+)
+from avsync_cli.model.encoders import Hearing, TemporalMix
 from avsync_cli.model.recogniser import BLOCKS
 from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME
 
@@ -34,6 +40,7 @@ MIXES = 4
 """Layers of the tower that see a frame more on either side."""
 
 assert (BLOCKS * BLOCK_CONTEXT + 2) * 2 == PHONE_EDGE_STEPS
+assert SOUND_CONTEXT["phones"] == (MIXES * HOPS_PER_FRAME,) * 2
 
 
 class FeedForward(nn.Module):
@@ -158,23 +165,21 @@ class PhoneFront(nn.Module):
         return x.reshape(clips, 2, -1, width).transpose(1, 2).reshape(clips, -1, width)
 
 
-class PhoneEncoder(nn.Module):
-    """(N, 4 T + 32, 144) steps of `PhoneFront` to (N, T, C) features of length 1.
+class PhoneEncoder(Hearing):
+    """(N, 4 T + 32, 144) steps of `PhoneFront` to (N, T, C) features of length 1; with layers over
+    time 8 r steps more.
 
     The front is part of it, frozen, so that a model's weights hold all that it hears with.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
+    def __init__(self, config: ModelConfig, dropout: nn.Module | None = None) -> None:
+        super().__init__(config, "phones", dropout)
         self.front = PhoneFront().requires_grad_(False)
         width = WIDTHS[config.size].sound[-1]
         self.into = nn.Conv1d(PHONE_WIDTH, width, HOPS_PER_FRAME, HOPS_PER_FRAME, bias=False)
         self.norm = nn.BatchNorm1d(width)
         self.mixes = nn.ModuleList(TemporalMix(width) for _ in range(MIXES))
         self.out = nn.Linear(width, config.channels)
-        if config.sound_context != (MIXES * HOPS_PER_FRAME,) * 2:
-            raise ValueError("this encoder has a sound context of 16 and 16 steps")
 
     def forward(self, steps: Tensor) -> Tensor:
         clips = steps.shape[0]
@@ -183,4 +188,4 @@ class PhoneEncoder(nn.Module):
         for mix in self.mixes:
             x = mix(x, clips)
         features = self.out(x.flatten(1)).float().view(clips, -1, self.config.channels)
-        return F.normalize(features, dim=2, eps=1e-4)
+        return self.in_time(F.normalize(features, dim=2, eps=1e-4))

@@ -18,6 +18,7 @@ carries a share of the target.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -249,25 +250,26 @@ def _head_logits(model: SyncModel, windows: Encoded, offsets: Tensor) -> tuple[T
     return logits, shares > ENOUGH
 
 
-def in_pieces(model: SyncModel, crops: Tensor, frames: int) -> Tensor:
+def in_pieces(
+    look: Callable[[Tensor], Tensor], windows: Tensor, frames: int, around: int
+) -> Tensor:
     """Features of windows that are seen in pieces, each with its picture held beyond its ends.
 
     That is how evaluation shows a window of so many frames, and how the end of a shot looks.
 
     Args:
-        crops: (N, T + 2 r, H, W), r frames of context on either side.
-        frames: length of a piece; divides T.
+        look: makes (P, n, C, h, w) features of (P, n + 2 r, ...) pictures.
+        windows: (N, T, ...), without context.
+        frames: n, length of a piece; divides T.
+        around: r, frames of context that `look` wants on either side.
 
     Returns:
         (N, T, C, h, w).
     """
-    around = model.config.visual_context
-    inner = crops[:, around : crops.shape[1] - around]
-    cut = inner.reshape(-1, frames, *inner.shape[2:])
-    before = cut[:, :1].expand(-1, around, -1, -1)
-    after = cut[:, -1:].expand(-1, around, -1, -1)
-    v: Tensor = model.visual(torch.cat([before, cut, after], dim=1))
-    return v.reshape(len(crops), -1, *v.shape[2:])
+    cut = windows.reshape(-1, frames, *windows.shape[2:])
+    before, after = (edge.expand(-1, around, *cut.shape[2:]) for edge in (cut[:, :1], cut[:, -1:]))
+    v = look(torch.cat([before, cut, after], dim=1))
+    return v.reshape(len(windows), -1, *v.shape[2:])
 
 
 def all_losses(

@@ -22,6 +22,7 @@ _LEAST = {
     "synthetic": 0,
     "frozen": 0,
     "visual_layers": 0,
+    "sound_layers": 0,
     "frames": 30,
     "workers": 0,
     "learning_rate": 0,
@@ -51,7 +52,7 @@ class TrainOptions:
         attention: the variant to train.
         size: how wide the encoders are, see `model.config.WIDTHS`.
         sound: what the sound encoder is fed, see `ModelConfig`.
-        visual_layers: see `ModelConfig`.
+        visual_layers, sound_layers: see `ModelConfig`.
         start: folder of a trained model whose weights are begun with, where they fit; None to
             begin with random ones.
         frozen: how many of the visual encoder's first stages (0 to 3) are left as they were begun
@@ -79,10 +80,12 @@ class TrainOptions:
         device: "auto", "cpu" or "cuda".
         precision: "bf16" (matrices and convolutions in bfloat16), "fp32", or "auto" for the first
             where the device has instructions for it.
-        dropout: share of the pooled representation hidden from the decision.
+        dropout: share of the pooled representation hidden from the decision, and of the numbers
+            within layers over time.
         tensorboard: also write the log as TensorBoard events.
-        encoders: folder of a trained model whose encoders are kept as they are while a new head
-            is trained on windows that they encode once; None to train everything.
+        encoders: folder of a trained model whose encoders are kept as they are while a new head,
+            and the layers over time that they lack, are trained on windows that they encode once;
+            None to train everything.
         windows: how many windows are encoded for that.
         similarity_skip: see `ModelConfig`.
         product: see `ModelConfig`.
@@ -96,6 +99,7 @@ class TrainOptions:
     size: Size = "base"
     sound: Sound = "log-mel"
     visual_layers: int = 0
+    sound_layers: int = 0
     start: Path | None = None
     frozen: int = 0
     frames: int = 50

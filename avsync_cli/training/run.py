@@ -33,8 +33,8 @@ MAX_GRADIENT = 2.0
 """Norm to which gradients are cut: a batch of silent windows must not undo a hundred others."""
 
 RESUME_MUST_MATCH = (
-    "baseline attention size sound frozen visual_layers frames batch seed similarity_skip product "
-    "windows"
+    "baseline attention size sound frozen visual_layers sound_layers frames batch seed "
+    "similarity_skip product windows"
 ).split()
 """Options that shape a run; a resumed one must have the same. Steps may be added or taken away: the
 learning rate then follows the new plan from there on."""

@@ -37,7 +37,7 @@ def begin_with(model: SyncModel, folder: Path) -> SoundEncoder | None:
     """
     trained, _ = load_model(folder)
     exchanged = trained.config.sound != model.config.sound
-    left = ("visual.over_time.", "sound.") if exchanged else ("visual.over_time.",)
+    left = ("visual.over_time.", "sound." if exchanged else "sound.over_time.")
     theirs = trained.state_dict()
     taken = {n: t for n, t in theirs.items() if not (exchanged and n.startswith("sound."))}
     try:

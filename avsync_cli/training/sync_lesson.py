@@ -16,7 +16,7 @@ from avsync_cli.evaluation.scorers import ModelScorer
 from avsync_cli.evaluation.scoring import Scorer
 from avsync_cli.files import write_whole
 from avsync_cli.model.checkpoint import load_model
-from avsync_cli.model.config import ModelConfig
+from avsync_cli.model.config import ModelConfig, layers_reach
 from avsync_cli.model.core import SyncModel
 from avsync_cli.model.encoders import SoundEncoder
 from avsync_cli.model.phones import PhoneEncoder
@@ -36,8 +36,15 @@ from avsync_cli.training.teach import teach
 BANK_SEED = 0
 """Seed of the windows that finished encoders are shown: whatever the run's own, the same data."""
 
-SHAPES_OF_THE_HEAD = {"attention": "none", "product": True, "similarity_skip": True}
-"""Parts of a model's configuration that its encoders do not depend on."""
+LAYERS = ("visual_layers", "sound_layers")
+
+SHAPES_ON_TOP = {
+    "attention": "none",
+    "product": True,
+    "similarity_skip": True,
+    **dict.fromkeys([*LAYERS, "visual_context", "sound_context"]),
+}
+"""Parts of a model's configuration that finished encoders do not depend on."""
 
 
 class SyncLesson:
@@ -55,6 +62,7 @@ class SyncLesson:
             attention=options.attention,
             sound=options.sound,
             visual_layers=options.visual_layers,
+            sound_layers=options.sound_layers,
             product=options.product,
             similarity_skip=options.similarity_skip,
         )
@@ -66,25 +74,34 @@ class SyncLesson:
             load_front(self.model.sound)
         for layers in self.model.visual.stages()[: options.frozen]:
             layers.requires_grad_(False)
+        self._finished: SyncModel | None = None
+        self._new_layers: list[str] = []
         self.encoders = "" if options.encoders is None else self._keep(options.encoders)
 
     def _keep(self, folder: Path) -> str:
-        """Take over a trained model's encoders, to be left as they are; returns their digest."""
+        """Take over a trained model's encoders, to be left as they are; returns their digest.
+
+        Layers over time that they lack are new, and learnt.
+        """
         trained, _ = load_model(folder)
-        for name in ("size", "sound", "visual_layers"):
+        for name in ("size", "sound", *LAYERS):
             theirs, ours = getattr(trained.config, name), getattr(self.config, name)
-            if theirs != ours:
+            if name in LAYERS and ours and not theirs:
+                self._new_layers.append(name)
+            elif theirs != ours:
                 raise UsageError(
                     f"{folder} has encoders of {name} {theirs}, not {ours}",
                     f"add --{name.replace('_', '-')} {theirs}",
                 )
-        sizes = [{**c.to_json(), **SHAPES_OF_THE_HEAD} for c in (trained.config, self.config)]
+        sizes = [{**c.to_json(), **SHAPES_ON_TOP} for c in (trained.config, self.config)]
         if sizes[0] != sizes[1]:
             raise UsageError(f"{folder} has encoders of another shape", "train it anew")
         self.model.load_state_dict(encoder_tensors(trained), strict=False)
+        learnt = tuple(f"{name.split('_')[0]}.over_time." for name in self._new_layers)
         for name, parameter in self.model.named_parameters():
-            if name.startswith(ENCODERS):
+            if name.startswith(ENCODERS) and not name.startswith(learnt):
                 parameter.requires_grad_(False)
+        self._finished = trained
         return digest(trained)
 
     def about(self) -> dict[str, Any]:
@@ -117,16 +134,23 @@ class SyncLesson:
                 averaged.sound.load_state_dict(self.model.sound.state_dict())
         known = start > 0 or bool(self.encoders and options.realign_at)
         own = self._own_offsets(start, clips, averaged, progress) if known else {}
-        if not self.encoders:
+        if self._finished is None:
             spec = WindowSpec(options.frames)
             return WindowDataset(clips, self.config, spec, options.seed, length, own)
+        finished = self._finished.to(next(averaged.parameters()).device)
+        spec = WindowSpec(reach=WindowSpec().reach + self._sound_reach)
         # One bank for all seeds: it is the data, and what is compared shall have the same.
-        drawn = WindowDataset(clips, self.config, WindowSpec(), BANK_SEED, options.windows, own)
+        drawn = WindowDataset(clips, finished.config, spec, BANK_SEED, options.windows, own)
         tell = stage(progress, "encode")
         if distributed.rank() == 0:
-            fill_bank(options.cache, averaged, drawn, tell)
+            fill_bank(options.cache, finished, drawn, tell)
         distributed.barrier()
-        return FeatureBank(fill_bank(options.cache, averaged, drawn, tell), options.seed, length)
+        return FeatureBank(fill_bank(options.cache, finished, drawn, tell), options.seed, length)
+
+    @property
+    def _sound_reach(self) -> int:
+        """Frames of sound on either side that new layers over time use up."""
+        return layers_reach(self.config.sound_layers) if "sound_layers" in self._new_layers else 0
 
     def _own_offsets(
         self,
@@ -152,8 +176,10 @@ class SyncLesson:
         options = self.options
         there = batch["frame_valid"], batch["sound_valid"]
         if self.encoders:
-            windows = Encoded(batch["v"], batch["a"], *there)
-            losses = head_losses(self.model, windows, options.negatives, generator)
+            windows = self._in_time(Encoded(batch["v"], batch["a"], *there), generator)
+            losses = (all_losses if self._new_layers else head_losses)(
+                self.model, windows, options.negatives, generator
+            )
         else:
             v = self._see(augment_crops(batch["crops"], self.config.input_px, generator), generator)
             windows = Encoded(v, self.model.sound(batch["mel"]), *there)
@@ -162,12 +188,32 @@ class SyncLesson:
 
     def _see(self, crops: Tensor, generator: torch.Generator) -> Tensor:
         """Features of whole windows, or, in a share of the steps, of windows seen in pieces."""
+        around = self.config.visual_context
+        frames = self._piece(crops.shape[1] - 2 * around, generator)
+        if frames is None:
+            return self.model.visual(crops)
+        return in_pieces(self.model.visual, crops[:, around:-around], frames, around)
+
+    def _in_time(self, windows: Encoded, generator: torch.Generator) -> Encoded:
+        """Windows of finished encoders with what new layers over time make of them."""
+        v, a = windows.v, windows.a
+        if "visual_layers" in self._new_layers:
+            frames = self._piece(v.shape[1], generator) or v.shape[1]
+            around = layers_reach(self.config.visual_layers)
+            v = in_pieces(self.model.visual.in_time, v, frames, around)
+        if "sound_layers" in self._new_layers:
+            a = self.model.sound.in_time(a)
+        beyond = self._sound_reach
+        sound_valid = windows.sound_valid[:, beyond : windows.sound_valid.shape[1] - beyond]
+        return Encoded(v, a, windows.frame_valid, sound_valid)
+
+    def _piece(self, frames: int, generator: torch.Generator) -> int | None:
+        """Length of the pieces to see windows of so many frames in; None to see all of them."""
         share = self.options.pieces
-        if share and float(torch.rand((), generator=generator)) < share:
-            fitting = [n for n in PIECES if self.options.frames % n == 0]
-            frames = fitting[int(torch.randint(len(fitting), (), generator=generator))]
-            return in_pieces(self.model, crops, frames)
-        return self.model.visual(crops)
+        if not share or float(torch.rand((), generator=generator)) >= share:
+            return None
+        fitting = [n for n in PIECES if frames % n == 0]
+        return fitting[int(torch.randint(len(fitting), (), generator=generator))]
 
     def scorer(self, averaged: nn.Module) -> Scorer:
         assert isinstance(averaged, SyncModel)

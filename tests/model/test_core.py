@@ -164,19 +164,23 @@ def test_encoders_see_no_more_than_their_context(layers: int) -> None:
 def lively(layers: int) -> SyncModel:
     """A model whose layers over time have learnt something."""
     torch.manual_seed(0)
-    model = SyncModel(ModelConfig.of("base", visual_layers=layers)).eval()
-    for layer in model.visual.over_time:
+    model = SyncModel(ModelConfig.of("base", visual_layers=layers, sound_layers=layers)).eval()
+    for layer in [*model.visual.over_time, *model.sound.over_time]:
         torch.nn.init.normal_(layer.out.weight, std=0.3)
     return model
 
 
 def test_layers_over_time_begin_as_nothing() -> None:
     old = make()
-    new = SyncModel(ModelConfig.of("base", visual_layers=3)).eval()
+    new = SyncModel(ModelConfig.of("base", visual_layers=3, sound_layers=3)).eval()
     missing, unexpected = new.load_state_dict(old.state_dict(), strict=False)
-    assert not unexpected and all(name.startswith("visual.over_time.") for name in missing)
-    crops = torch.rand(2, 30, 64, 64) * 255
+    assert not unexpected and all(".over_time." in name for name in missing)
+    crops, mel = torch.rand(2, 30, 64, 64) * 255, torch.randn(2, 27 + 80 + 56, 80)
     with torch.inference_mode():
+        heard = old.sound(mel[:, 28:-28])
+        assert new.config.sound_context == (13 + 28, 14 + 28)
+        torch.testing.assert_close(new.sound(mel), heard, rtol=1e-4, atol=1e-5)
+        assert float((lively(3).sound(mel) - heard).abs().max()) > 0.01
         ours, theirs = new.visual(crops), old.visual(crops[:, 7:-7])
         assert new.config.visual_context == 11
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -29,9 +29,10 @@ def trained_folder(
 ) -> Path:
     """A folder as training leaves it, with random weights and lively statistics."""
     torch.manual_seed(1)
-    config = ModelConfig.of(size, sound, attention=attention, visual_layers=layers)  # type: ignore[arg-type]
+    over_time = {"visual_layers": layers, "sound_layers": layers}
+    config = ModelConfig.of(size, sound, attention=attention, **over_time)  # type: ignore[arg-type]
     model = SyncModel(config)
-    for layer in model.visual.over_time:
+    for layer in [*model.visual.over_time, *model.sound.over_time]:
         torch.nn.init.normal_(layer.out.weight, std=0.1)
     if sound == "phones":
         published = {n: torch.tensor(a) for n, a in load_recogniser().items()}
@@ -66,9 +67,10 @@ def test_onnx_equals_torch(
     onnx, reference = load_engine(bundle, threads=1), TorchEngine(load_model(bundle)[0])
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (33 + 2 * 2**layers, 96, 96)).astype(np.uint8)
-    wave = rng.normal(0, 0.1, 160 * (171 + 2 * onnx.config.edge_steps)).astype(np.float32)
+    steps = 171 + 8 * (2**layers - 1)
+    wave = rng.normal(0, 0.1, 160 * (steps + 2 * onnx.config.edge_steps)).astype(np.float32)
     mel = onnx.sound_steps(wave)
-    assert mel.shape == (171, onnx.config.mel_bands)
+    assert mel.shape == (steps, onnx.config.mel_bands)
     np.testing.assert_allclose(mel, reference.sound_steps(wave), atol=1e-4)
     v, a = onnx.encode_visual(crops), onnx.encode_sound(mel)
     np.testing.assert_allclose(v, reference.encode_visual(crops), atol=1e-4)

@@ -38,13 +38,14 @@ STILL = 12
 
 def models() -> list[SyncModel]:
     torch.manual_seed(0)
-    made = [SyncModel(ModelConfig()), SyncModel(ModelConfig.of("base", "phones", visual_layers=2))]
+    layers = {"visual_layers": 2, "sound_layers": 2}
+    made = [SyncModel(ModelConfig()), SyncModel(ModelConfig.of("base", "phones", **layers))]
     for fresh in made:
         for module in fresh.eval().modules():
             if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
                 module.running_mean.normal_(std=0.1)
                 module.running_var.uniform_(0.5, 1.5)
-    for layer in made[1].visual.over_time:
+    for layer in [*made[1].visual.over_time, *made[1].sound.over_time]:
         nn.init.normal_(layer.out.weight)
     return [*made, load_model(REPO / "models" / "default")[0]]
 

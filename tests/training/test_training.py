@@ -168,7 +168,7 @@ def test_a_piece_is_what_evaluation_shows_of_a_short_window(frames: int) -> None
     model = SyncModel(ModelConfig(attention="none")).eval()
     crops = torch.rand(2, 58, 64, 64) * 255
     with torch.inference_mode():
-        v = in_pieces(model, crops, frames)
+        v = in_pieces(model.visual, crops[:, 4:-4], frames, 4)
     assert v.shape == (2, 50, 128, 4, 4)
     inner = np.pad(crops[1, 4:54].numpy(), ((0, 0), (16, 16), (16, 16)))
     seen = TrackFeatures(TorchEngine(model), inner)
