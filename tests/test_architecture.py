@@ -35,6 +35,7 @@ TORCH_FILES = {
     f"model/{name}.py"
     for name in (
         "encoders",
+        "over_time",
         "phones",
         "joint",
         "attention",

@@ -39,7 +39,7 @@ FLAGS = {
     },
     "train": {
         "--out", "-o", "--cache", "--attention", "--size", "--steps", "--batch", "--learning-rate",
-        "--sound", "--visual-layers", "--start", "--frames", "--frozen",
+        "--sound", "--visual-layers", "--sound-layers", "--start", "--frames", "--frozen",
         "--warmup", "--synthetic", "--val-share", "--val-every", "--seed", "--workers",
         "--checkpoint-minutes", "--device", "--precision", "--tensorboard", "--baseline",
         "--encoders", "--windows", "--realign-at", "--pieces",

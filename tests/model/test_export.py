@@ -87,7 +87,8 @@ def test_onnx_equals_torch(
     np.testing.assert_allclose(a, before.encode_sound(mel), atol=2e-3)
     np.testing.assert_allclose(v, before.encode_visual(crops), atol=2e-3)
     assert sum(f.stat().st_size for f in bundle.glob("*.onnx")) <= 16_000_000
-    assert size == "large" or sum(f.stat().st_size for f in bundle.iterdir()) <= 16_000_000
+    most = 18_000_000 if layers else 16_000_000
+    assert size == "large" or sum(f.stat().st_size for f in bundle.iterdir()) <= most
     assert (bundle / "NOTICE").is_file() == (sound == "phones")
 
 

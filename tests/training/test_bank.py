@@ -126,6 +126,41 @@ def test_only_the_head_learns(
     assert {"confidence.out.weight", "hidden.weight", "joint.from_visual.weight"} <= changed
 
 
+def test_new_layers_learn_with_the_head(
+    tmp_path: Path, encoders: Path, clips: list[CachedClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "prepare", lambda *_: (clips, [], []))
+    layers = {"visual_layers": 2, "sound_layers": 1, "pieces": 0.5, "steps": 8}
+    chosen = options(tmp_path, encoders, attention="temporal", learning_rate=1e-2, **layers)
+    seen: list[dict[str, float]] = []
+    best = loop.train(chosen, lambda s, d, n, f: seen.append(f) if s == "train" else None)
+    trained, given = load_model(best)[0], load_model(encoders)[0].state_dict()
+    assert trained.config.visual_context == 7 and trained.config.sound_context == (17, 18)
+    changed = {n for n, t in trained.state_dict().items() if n in given and t.ne(given[n]).any()}
+    assert changed and not any(n.startswith(ENCODERS) for n in changed)
+    for layer in [*trained.visual.over_time, *trained.sound.over_time]:
+        assert float(layer.out.weight.detach().abs().max()) > 0.0
+    assert all(figures["contrastive"] > 0.0 for figures in seen)
+
+
+def test_layers_that_finished_encoders_have_are_kept(
+    tmp_path: Path, clips: list[CachedClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "prepare", lambda *_: (clips, [], []))
+    config = ModelConfig.of("base", attention="temporal", visual_layers=1, sound_layers=1)
+    folder = tmp_path / "with"
+    folder.mkdir()
+    torch.manual_seed(4)
+    model = SyncModel(config)
+    save_tensors(folder / "weights.safetensors", model.state_dict())
+    write_about(folder, config=config.to_json())
+    with pytest.raises(UsageError, match="sound_layers 1, not 0") as caught:
+        Run(options(tmp_path, folder, visual_layers=1))
+    assert "--sound-layers 1" in str(caught.value.hint)
+    kept, _ = load_model(loop.train(options(tmp_path, folder, visual_layers=1, sound_layers=1)))
+    assert digest(kept) == digest(model)
+
+
 def test_a_head_learns_what_it_is_shown(
     tmp_path: Path, encoders: Path, clips: list[CachedClip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,7 +185,6 @@ def test_a_head_is_not_resumed_on_other_encoders(
     [
         ({"size": "large"}, "size base, not large", "--size base"),
         ({"sound": "phones"}, "sound log-mel, not phones", "--sound log-mel"),
-        ({"visual_layers": 2}, "visual_layers 0, not 2", "--visual-layers 0"),
     ],
 )
 def test_encoders_of_another_shape_are_named(
