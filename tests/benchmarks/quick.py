@@ -33,7 +33,8 @@ from avsync_cli.judging import analyse_file, load_model
 from avsync_cli.timebase import FRAME_MS, HOP_MS
 from avsync_cli.verdict.answer import ITU, Judgement, Verdict
 from avsync_cli.verdict.decision import decide_verdict
-from avsync_cli.verdict.sampling import Sampled, Search, lag_at
+from avsync_cli.verdict.read_so_far import lag_at
+from avsync_cli.verdict.sampling import Sampled, Search
 from tests.benchmarks.bench import Bench, head, note, row
 from tests.benchmarks.films import SURE, lay, spliced
 from tests.benchmarks.splices import Truth

@@ -11,7 +11,8 @@ import pytest
 from avsync_cli.inference.evidence import Evidence, SecondCurves
 from avsync_cli.inference.stretches import pooled
 from avsync_cli.verdict.decision import decide_verdict
-from avsync_cli.verdict.sampling import BAND, UNSETTLED, Sampled, Search, lag_at
+from avsync_cli.verdict.read_so_far import BAND, lag_at
+from avsync_cli.verdict.sampling import UNSETTLED, Sampled, Search
 from tests.verdict.test_structure import ITU, film
 
 LONG_S = 2400.0
