@@ -8,6 +8,7 @@ ffmpeg, 3 a file undecided or unreadable (and none out of sync), 70 internal err
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_safe()
         # Threads of numpy's matrices spin while they wait, on the cores that decoder and model use.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        # What is made while modules load stays: looking for rubbish in it takes a while.
+        gc.set_threshold(50_000)
     try:
         with guarded():
             code = _ended(args)

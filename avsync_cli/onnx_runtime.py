@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from avsync_cli.cores import usable_cores
+
 _NO_REPORTS = "ORT_DISABLE_TELEMETRY"
 
 
@@ -33,13 +35,7 @@ def session_options(threads: int) -> Any:
             thread take an eighth less of them than with two, and end no later.
     """
     options = load_onnxruntime().SessionOptions()
-    options.intra_op_num_threads = max(0, threads) or max(1, _usable_cores() // 2)
+    options.intra_op_num_threads = max(0, threads) or max(1, usable_cores() // 2)
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

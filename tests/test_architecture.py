@@ -14,6 +14,7 @@ from tests.conftest import REPO
 PACKAGE = REPO / "avsync_cli"
 
 LAYERS = [
+    {"cores"},
     {"errors", "timebase", "names", "wording", "_version", "onnx_runtime"},
     {"config", "interrupt", "leftovers"},
     {"files"},

@@ -20,6 +20,7 @@ from typing import Any
 
 from avsync_cli.batch import worker
 from avsync_cli.batch.task import Outcome, Task, Watcher, failure
+from avsync_cli.cores import usable_cores
 from avsync_cli.errors import WorkerError
 from avsync_cli.interrupt import held_back, on_exit
 from avsync_cli.media.source import Source
@@ -36,16 +37,9 @@ _HELD_BACK = [
 ]
 
 
-def cores() -> int:
-    """Processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def shared_threads(threads: int, jobs: int) -> int:
     """Threads for each of `jobs` files at a time: as asked, or an equal share of the cores."""
-    return threads or max(1, cores() // jobs)
+    return threads or max(1, usable_cores() // jobs)
 
 
 def side_by_side(

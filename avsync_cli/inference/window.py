@@ -6,7 +6,7 @@ import numpy as np
 
 from avsync_cli.inference.blocks import Block
 from avsync_cli.inference.traces import within_block
-from avsync_cli.model.engine import ABSENT, Engine
+from avsync_cli.model.engine import ABSENT, Engine, SideBySide
 from avsync_cli.timebase import BLOCK_FRAMES
 
 MIN_SOUND_SHARE = 0.6
@@ -114,16 +114,27 @@ class JudgedWindow:
 
     def _joint(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """z (N, O', M, D), confidence and similarity (N, O', M) of all blocks at some offsets."""
-        rows = []
-        for n in range(0, len(self._v), _PAIR_BLOCKS):
-            v = self._v[n : n + _PAIR_BLOCKS]
-            columns = []
-            for o in range(0, len(part), _PAIR_OFFSETS):
-                at = part[o : o + _PAIR_OFFSETS]
-                a = np.stack([slid[at] for slid in self._sound[n : n + _PAIR_BLOCKS]])
-                columns.append(self._engine.joint(v, a))
-            rows.append([np.concatenate(x, axis=1) for x in zip(*columns, strict=True)])
-        z, confidence, similarity = (np.concatenate(x) for x in zip(*rows, strict=True))
+        columns = range(0, len(part), _PAIR_OFFSETS)
+        pairs = [
+            (
+                self._v[n : n + _PAIR_BLOCKS],
+                np.stack(
+                    [s[part[o : o + _PAIR_OFFSETS]] for s in self._sound[n : n + _PAIR_BLOCKS]]
+                ),
+            )
+            for n in range(0, len(self._v), _PAIR_BLOCKS)
+            for o in columns
+        ]
+        engine = self._engine
+        if isinstance(engine, SideBySide):
+            said = engine.joint_each(pairs)
+        else:
+            said = [engine.joint(*pair) for pair in pairs]
+        rows = [said[at : at + len(columns)] for at in range(0, len(said), len(columns))]
+        z, confidence, similarity = (
+            np.concatenate([np.concatenate([tile[k] for tile in row], axis=1) for row in rows])
+            for k in range(3)
+        )
         return z, confidence, similarity
 
     def _decide(self, z: np.ndarray, confidence: np.ndarray, similarity: np.ndarray) -> np.ndarray:

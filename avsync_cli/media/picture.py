@@ -16,6 +16,7 @@ from statistics import median
 import ffmpeg as ffmpeg_python
 import numpy as np
 
+from avsync_cli.cores import FEW, usable_cores
 from avsync_cli.errors import DecodeError
 from avsync_cli.media.clock import STEADY, Epochs, Stretch
 from avsync_cli.media.facts import MediaInfo, VideoTrack
@@ -35,6 +36,9 @@ DRIFT_PICTURES = 25
 
 MOST_BACKWARD = 0.05
 """Share of the pictures whose stamps may lie before their forerunners'."""
+
+SMALL_PX = 720 * 576
+"""Pixels of a picture that one thread decodes faster than two cores can judge."""
 
 MAX_ASPECT = 4
 """Pictures wider than this many times the height limit are scaled to fit that width."""
@@ -93,7 +97,8 @@ class PictureReader:
         size: (height, width) to scale to.
         stretch: what of it.
         epochs: corrections shared with the sound.
-        threads: decoder threads; 0 leaves it to ffmpeg.
+        threads: decoder threads; 0 leaves it to ffmpeg, or is one for a small picture where cores
+            are few: others keep these busy.
         thinned: drop pictures that stand for no timeline frame before they are scaled.
         planes: hand over brightness and colours as `TimelineChunk` has them, instead of RGB.
     """
@@ -152,6 +157,8 @@ class PictureReader:
     ) -> list[str]:
         height, width = size
         planes = len(self._shape) == 2
+        if not threads and usable_cores() <= FEW and track.width * track.height <= SMALL_PX:
+            threads = 1
         options = dict(input_args(), copyts=None, threads=threads, **self._stretch.input_options())
         stream = ffmpeg_python.input(INPUT, **options)[track.spec]
         bounds = self._stretch.bounds(0.5 + 2 * self._period_s)

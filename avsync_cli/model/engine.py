@@ -13,12 +13,14 @@ that compete in one softmax.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from avsync_cli.cores import usable_cores
 from avsync_cli.errors import ModelError
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.features import centre_crop, log_mel
@@ -162,6 +164,17 @@ def _as_many(graph: str, given: int, wanted: int) -> None:
         raise ModelError(f"the model's {graph} gives {given} frames, not {wanted}", _REINSTALL)
 
 
+@runtime_checkable
+class SideBySide(Protocol):
+    """An engine that works on several blocks at the same time."""
+
+    def joint_each(
+        self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """`Engine.joint` of every pair, in their order."""
+        ...
+
+
 class OnnxEngine:
     """A model folder on ONNX Runtime's CPU provider.
 
@@ -188,6 +201,8 @@ class OnnxEngine:
             for name in self._ports
         }
         self._tried: set[str] = set()
+        # The joint layers are many small runs: whole ones beside each other wait for nobody.
+        self._pool = ThreadPoolExecutor(2) if threads != 1 and usable_cores() > 1 else None
 
     def encode_visual(self, crops: np.ndarray) -> np.ndarray:
         config = self.config
@@ -214,6 +229,13 @@ class OnnxEngine:
     def joint(self, v: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         z, confidence, similarity = self._run("joint.onnx", v, a)
         return z, confidence, similarity
+
+    def joint_each(
+        self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        if self._pool is None:
+            return [self.joint(*pair) for pair in pairs]
+        return list(self._pool.map(lambda pair: self.joint(*pair), pairs))
 
     def decide(
         self, z: np.ndarray, confidence: np.ndarray, similarity: np.ndarray
