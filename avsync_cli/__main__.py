@@ -20,6 +20,9 @@ from avsync_cli.interrupt import Terminated, guarded, raise_again
 EXIT_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended; 1 would say "out of sync"."""
 
+_ENDS_OF_THEIR_OWN = {"ray", "torch"}
+"""Modules that have something to put away when the program ends."""
+
 SIGNALLED = (129, EXIT_INTERRUPTED, EXIT_TERMINATED)
 
 
@@ -39,8 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = EXIT_INTERRUPTED
     except Terminated as signalled:
         code = signalled.exit_code
-    if argv is None and code in SIGNALLED:
+    if argv is None and (code in SIGNALLED or not _ENDS_OF_THEIR_OWN & sys.modules.keys()):
         # All is closed and written; taking apart what was loaded would only keep a person waiting.
+        _flush()
         sys.stderr.flush()
         os._exit(code)
     return code
