@@ -115,21 +115,16 @@ class JudgedWindow:
     def _joint(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """z (N, O', M, D), confidence and similarity (N, O', M) of all blocks at some offsets."""
         columns = range(0, len(part), _PAIR_OFFSETS)
-        pairs = [
-            (
-                self._v[n : n + _PAIR_BLOCKS],
-                np.stack(
-                    [s[part[o : o + _PAIR_OFFSETS]] for s in self._sound[n : n + _PAIR_BLOCKS]]
-                ),
-            )
-            for n in range(0, len(self._v), _PAIR_BLOCKS)
-            for o in columns
-        ]
+        tiles = [(n, o) for n in range(0, len(self._v), _PAIR_BLOCKS) for o in columns]
+
+        def joint(tile: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            n, o = tile
+            at, blocks = part[o : o + _PAIR_OFFSETS], slice(n, n + _PAIR_BLOCKS)
+            return engine.joint(self._v[blocks], np.stack([s[at] for s in self._sound[blocks]]))
+
         engine = self._engine
-        if isinstance(engine, SideBySide):
-            said = engine.joint_each(pairs)
-        else:
-            said = [engine.joint(*pair) for pair in pairs]
+        each = engine.each if isinstance(engine, SideBySide) else map
+        said = list(each(joint, tiles))
         rows = [said[at : at + len(columns)] for at in range(0, len(said), len(columns))]
         z, confidence, similarity = (
             np.concatenate([np.concatenate([tile[k] for tile in row], axis=1) for row in rows])

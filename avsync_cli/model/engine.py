@@ -13,10 +13,10 @@ that compete in one softmax.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from avsync_cli.model.features import centre_crop, log_mel
 from avsync_cli.model.folder import About, is_name, read_bundle, read_graph
 from avsync_cli.model.graphs import PHONES, Ports, agrees, ports
 from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME
+
+Asked = TypeVar("Asked")
+Said = TypeVar("Said")
 
 ABSENT = -1e9
 """Confidence of a unit that takes no part: large, negative and finite, since ONNX Runtime's
@@ -166,12 +169,10 @@ def _as_many(graph: str, given: int, wanted: int) -> None:
 
 @runtime_checkable
 class SideBySide(Protocol):
-    """An engine that works on several blocks at the same time."""
+    """An engine that may be asked several things at the same time."""
 
-    def joint_each(
-        self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]
-    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """`Engine.joint` of every pair, in their order."""
+    def each(self, ask: Callable[[Asked], Said], about: Sequence[Asked]) -> Iterable[Said]:
+        """`map(ask, about)`, some of it side by side: `ask` uses the engine."""
         ...
 
 
@@ -230,12 +231,8 @@ class OnnxEngine:
         z, confidence, similarity = self._run("joint.onnx", v, a)
         return z, confidence, similarity
 
-    def joint_each(
-        self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]
-    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        if self._pool is None:
-            return [self.joint(*pair) for pair in pairs]
-        return list(self._pool.map(lambda pair: self.joint(*pair), pairs))
+    def each(self, ask: Callable[[Asked], Said], about: Sequence[Asked]) -> Iterable[Said]:
+        return (map if self._pool is None else self._pool.map)(ask, about)
 
     def decide(
         self, z: np.ndarray, confidence: np.ndarray, similarity: np.ndarray
