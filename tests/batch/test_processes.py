@@ -142,7 +142,7 @@ def test_leaving_early_leaves_no_process(task: Task, clips: Path) -> None:
 
 
 def test_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "cores", lambda: 8)
+    monkeypatch.setattr(processes, "usable_cores", lambda: 8)
     assert [shared_threads(0, jobs) for jobs in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
     assert shared_threads(3, 8) == 3
 
