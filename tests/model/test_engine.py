@@ -273,3 +273,21 @@ def test_attention_kinds_have_their_units(tmp_path: Path) -> None:
         z, confidence, similarity = engine.joint(v, a)
         assert z.shape == (2, 5, units, 8)
         assert confidence.shape == similarity.shape == (2, 5, units)
+
+
+def test_what_is_asked_side_by_side_comes_in_its_order() -> None:
+    engine, alone = load_engine("default", threads=2), load_engine("default", threads=1)
+    rng = np.random.default_rng(0)
+    v = rng.normal(size=(6, 25, 128, 4, 4)).astype(np.float32)
+    a = rng.normal(size=(6, 3, 25, 128)).astype(np.float32)
+    said = list(engine.each(lambda n: engine.joint(v[n : n + 1], a[n : n + 1]), range(6)))
+    for n, parts in enumerate(said):
+        for mine, other in zip(parts, alone.joint(v[n : n + 1], a[n : n + 1]), strict=True):
+            np.testing.assert_allclose(mine, other, atol=1e-4)
+
+    def fail(n: int) -> int:
+        raise ModelError(f"{n}")
+
+    for one in (engine, alone):
+        with pytest.raises(ModelError, match="^0"):
+            list(one.each(fail, range(6)))

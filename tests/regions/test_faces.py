@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avsync_cli.media.decode import read_all
-from avsync_cli.regions.faces import CenterFace, Face
+from avsync_cli.regions.faces import NEAR_PX, CenterFace, Face
 from avsync_cli.regions.planes import small_rgb
 from avsync_cli.regions.resize import resize_area
 from avsync_cli.regions.stream import RegionStream
@@ -102,3 +102,25 @@ def test_one_face_is_not_found_for_two_that_were_known(frames: np.ndarray) -> No
     beside = Face((left + 0.3 * width, top, width, height), 0.9, one.landmarks)
     assert detector.near(picture, [beside]) is not None
     assert detector.near(picture, [one, beside]) is None
+
+
+def test_a_large_known_face_is_looked_for_in_a_small_picture(frames: np.ndarray) -> None:
+    detector = CenterFace(threads=1)
+    close = np.ascontiguousarray(frames[0].repeat(2, axis=0).repeat(2, axis=1)[:, 320:960])
+    picture = as_planes(close[None])[0]
+    (known,) = detector(picture[None])
+    sizes: list[tuple[int, ...]] = []
+    run = detector.session.run
+
+    class Watched:
+        def run(self, names: None, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+            sizes.extend(x.shape[2:] for x in feed.values())
+            return run(names, feed)
+
+    detector.session = Watched()  # type: ignore[assignment]
+    assert max(known[0].box[2:]) > 4 * NEAR_PX
+    found = detector.near(picture, known)
+    assert found is not None
+    side = max(known[0].box[2:])
+    np.testing.assert_allclose(found[0].landmarks, known[0].landmarks, atol=0.06 * side)
+    assert max(sizes[0]) <= 6 * NEAR_PX
