@@ -289,5 +289,5 @@ def test_what_is_asked_side_by_side_comes_in_its_order() -> None:
         raise ModelError(f"{n}")
 
     for one in (engine, alone):
-        with pytest.raises(ModelError, match="^0"):
+        with pytest.raises(ModelError, match=r"^0"):
             list(one.each(fail, range(6)))
