@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 CHUNK_FRAMES = 25
 """Frames decoded at a time: a second of 640x360 is 17 MB, and a few of them live at once."""
 
-LOOK_AHEAD = 8
+LOOK_AHEAD = 4
 """Chunks looked at before they are judged: their crops and sound are small, their frames gone."""
 
 NO_FACE = "no face found: the whole picture was judged"
