@@ -38,12 +38,9 @@ BANK_SEED = 0
 
 LAYERS = ("visual_layers", "sound_layers")
 
-SHAPES_ON_TOP = {
-    "attention": "none",
-    "product": True,
-    "similarity_skip": True,
-    **dict.fromkeys([*LAYERS, "visual_context", "sound_context"]),
-}
+SHAPES_ON_TOP = dict.fromkeys(
+    ["attention", "product", "similarity_skip", *LAYERS, "visual_context", "sound_context"]
+)
 """Parts of a model's configuration that finished encoders do not depend on."""
 
 
