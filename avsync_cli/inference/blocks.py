@@ -7,13 +7,15 @@ block aligned to that end is added; it may overlap its neighbour, and only the t
 counts as evidence (see `scan`).
 
 The visual encoder is run over stretches of four blocks, since every run uses up r frames of
-context on either side; the context is the track's own picture where there is one.
+context on either side; the context is the track's own picture where there is one. What stands still
+or is no picture is not encoded, since nothing judges it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -141,8 +143,7 @@ class _Track:
         self._covered = self._start
         self._real_end = first
         self._real_frames = 0
-        # Crops from `_crops_first` on, context included; features and marks from `_marks_first`
-        # and `_features_first` on.
+        # Features and marks from `_marks_first` on, crops from `_crops_first`, context included.
         self._crops: np.ndarray | None = None
         self._crops_first = self._start - self._context
         self._marks_first = self._start
@@ -150,7 +151,7 @@ class _Track:
         self._motion = np.zeros(0, np.float32)
         self._places = np.zeros((0, 10), np.float32)
         self._features: np.ndarray | None = None
-        self._features_first = self._start
+        self._blank = np.zeros(0, bool)
         self._encoded = self._start
 
     def push(self, piece: RegionPiece) -> Iterator[Block]:
@@ -215,58 +216,70 @@ class _Track:
         return held
 
     def _encode(self, goal: int) -> None:
-        assert self._crops is not None
-        low = self._encoded - self._context - self._crops_first
-        high = goal + self._context - self._crops_first
-        crops = self._crops[low:high]
-        if (crops == crops[:1]).all():
-            # Black, a title, a frozen picture: every frame of it has the same features.
-            one = self._engine.encode_visual(crops[: 2 * self._context + 1])
-            new = np.repeat(one, goal - self._encoded, axis=0)
-        else:
-            new = self._engine.encode_visual(crops)
-        if self._features is None:
-            self._features, self._features_first = new, self._encoded
-        else:
-            self._features = np.concatenate([self._features, new])
+        """Features of the frames up to `goal`, nothing where no block of them is to be judged."""
+        blank = np.zeros(goal - self._encoded, bool)
+        firsts = list(self._firsts(goal))
+        for unfit in (True, False):  # in this order, since the first block may overlap the second
+            for first in firsts:
+                if bool(self._reason(first)) == unfit:
+                    low = max(first - self._encoded, 0)
+                    blank[low : first + BLOCK_FRAMES - self._encoded] = unfit
+        edges = [0, *(np.flatnonzero(np.diff(blank)) + 1), len(blank)]
+        config = self._engine.config
+        parts = [] if self._features is None else [self._features]
+        for low, high in pairwise(edges):
+            if blank[low]:
+                shape = (high - low, config.channels, config.grid, config.grid)
+                parts.append(np.zeros(shape, np.float32))
+            else:
+                parts.append(self._seen(self._encoded + low, self._encoded + high))
+        self._features = np.concatenate(parts)
+        self._blank = np.concatenate([self._blank, blank])
         self._encoded = goal
+
+    def _seen(self, first: int, end: int) -> np.ndarray:
+        """Features of the frames `first` .. `end` - 1."""
+        assert self._crops is not None
+        low = first - self._context - self._crops_first
+        return self._engine.encode_visual(self._crops[low : low + end - first + 2 * self._context])
+
+    def _firsts(self, end: int) -> Iterator[int]:
+        """First frames of the next blocks that are complete at `end`."""
+        first = self._next
+        while first + BLOCK_FRAMES <= end:
+            yield first
+            first = _grid_after(first)
+
+    def _reason(self, first: int) -> str:
+        """Why a block cannot be judged by its picture, or ""."""
+        marks = slice(first - self._marks_first, first + BLOCK_FRAMES - self._marks_first)
+        if int(self._valid[marks].sum()) < MIN_VALID_FRAMES:
+            return NO_PICTURE
+        return FROZEN if float(self._motion[marks][1:].max()) < STILL_LEVELS else ""
 
     def _block(self, first: int) -> Block:
         assert self._features is not None
-        low = first - self._features_first
-        marks = slice(first - self._marks_first, first + BLOCK_FRAMES - self._marks_first)
-        reason = ""
-        if int(self._valid[marks].sum()) < MIN_VALID_FRAMES:
-            reason = NO_PICTURE
-        elif float(self._motion[marks][1:].max()) < STILL_LEVELS:
-            reason = FROZEN
-        left, top, width, height, x, y, *ways = map(float, self._places[marks][BLOCK_FRAMES // 2])
+        low, reason = first - self._marks_first, self._reason(first)
+        features = self._features[low : low + BLOCK_FRAMES]
+        if self._blank[low : low + BLOCK_FRAMES].any() and not reason:
+            features = self._seen(first, first + BLOCK_FRAMES)
+        left, top, width, height, x, y, *ways = map(float, self._places[low + BLOCK_FRAMES // 2])
         seen = (x, y, ways[0], ways[1], ways[2], ways[3])
         region = Region(self._kind, self._number, (left, top, width, height), seen)
         self._covered = max(self._covered, first + BLOCK_FRAMES)
-        return Block(
-            first,
-            self._track,
-            region,
-            self._features[low : low + BLOCK_FRAMES].copy(),
-            reason,
-        )
+        return Block(first, self._track, region, features.copy(), reason)
 
     def _trim(self) -> None:
         """Forget what neither the next block nor one aligned to the track's end can want."""
         keep = min(self._next, self._encoded - BLOCK_FRAMES)
-        if self._features is not None and keep > self._features_first:
-            self._features = self._features[keep - self._features_first :].copy()
-            self._features_first = keep
-        if keep > self._marks_first:
-            cut = keep - self._marks_first
-            self._valid, self._motion = self._valid[cut:], self._motion[cut:]
-            self._places = self._places[cut:]
-            self._marks_first = keep
-        context = self._encoded - self._context - self._crops_first
-        if self._crops is not None and context > 0:
-            self._crops = self._crops[context:].copy()
-            self._crops_first += context
+        cut = keep - self._marks_first
+        if self._features is None or self._crops is None or cut <= 0:
+            return
+        self._features, self._blank = self._features[cut:].copy(), self._blank[cut:]
+        self._valid, self._motion = self._valid[cut:], self._motion[cut:]
+        self._places, self._crops = self._places[cut:], self._crops[cut:].copy()
+        self._marks_first += cut
+        self._crops_first += cut
 
 
 def _grid_after(frame: int) -> int:

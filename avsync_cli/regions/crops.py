@@ -130,8 +130,9 @@ def whole_frames(frames: np.ndarray | Sequence[np.ndarray], kept: int = CROP_PX)
     """
     # Every n-th pixel will do before averaging: four samples a side still make one of ours.
     step_y, step_x = (max(1, side // (4 * FRAME_PX)) for side in size_of(frames[0]))
-    thinned = np.stack([brightness(frame)[::step_y, ::step_x] for frame in frames])
-    small = resize_area(shades(thinned), FRAME_PX, FRAME_PX)
+    # One after the other, so that each stays near the processor.
+    thinned = (brightness(frame)[None, ::step_y, ::step_x] for frame in frames)
+    small = np.concatenate([resize_area(shades(one), FRAME_PX, FRAME_PX) for one in thinned])
     border = (CROP_PX - FRAME_PX) // 2
     padded = np.pad(
         np.rint(small).astype(np.uint8), ((0, 0), (border, border), (border, border)), "edge"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -37,9 +38,13 @@ def resize_area(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
     across, rest_x = divmod(pictures.shape[2], width)
     if not rest_y and not rest_x and down * across <= 16:
         return average_cells(pictures, down, across)
-    rows = _area_weights(pictures.shape[1], height)
+    high = pictures.shape[1]
+    # Rows are averaged in bands that repeat: the fewer rows a band has, the fewer zeros are added.
+    bands = math.gcd(high, height) if height < high else 1
+    rows = _area_weights(high // bands, height // bands)
     columns = _area_weights(pictures.shape[2], width)
-    out: np.ndarray = rows @ pictures.astype(np.float32) @ columns.T
+    banded = pictures.astype(np.float32).reshape(-1, high // bands, pictures.shape[2])
+    out: np.ndarray = (rows @ banded).reshape(len(pictures), height, -1) @ columns.T
     return out
 
 

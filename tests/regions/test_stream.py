@@ -215,6 +215,13 @@ def test_resizing_keeps_the_mean_and_flat_pictures(target: tuple[int, int]) -> N
     assert resize_area(ramp, *target).mean() == pytest.approx(ramp.mean(), abs=0.5)
 
 
+@pytest.mark.parametrize("target", [(30, 40), (45, 64), (36, 100), (240, 100)])
+def test_rows_and_columns_are_resized_alike(target: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (2, 120, 160)).astype(np.uint8)
+    turned = resize_area(noise.swapaxes(1, 2), *target[::-1]).swapaxes(1, 2)
+    np.testing.assert_allclose(resize_area(noise, *target), turned, atol=1e-3)
+
+
 def detections(script: object, count: int = 200) -> int:
     """How many frames of a film are looked at for faces."""
     detector = Scripted(script)
