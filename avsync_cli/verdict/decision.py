@@ -173,13 +173,14 @@ def _scattered(parts: list[Part], statuses: list[Status], constants: Constants) 
 def _cut_somewhere(structure: Structure, statuses: list[Status], constants: Constants) -> bool:
     """Whether a part of the file speaks against every answer that could be given.
 
-    One lag is told only if the evidence did not make a step likelier than it was beforehand.
+    One lag is told only if the evidence did not make a step likelier than it was beforehand, and
+    both ends go with the rest.
     Several are told if the step between them is sure, and all that matters is decided.
     """
     parts = structure.parts
     if sum(not p.doubted for p in parts) == 1:
         sure = any(status != "undecided" for status in statuses)
-        return structure.step_odds > STEP_MORE_LIKELY and sure
+        return sure and (structure.end_against or structure.step_odds > STEP_MORE_LIKELY)
     if any(p.beyond for p in parts) or all(s == "undecided" for s in statuses):
         return False
     weights = np.array([p.blocks for p in parts])

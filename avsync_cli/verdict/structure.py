@@ -18,6 +18,7 @@ import numpy as np
 from avsync_cli.inference.evidence import SecondCurves, WindowResult
 from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS
 from avsync_cli.verdict.drift import Drift, find_drift, read_along, without_drift
+from avsync_cli.verdict.ends import end_against
 from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows, window_votes
 from avsync_cli.verdict.steps import (
     PLACED,
@@ -66,12 +67,15 @@ class Structure:
             small to be seen.
         step_probability: that there is a step at all, 0..1; likewise.
         step_s: where one is likeliest.
+        end_against: whether the seconds before or after that, though no step is likely, do not go
+            with the rest.
     """
 
     parts: list[Part]
     step_odds: float
     step_probability: float
     step_s: float
+    end_against: bool = False
 
 
 def find_structure(
@@ -119,23 +123,27 @@ def find_structure(
             own = read_along(own, offsets, _middles(mine), drift)
         return mine, group_answer(own, offsets, constants)
 
-    runs, doubted, doubt = steps.runs, None, steps
-    if len(runs) == 1 and steps.odds > STEP_MORE_LIKELY:
-        runs, doubted, doubt = _without_end(len(units), steps, steps_in)
-    found = _told_runs(runs, answered, joined=doubted is None)
-    merged = len(found) == 1 and len(runs) > 1
+    course = _Course(steps.runs, None, steps)
+    if len(steps.runs) == 1:
+        told_ms = answered(steps.runs[0])[1].offset_ms
+        column = int(np.argmin(np.abs(grid - told_ms)))
+        end = None if seconds is None else end_against(votes, column, float(grid[1] - grid[0]))
+        course = _without_end(len(units), steps, end, steps_in)
+    found = _told_runs(course.runs, answered, joined=course.doubted is None)
+    merged = len(found) == 1 and len(course.runs) > 1
     parts = _timed(found, units, drift)
-    if doubted is None:
+    if course.doubted is None:
         parts = _placed(parts, found, votes, units, grid, has_gaps)
-    if doubted is not None:
-        parts[doubted] = replace(parts[doubted], doubted=True)
+    else:
+        parts[course.doubted] = replace(parts[course.doubted], doubted=True)
     if drift is not None:
         parts = [piece for part in parts for piece in _within_range(part, float(offsets[-1]))]
     return Structure(
         parts,
-        0.0 if merged else doubt.odds,
-        0.0 if merged else doubt.probability,
-        _step_s(steps, found, units),
+        0.0 if merged else course.steps.odds,
+        0.0 if merged else course.steps.probability,
+        _step_s(course.steps, found, units),
+        course.end_against,
     )
 
 
@@ -154,24 +162,47 @@ def _told_runs(
     return found
 
 
-def _without_end(
-    rows: int, steps: Steps, steps_in: Callable[[slice], Steps]
-) -> tuple[list[slice], int | None, Steps]:
-    """Rows of a file with a doubtful end, parted where the doubt lies.
+@dataclass(frozen=True)
+class _Course:
+    """A file's rows as they are told.
 
-    Returns:
-        the runs, which of them is the doubtful one, and what is known of steps in the other; the
-        file as it is, None and `steps` where the doubt is not about a short end alone.
+    Attributes:
+        runs: rows with one lag each.
+        doubted: which of them is a short end that is left out; None if none is.
+        steps: what is known of steps in the rest.
+        end_against: whether an end that is not left out does not go with the rest.
     """
-    at = steps.at
-    ends = [slice(0, at), slice(at, rows)]
-    doubted = 0 if at < rows - at else 1
-    kept = ends[1 - doubted]
-    if min(at, rows - at) <= NEGLIGIBLE * rows and steps.odds <= STEP_MUCH_MORE_LIKELY:
-        rest = steps_in(kept)
+
+    runs: list[slice]
+    doubted: int | None
+    steps: Steps
+    end_against: bool = False
+
+
+def _without_end(
+    rows: int, steps: Steps, end: slice | None, steps_in: Callable[[slice], Steps]
+) -> _Course:
+    """Rows of a file of which one lag could be told, but for an end that is in doubt.
+
+    Args:
+        rows: how many there are.
+        steps: what is known of steps in them.
+        end: one that does not go with the rest.
+        steps_in: what is known of steps in some of them.
+    """
+    likelier = steps.odds > STEP_MORE_LIKELY
+    if end is not None and not likelier:
+        steps = replace(steps, at=end.stop if end.start == 0 else end.start)
+    if not likelier and end is None:
+        return _Course(steps.runs, None, steps)
+    ends = [slice(0, steps.at), slice(steps.at, rows)]
+    doubted = 0 if steps.at < rows - steps.at else 1
+    short = min(steps.at, rows - steps.at) <= NEGLIGIBLE * rows
+    if short and steps.odds <= STEP_MUCH_MORE_LIKELY:
+        rest = steps_in(ends[1 - doubted])
         if rest.odds <= STEP_MORE_LIKELY:
-            return ends, doubted, rest
-    return steps.runs, None, steps
+            return _Course(ends, doubted, rest)
+    return _Course(steps.runs, None, steps, end is not None and not likelier)
 
 
 def second_windows(
