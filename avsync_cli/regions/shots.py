@@ -44,12 +44,7 @@ class ShotDetector:
                 starts a shot.
             ahead: up to `AHEAD` frames that follow them; fewer only at the end of the video.
         """
-        height, width = frames[0].shape[:2]
-        step_y = max(1, height // (4 * THUMB_H))
-        step_x = max(1, width // (4 * THUMB_W))
-        thinned = np.stack([f[::step_y, ::step_x] for f in chain(frames, ahead)])
-        thumbs = resize_area(shades(thinned), THUMB_H, THUMB_W)
-        thumbs = thumbs.reshape(len(thumbs), -1)
+        thumbs = thumbnails(list(chain(frames, ahead))).reshape(len(frames) + len(ahead), -1)
         starts = np.zeros(len(frames), bool)
         last = thumbs[0] if self._last is None else self._last
         changes, shares = _changes(
@@ -69,6 +64,15 @@ class ShotDetector:
             starts[0] = True
         self._last = thumbs[len(frames) - 1]
         return starts
+
+
+def thumbnails(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """(n, THUMB_H, THUMB_W) float32 grey of n >= 1 frames' brightness as video stores it."""
+    height, width = frames[0].shape[:2]
+    step_y = max(1, height // (4 * THUMB_H))
+    step_x = max(1, width // (4 * THUMB_W))
+    thinned = np.stack([frame[::step_y, ::step_x] for frame in frames])
+    return resize_area(shades(thinned), THUMB_H, THUMB_W)
 
 
 def _returns(last: np.ndarray, coming: np.ndarray, change: float) -> bool:

@@ -7,6 +7,7 @@ face. Nothing older than that second is kept.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -16,7 +17,7 @@ import numpy as np
 from avsync_cli.regions.crops import CROP_PX, FRAME_PX, cut_square, seen_part, whole_frames
 from avsync_cli.regions.faces import CenterFace, Detector, Face, Follower
 from avsync_cli.regions.planes import brightness
-from avsync_cli.regions.shots import AHEAD, ShotDetector
+from avsync_cli.regions.shots import AHEAD, ShotDetector, thumbnails
 from avsync_cli.regions.tracks import MAX_GAP, SMOOTH, Track, link, mouth_square, overlap
 
 DETECT_EVERY = 10
@@ -24,8 +25,12 @@ DETECT_EVERY = 10
 plenty. Where the faces of two detections differ, one half-way between them is added."""
 
 WHOLE_EVERY = 5 * DETECT_EVERY
-"""Frames between detections in whole frames where faces are known; in between they are looked for
-around where they were. Whoever comes into a shot is seen so much later at most."""
+"""Frames between detections in whole frames where faces are known and something changes around
+them; in between they are looked for around where they were. Whoever comes into a shot is seen so
+much later at most."""
+
+CHANGED = 5.0
+"""Grey levels by which a thumbnail's pixel differs where somebody may have come."""
 
 STEADY = 0.7
 """Least intersection over union of a face in two detections for it to have kept still."""
@@ -95,6 +100,7 @@ class RegionStream:
         self._looked = 0  # cuts are known up to here, faces up to the last detection before
         self._wanted: list[int] = []  # frames to detect in, once
         self._last: tuple[int, list[Face]] | None = None  # latest detection that was linked
+        self._searched: np.ndarray | None = None  # thumbnail of the last frame searched as a whole
         self._shots = ShotDetector()
         self._cuts: list[int] = []
         self._shot_start = 0
@@ -179,18 +185,39 @@ class RegionStream:
         for number in numbers:
             faces = self._follow(number, found)
             if faces is None:
-                (faces,) = self.detector(self._frames[number - self.settled][None])
+                frame = self._frames[number - self.settled]
+                (faces,) = self.detector(frame[None])
+                # Of one half-way nothing is kept: its successor may have been looked at before.
+                if number in self._cuts or not number % DETECT_EVERY:
+                    (self._searched,) = thumbnails([brightness(frame)])
             found[number] = faces
         return {number: found[number] for number in numbers}
 
     def _follow(self, number: int, known: dict[int, list[Face]]) -> list[Face] | None:
         """The faces of the frame known last, found again; None where all of it is to be seen."""
         before = max((n for n in known if number - DETECT_EVERY <= n < number), default=None)
-        if before is None or not known[before] or not number % WHOLE_EVERY or number in self._cuts:
+        if before is None or number in self._cuts or not isinstance(self.detector, Follower):
             return None
-        if not isinstance(self.detector, Follower):
+        frame, faces = self._frames[number - self.settled], known[before]
+        if not faces and number % DETECT_EVERY:
             return None
-        return self.detector.near(self._frames[number - self.settled], known[before])
+        if (not faces or not number % WHOLE_EVERY) and self._has_changed(frame, faces):
+            return None
+        return self.detector.near(frame, faces) if faces else []
+
+    def _has_changed(self, frame: np.ndarray, faces: list[Face]) -> bool:
+        """Whether a frame differs, outside known faces, from the last one searched as a whole."""
+        if self._searched is None:
+            return True
+        (thumb,) = thumbnails([brightness(frame)])
+        changed = np.abs(thumb - self._searched) > CHANGED
+        scale = np.array([self.width / thumb.shape[1], self.height / thumb.shape[0]] * 2)
+        for face in faces:
+            left, top, width, height = np.array(face.box) / scale
+            rows = slice(max(0, int(top - height / 2)), max(0, math.ceil(top + 1.5 * height)))
+            columns = slice(max(0, int(left - width / 2)), max(0, math.ceil(left + 1.5 * width)))
+            changed[rows, columns] = False
+        return bool(changed.any())
 
     def _between(self, found: dict[int, list[Face]], last: bool) -> list[int]:
         """Frames half-way between two detections that are worth one more: where something moved,

@@ -263,18 +263,37 @@ class Following(Scripted):
         return faces[: len(known)]
 
 
-@pytest.mark.parametrize("chunk", [7, 25, 100])
-def test_known_faces_are_followed_between_looks_at_whole_frames(chunk: int) -> None:
-    detector = Following(lambda k: [face(60, 70)] * (1 + (k >= 85)) if k < 130 else [])
-    stream, frames = RegionStream((H, W), detector=detector), film(200)
+def followed_through(detector: Following, frames: np.ndarray, chunk: int) -> None:
+    stream = RegionStream((H, W), detector=detector)
     for at in range(0, len(frames), chunk):
         part = frames[at : at + chunk]
         stream.push(at, part, np.ones(len(part), bool))
     stream.finish()
+
+
+@pytest.mark.parametrize("chunk", [7, 25, 100])
+def test_known_faces_are_followed_between_looks_at_whole_frames(chunk: int) -> None:
+    detector = Following(lambda k: [face(60, 70)] * (1 + (k >= 85)) if k < 130 else [])
+    frames = film(200)
+    frames[:, H - 20 : H, W - 40 :] += (np.arange(200, dtype=np.uint8) // 10)[:, None, None] * 6
+    followed_through(detector, frames, chunk)
     assert [n for n in detector.whole if n < 130] == list(range(0, 130, WHOLE_EVERY))
     # Lost at 130: from there on whole frames, since nobody is known.
     assert all(n in detector.whole for n in range(130, 200, 10))
     assert sorted(set(detector.followed)) == [10, 20, 30, 40, 60, 70, 80, 90, 95, 110, 120, 125]
+
+
+@pytest.mark.parametrize("chunk", [7, 25, 100])
+def test_where_nothing_changes_around_known_faces_nobody_new_is_looked_for(chunk: int) -> None:
+    detector = Following(lambda k: [face(60, 70)] if k < 130 else [])
+    frames = film(250)
+    frames[:, 40:80, 40:80] += np.arange(250, dtype=np.uint8)[:, None, None] % 50  # the face itself
+    frames[100:, :10, W - 40 :] += 60  # somebody's hair
+    frames[220:, :10, W - 40 :] += 60
+    frames[180:, 40:80, 40:80] = 90
+    followed_through(detector, frames, chunk)
+    # Half-way between looks that differ, and before the end, all is seen.
+    assert sorted(detector.whole) == [0, 100, 130, 140, 150, 160, 170, 180, 220, 245]
 
 
 def test_following_finds_the_same_as_looking_everywhere() -> None:
