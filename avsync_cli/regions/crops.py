@@ -105,19 +105,23 @@ def _bilinear(grey: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
     height, width = grey.shape
     xs = np.clip(xs, 0, width - 1)
     ys = np.clip(ys, 0, height - 1)
-    x0 = np.minimum(xs.astype(np.intp), max(0, width - 2))
-    y0 = np.minimum(ys.astype(np.intp), max(0, height - 2))
+    # In single precision throughout, which holds every place in a picture: mixed kinds are slow.
+    x0 = np.minimum(np.floor(xs), max(0, width - 2))
+    y0 = np.minimum(np.floor(ys), max(0, height - 2))
     xs -= x0
     ys -= y0
     y0 *= width
     y0 += x0
+    at = y0.astype(np.intp)
     flat = grey.ravel()
     right = 1 if width > 1 else 0
     below = width if height > 1 else 0
     rows = []
     for row in (0, below):
-        start = flat[row:].take(y0).astype(np.float32)
-        rows.append(start + (flat[row + right :].take(y0) - start) * xs)
+        start = flat[row:].take(at).astype(np.float32)
+        change = flat[row + right :].take(at).astype(np.float32)
+        change -= start
+        rows.append(start + change * xs)
     out: np.ndarray = rows[0] + (rows[1] - rows[0]) * ys
     return out
 

@@ -32,6 +32,8 @@ ALIGN = 32
 LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 """Order of the landmarks, left and right as seen in the picture."""
 
+Part = tuple[int, int, int, int]
+"""Top, left, height and width of a part of a frame in pixels, all even."""
 
 WHOLE_STEP = 1.06
 """How much more than asked for a picture may be shrunk for the sake of a whole number."""
@@ -119,7 +121,7 @@ class CenterFace:
 
     def __call__(self, frames: np.ndarray) -> list[list[Face]]:
         """Faces of each of (n, 3 H / 2, W) uint8 frames, best first, in the frames' pixels."""
-        return [self._find(f, (0, 0, *size_of(f)), self._step(size_of(f))) for f in frames]
+        return [self._find(f, [(0, 0, *size_of(f))], [self._step(size_of(f))])[0] for f in frames]
 
     def near(self, frame: np.ndarray, known: Sequence[Face]) -> list[Face] | None:
         """See `Follower`: every face is looked for in a square around where it was, by the same
@@ -140,8 +142,7 @@ class CenterFace:
         ]
         if sum(costs) > NEAR_SHARE * _aligned(height / step) * _aligned(width / step):
             return None
-        for was, part, own in zip(known, squares, steps, strict=True):
-            there = self._find(frame, part, own)
+        for was, there in zip(known, self._find(frame, squares, steps), strict=True):
             same = _overlap(np.array([f.box for f in there]).reshape(-1, 4), np.array(was.box))
             if not len(same) or same.max() < NEAR_OVERLAP:
                 return None
@@ -160,22 +161,22 @@ class CenterFace:
         whole = math.ceil(step)
         return float(whole) if whole <= WHOLE_STEP * step else step
 
-    def _find(self, frame: np.ndarray, part: tuple[int, int, int, int], step: float) -> list[Face]:
-        """Faces of a part of a frame (top, left, height, width), in the frame's pixels."""
-        top, left, height, width = part
-        small_h, small_w = max(8, round(height / step)), max(8, round(width / step))
-        if step == int(step):  # what is left over at the lower and right border is not looked at
-            small_h, small_w = max(8, int(height // step)), max(8, int(width // step))
-            if height >= 8 * step and width >= 8 * step:
-                height, width = int(small_h * step), int(small_w * step)
-        batch = np.zeros((1, 3, _aligned(small_h), _aligned(small_w)), np.float32)
-        batch[0, :, :small_h, :small_w] = small_rgb(
-            frame, (top, left, height, width), small_h, small_w
-        )
-        heat, scale, offset, points = self.session.run(None, {self.input_name: batch})
-        to_frame = np.array([width / small_w, height / small_h], np.float32)
-        found = self._decode(heat[0, 0], scale[0], offset[0], points[0], to_frame)
-        return [_moved(face, np.array([left, top], np.float32)) for face in found]
+    def _find(
+        self, frame: np.ndarray, parts: Sequence[Part], steps: Sequence[float]
+    ) -> list[list[Face]]:
+        """Faces of each of some parts of a frame, in the frame's pixels, every part shrunk by its
+        own step. Parts that are seen in one size are searched together."""
+        shown = [_shrunk(frame, part, step) for part, step in zip(parts, steps, strict=True)]
+        found: list[list[Face]] = [[] for _ in parts]
+        for shape in dict.fromkeys(picture.shape for picture, _ in shown):
+            rows = [n for n, (picture, _) in enumerate(shown) if picture.shape == shape]
+            batch = np.stack([shown[n][0] for n in rows])
+            maps = self.session.run(None, {self.input_name: batch})
+            for n, heat, scale, offset, points in zip(rows, *maps, strict=True):
+                faces = self._decode(heat[0], scale, offset, points, shown[n][1])
+                top, left = parts[n][:2]
+                found[n] = [_moved(face, np.array([left, top], np.float32)) for face in faces]
+        return found
 
     def _decode(
         self,
@@ -214,6 +215,20 @@ class CenterFace:
         return faces
 
 
+def _shrunk(frame: np.ndarray, part: Part, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """A part of a frame as the network takes it, (3, h, w) float32 of whole cells, and how many of
+    the frame's pixels one of its is, x and y."""
+    top, left, height, width = part
+    small_h, small_w = max(8, round(height / step)), max(8, round(width / step))
+    if step == int(step):  # what is left over at the lower and right border is not looked at
+        small_h, small_w = max(8, int(height // step)), max(8, int(width // step))
+        if height >= 8 * step and width >= 8 * step:
+            height, width = int(small_h * step), int(small_w * step)
+    shown = np.zeros((3, _aligned(small_h), _aligned(small_w)), np.float32)
+    shown[:, :small_h, :small_w] = small_rgb(frame, (top, left, height, width), small_h, small_w)
+    return shown, np.array([width / small_w, height / small_h], np.float32)
+
+
 def _aligned(pixels: float) -> int:
     """The network's next larger size."""
     return -(-math.ceil(pixels) // ALIGN) * ALIGN
@@ -221,8 +236,8 @@ def _aligned(pixels: float) -> int:
 
 def _square_around(
     box: tuple[float, float, float, float], size: tuple[int, int], step: float
-) -> tuple[int, int, int, int]:
-    """Top, left, height and width, all even, of the square around a face in a frame of a size."""
+) -> Part:
+    """The square around a face in a frame of a size."""
     side = 2 * int(_aligned(2 * NEAR_REACH * max(box[2:]) / step) * step / 2)
     height, width = min(side, size[0]), min(side, size[1])
     top = int(np.clip(box[1] + box[3] / 2 - height / 2, 0, size[0] - height))

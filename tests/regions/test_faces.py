@@ -93,6 +93,30 @@ def test_pictures_of_any_width_show_the_face_in_the_same_place(
     np.testing.assert_allclose(found[0].landmarks, fine[0].landmarks, atol=atol)
 
 
+def test_faces_that_are_followed_together_are_found_as_each_alone(frames: np.ndarray) -> None:
+    picture = np.full((2 * frames.shape[1], 2 * frames.shape[2], 3), 128, np.uint8)
+    picture[: frames.shape[1], : frames.shape[2]] = frames[0]
+    picture[frames.shape[1] :, frames.shape[2] :] = frames[0]
+    detector = CenterFace(width_px=picture.shape[1], threads=1)
+    picture = as_planes(picture)
+    (known,) = detector(picture[None])
+    runs: list[int] = []
+    run = detector.session.run
+
+    class Watched:
+        def run(self, names: None, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+            runs.extend(len(x) for x in feed.values())
+            return run(names, feed)
+
+    detector.session = Watched()  # type: ignore[assignment]
+    together = detector.near(picture, known)
+    assert together is not None and runs == [2]
+    alone = [detector.near(picture, [face]) for face in known]
+    for one, face in zip(alone, together, strict=True):
+        assert one is not None
+        np.testing.assert_allclose(one[0].landmarks, face.landmarks, atol=0.01)
+
+
 def test_one_face_is_not_found_for_two_that_were_known(frames: np.ndarray) -> None:
     picture = np.full((2 * frames.shape[1], 4 * frames.shape[2], 3), 128, np.uint8)
     picture[: frames.shape[1], : frames.shape[2]] = frames[0]
