@@ -33,30 +33,31 @@ WITH_IT = 3.0
 where these do not either, the end is longer, and steps are looked for in it as anywhere."""
 
 
-def end_against(votes: np.ndarray, column: int, step_ms: float) -> slice | None:
+def end_against(votes: np.ndarray, lags_ms: np.ndarray, told_ms: float) -> slice | None:
     """The end of a file that does not go with the lag that would be told of it.
 
     Args:
         votes: (T, O) log-probabilities of each second's lag.
-        column: that of the lag.
-        step_ms: from one column's lag to the next.
+        lags_ms: (O,) of the columns.
+        told_ms: the one that would be told.
 
     Returns:
         its rows, the first ones or the last ones; None where both ends fit, or the file is too
         short to tell.
 
-    >>> votes = np.full((12, 9), np.log(0.02))
+    >>> lags_ms, votes = 40.0 * np.arange(-4, 5), np.full((12, 9), np.log(0.02))
     >>> votes[:, 4] = np.log(0.84)
-    >>> end_against(votes, 4, 40.0) is None
+    >>> end_against(votes, lags_ms, 0.0) is None
     True
     >>> votes[:3] = np.roll(votes[:3], -3, axis=1)
-    >>> end_against(votes, 4, 40.0)
+    >>> end_against(votes, lags_ms, 0.0)
     slice(0, 3, None)
     """
     rows, lags = votes.shape
-    flat = wobbling(votes, round(WOBBLE_MS / step_ms)) + math.log(lags)
+    flat = wobbling(votes, round(WOBBLE_MS / float(lags_ms[1] - lags_ms[0]))) + math.log(lags)
     odds = np.logaddexp(flat + math.log1p(-OTHERWISE), math.log(OTHERWISE))
-    other = np.abs(np.arange(lags) - column) * step_ms > OTHER_MS
+    column = int(np.argmin(np.abs(lags_ms - told_ms)))
+    other = np.abs(lags_ms - told_ms) > OTHER_MS
     worst, found = AGAINST, None
     for first in (True, False):
         ordered = odds if first else odds[::-1]

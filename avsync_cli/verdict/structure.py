@@ -100,18 +100,8 @@ def find_structure(
     if drift is None:
         read = read_windows(windows, constants)
         drift = find_drift(read.votes, read.scores, _middles(windows), offsets, constants)
-    units = windows if seconds is None else second_windows(seconds, seconds.offsets_ms)
-    grid = offsets if seconds is None else seconds.offsets_ms.astype(np.float64)
-    fine = constants if seconds is None else for_seconds(constants)
-    votes = _level_votes(units, grid, fine, drift)
-    row_s = float(np.median([u.end_s - u.start_s for u in units]))
-    apart_s = np.maximum(np.diff(_middles(units)), row_s) if has_gaps else None
-
-    def steps_in(rows: slice) -> Steps:
-        gaps_s = None if apart_s is None else apart_s[rows.start : rows.stop - 1]
-        return find_steps(votes[rows], float(grid[1] - grid[0]), row_s, gaps_s)
-
-    steps = steps_in(slice(0, len(units)))
+    given = _rows(windows, seconds, offsets, constants, drift, has_gaps)
+    units, steps = given.units, given.steps(slice(0, len(given.units)))
 
     def answered(rows: slice) -> _Told:
         mine = windows
@@ -125,15 +115,16 @@ def find_structure(
 
     course = _Course(steps.runs, None, steps)
     if len(steps.runs) == 1:
+        # Of a film of which only parts were read the ends are a few seconds of many minutes.
+        asked = seconds is not None and not has_gaps
         told_ms = answered(steps.runs[0])[1].offset_ms
-        column = int(np.argmin(np.abs(grid - told_ms)))
-        end = None if seconds is None else end_against(votes, column, float(grid[1] - grid[0]))
-        course = _without_end(len(units), steps, end, steps_in)
+        end = end_against(given.votes, given.grid_ms, told_ms) if asked else None
+        course = _without_end(given, steps, end)
     found = _told_runs(course.runs, answered, joined=course.doubted is None)
     merged = len(found) == 1 and len(course.runs) > 1
     parts = _timed(found, units, drift)
     if course.doubted is None:
-        parts = _placed(parts, found, votes, units, grid, has_gaps)
+        parts = _placed(parts, found, given, has_gaps)
     else:
         parts[course.doubted] = replace(parts[course.doubted], doubted=True)
     if drift is not None:
@@ -145,6 +136,47 @@ def find_structure(
         _step_s(course.steps, found, units),
         course.end_against,
     )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What tells when the lag changes.
+
+    Attributes:
+        units: seconds, or windows where no seconds are known.
+        votes: (T, O) fair votes, less what a drift adds to the lag.
+        grid_ms: (O,) lags.
+        apart_s: (T - 1,) from each row to the next, of a file of which only parts were read.
+    """
+
+    units: list[WindowResult]
+    votes: np.ndarray
+    grid_ms: np.ndarray
+    apart_s: np.ndarray | None
+
+    def steps(self, rows: slice) -> Steps:
+        """What is known of steps between some of the rows."""
+        gaps_s = None if self.apart_s is None else self.apart_s[rows.start : rows.stop - 1]
+        row_s = float(np.median([u.end_s - u.start_s for u in self.units]))
+        return find_steps(self.votes[rows], float(self.grid_ms[1] - self.grid_ms[0]), row_s, gaps_s)
+
+
+def _rows(
+    windows: list[WindowResult],
+    seconds: SecondCurves | None,
+    offsets: np.ndarray,
+    constants: Constants,
+    drift: Drift | None,
+    has_gaps: bool,
+) -> _Rows:
+    units = windows if seconds is None else second_windows(seconds, seconds.offsets_ms)
+    grid = offsets if seconds is None else seconds.offsets_ms.astype(np.float64)
+    fine = constants if seconds is None else for_seconds(constants)
+    apart_s = None
+    if has_gaps:
+        row_s = float(np.median([u.end_s - u.start_s for u in units]))
+        apart_s = np.maximum(np.diff(_middles(units)), row_s)
+    return _Rows(units, _level_votes(units, grid, fine, drift), grid, apart_s)
 
 
 def _told_runs(
@@ -179,17 +211,15 @@ class _Course:
     end_against: bool = False
 
 
-def _without_end(
-    rows: int, steps: Steps, end: slice | None, steps_in: Callable[[slice], Steps]
-) -> _Course:
+def _without_end(given: _Rows, steps: Steps, end: slice | None) -> _Course:
     """Rows of a file of which one lag could be told, but for an end that is in doubt.
 
     Args:
-        rows: how many there are.
+        given: the rows.
         steps: what is known of steps in them.
         end: one that does not go with the rest.
-        steps_in: what is known of steps in some of them.
     """
+    rows = len(given.units)
     likelier = steps.odds > STEP_MORE_LIKELY
     if end is not None and not likelier:
         steps = replace(steps, at=end.stop if end.start == 0 else end.start)
@@ -199,7 +229,7 @@ def _without_end(
     doubted = 0 if steps.at < rows - steps.at else 1
     short = min(steps.at, rows - steps.at) <= NEGLIGIBLE * rows
     if short and steps.odds <= STEP_MUCH_MORE_LIKELY:
-        rest = steps_in(ends[1 - doubted])
+        rest = given.steps(ends[1 - doubted])
         if rest.odds <= STEP_MORE_LIKELY:
             return _Course(ends, doubted, rest)
     return _Course(steps.runs, None, steps, end is not None and not likelier)
@@ -310,14 +340,13 @@ def _timed(
 def _placed(
     parts: list[Part],
     found: list[tuple[slice, list[WindowResult], Answer]],
-    votes: np.ndarray,
-    units: list[WindowResult],
-    grid: np.ndarray,
+    given: _Rows,
     has_gaps: bool,
 ) -> list[Part]:
     """The stretches without what lies between them and may belong to either, where that is long:
     while nobody speaks, or where nothing was read, a step leaves no trace."""
-    around = wobbling(votes, round(WOBBLE_MS / float(grid[1] - grid[0])))
+    units, grid = given.units, given.grid_ms
+    around = wobbling(given.votes, round(WOBBLE_MS / float(grid[1] - grid[0])))
     apart_s = np.maximum(np.diff(_middles(units)), 1e-3)
     share, least_s = (PLACED_APART, STEP_WITHIN_S) if has_gaps else (PLACED, UNPLACED_S)
     told = list(parts)
