@@ -1,15 +1,19 @@
 """The sound of a stream as features at 100 Hz, kept no longer than a scan needs them.
 
 Everything is computed in pieces on an absolute grid, so that what comes out does not depend, not
-even in the last bit, on how the stream was cut into chunks.
+even in the last bit, on how the stream was cut into chunks. Where the engine can, a piece is made
+beside whatever else is done.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from avsync_cli.errors import ModelError
-from avsync_cli.model.engine import Engine
+from avsync_cli.model.engine import Engine, later
 from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME
 
 PIECE_STEPS = 800
@@ -41,6 +45,7 @@ class SoundStream:
         # A piece before the first sample is computed too: the features pass from silence to sound.
         self._first = first_step - PIECE_STEPS
         self._features = np.zeros((0, engine.config.channels), np.float32)
+        self._making: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
         self._mel_first = self._first - PIECE_STEPS
         self._mel = np.zeros((0, engine.config.mel_bands), np.float32)
         self._samples_first = (self._mel_first - self._edge) * HOP_SAMPLES
@@ -56,6 +61,7 @@ class SoundStream:
     @property
     def ready(self) -> int:
         """First step whose feature is not known yet; after `finish` there is none."""
+        self._collect()
         return np.iinfo(np.int64).max if self._finished else self._first + len(self._features)
 
     @property
@@ -97,6 +103,7 @@ class SoundStream:
         lacking = wanted * HOP_SAMPLES - (self._samples_first + len(self._samples))
         self._samples = np.concatenate([self._samples, np.zeros(lacking, np.float32)])
         self._compute()
+        self._collect()
         self._finished = True
         self._samples = self._samples[:0]
 
@@ -150,35 +157,40 @@ class SoundStream:
         return self._silence
 
     def _compute(self) -> None:
-        around = self._edge * HOP_SAMPLES
-        piece = PIECE_STEPS * HOP_SAMPLES
-        made = [self._mel]
-        used = 0
-        while len(self._samples) - used >= piece + 2 * around:
-            stretch = self._samples[used : used + piece + 2 * around]
-            # There is silence before and after every file.
-            heard = stretch.any()
-            made.append(
-                self._engine.sound_steps(stretch)
-                if heard
-                else np.repeat(self._silent_step, PIECE_STEPS, axis=0)
-            )
-            used += piece
-        if used == 0:
-            return
-        self._samples = self._samples[used:].copy()
-        self._samples_first += used
-        self._mel = np.concatenate(made)
-        encoded = [self._features]
-        next_step = self._first + len(self._features)
+        """Begin on the next piece, once there is sound enough and the last one is made."""
+        around, piece = self._edge * HOP_SAMPLES, PIECE_STEPS * HOP_SAMPLES
+        while len(self._samples) >= piece + 2 * around:
+            self._collect()
+            stretch = self._samples[: piece + 2 * around]
+            self._samples = self._samples[piece:]
+            self._samples_first += piece
+            low = self._first + len(self._features) - self._before - self._mel_first
+            self._making = later(self._engine, partial(self._piece, self._mel, stretch, low))
+
+    def _piece(
+        self, mel: np.ndarray, stretch: np.ndarray, low: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Steps made so far and those of a stretch; features of a piece that begins at `low`, if
+        there are steps enough."""
+        silent = not stretch.any()  # as before and after every file
+        steps = (
+            np.repeat(self._silent_step, PIECE_STEPS, axis=0)
+            if silent
+            else self._engine.sound_steps(stretch)
+        )
+        mel = np.concatenate([mel, steps])
         span = self._before + PIECE_STEPS + self._after
-        while True:
-            low = next_step - self._before - self._mel_first
-            if low + span > len(self._mel):
-                break
-            encoded.append(self._engine.encode_sound(self._mel[low : low + span]))
-            next_step += PIECE_STEPS
-        self._features = np.concatenate(encoded)
-        cut = max(0, next_step - self._before - self._mel_first)
-        self._mel = self._mel[cut:].copy()
+        if low + span > len(mel):
+            return mel, np.zeros((0, self._engine.config.channels), np.float32)
+        return mel, self._engine.encode_sound(mel[low : low + span])
+
+    def _collect(self) -> None:
+        """Take what was being made, waiting for it where need be."""
+        if self._making is None:
+            return
+        mel, features = self._making()
+        self._making = None
+        self._features = np.concatenate([self._features, features])
+        cut = max(0, self._first + len(self._features) - self._before - self._mel_first)
+        self._mel = mel[cut:].copy()
         self._mel_first += cut

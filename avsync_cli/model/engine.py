@@ -175,6 +175,18 @@ class SideBySide(Protocol):
         """`map(ask, about)`, some of it side by side: `ask` uses the engine."""
         ...
 
+    def later(self, ask: Callable[[], Said]) -> Callable[[], Said]:
+        """Begin to ask, and return at once; what is returned waits for the answer."""
+        ...
+
+
+def later(engine: Engine, ask: Callable[[], Said]) -> Callable[[], Said]:
+    """`SideBySide.later` of an engine that can, else the answer itself, asked for now."""
+    if isinstance(engine, SideBySide):
+        return engine.later(ask)
+    said = ask()
+    return lambda: said
+
 
 class OnnxEngine:
     """A model folder on ONNX Runtime's CPU provider.
@@ -233,6 +245,12 @@ class OnnxEngine:
 
     def each(self, ask: Callable[[Asked], Said], about: Sequence[Asked]) -> Iterable[Said]:
         return (map if self._pool is None else self._pool.map)(ask, about)
+
+    def later(self, ask: Callable[[], Said]) -> Callable[[], Said]:
+        if self._pool is not None:
+            return self._pool.submit(ask).result
+        said = ask()
+        return lambda: said
 
     def decide(
         self, z: np.ndarray, confidence: np.ndarray, similarity: np.ndarray

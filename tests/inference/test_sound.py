@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -84,3 +85,31 @@ def test_memory_is_bounded(toy_engine: OnnxEngine) -> None:
     assert stream.features(5000, 5010).shape == (10, 8)
     with pytest.raises(ValueError, match="dropped"):
         stream.features(1000, 1010)
+
+
+def test_a_piece_is_made_beside_what_else_is_done(toy_engine: OnnxEngine) -> None:
+    asked: list[Callable[[], object]] = []
+
+    class Waiting:
+        """An engine that makes nothing until it is waited for."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(toy_engine, name)
+
+        def each(self, ask: Callable[..., object], about: list[object]) -> Iterable[object]:
+            return map(ask, about)
+
+        def later(self, ask: Callable[[], object]) -> Callable[[], object]:
+            asked.append(ask)
+            return ask
+
+    stream, plain = SoundStream(Waiting()), SoundStream(toy_engine)  # type: ignore[arg-type]
+    for sound in (SOUND[: 160 * 700], SOUND[160 * 700 :]):
+        plain.push(sound)
+        before = len(asked)
+        stream.push(sound)
+        assert len(asked) > before
+        assert stream.ready == plain.ready  # waits for it
+    stream.finish()
+    plain.finish()
+    np.testing.assert_array_equal(stream.features(0, 1150), plain.features(0, 1150))
