@@ -67,23 +67,21 @@ class JudgedWindow:
             part = offsets[low : low + _OFFSETS_AT_ONCE]
             z, confidence, similarity = self._joint(part)
             _, columns, rows = np.intersect1d(self._coarse, part, return_indices=True)
-            levels, shares = within_block(confidence[:, rows])
+            levels, shares = within_block(confidence[rows].swapaxes(0, 1))
             self.levels[:, columns], self.shares[:, columns] = levels, shares
-            heard = self.heard[:, part]
-            confidence = np.where(heard[..., None], confidence, np.float32(ABSENT))
+            confidence[~self.heard[:, part].T] = ABSENT
             for curve, rivals in zip((self.logits, *self.seconds), self._rivals, strict=True):
                 said = [self._together(own, part, (z, confidence, similarity)) for own in rivals]
                 curve[part] = _any_of(np.stack(said))
-            self._alone(columns, part[rows], [x[:, rows] for x in (z, confidence, similarity)])
+            self._alone(columns, part[rows], [x[rows] for x in (z, confidence, similarity)])
         self._judged[offsets] = True
 
     def _alone(self, columns: np.ndarray, part: np.ndarray, joint: list[np.ndarray]) -> None:
         """Put into `singles` what every block says by itself, at those offsets that are coarse."""
         if not len(columns):
             return
-        units = (len(self.heard) * len(columns),)
-        z, confidence, similarity = (x.reshape(*units, *x.shape[2:]) for x in joint)
-        said = self._decide(z, confidence, similarity).reshape(len(self.heard), -1)
+        z, confidence, similarity = (x.reshape(-1, *x.shape[2:]) for x in joint)
+        said = self._decide(z, confidence, similarity).reshape(len(columns), -1).T
         self.singles[:, columns] = np.where(self.heard[:, part], said, np.nan)
 
     def _together(
@@ -93,15 +91,12 @@ class JudgedWindow:
         joint: tuple[np.ndarray, np.ndarray, np.ndarray],
     ) -> np.ndarray:
         """What some blocks say at some offsets when all their units compete in one softmax."""
-        said = np.full(len(part), np.nan, np.float32)
-        some = np.flatnonzero(self.heard[rows][:, part].any(axis=0))
-        if len(some):
-            z, confidence, similarity = (x[rows][:, some].swapaxes(0, 1) for x in joint)
-            units = (len(some), len(rows) * self._cells)
-            said[some] = self._decide(
-                z.reshape(*units, -1), confidence.reshape(units), similarity.reshape(units)
-            )
-        return said
+        z, confidence, similarity = (x if len(rows) == x.shape[1] else x[:, rows] for x in joint)
+        units = (len(part), len(rows) * self._cells)
+        said = self._decide(
+            z.reshape(*units, -1), confidence.reshape(units), similarity.reshape(units)
+        )
+        return np.where(self.heard[np.ix_(rows, part)].any(axis=0), said, np.float32(np.nan))
 
     def interpolate(self) -> None:
         """Fill in the offsets between those judged."""
@@ -113,23 +108,25 @@ class JudgedWindow:
                 curve[between] = np.interp(between, known, curve[known])
 
     def _joint(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """z (N, O', M, D), confidence and similarity (N, O', M) of all blocks at some offsets."""
-        columns = range(0, len(part), _PAIR_OFFSETS)
-        tiles = [(n, o) for n in range(0, len(self._v), _PAIR_BLOCKS) for o in columns]
+        """z (O', N, M, D), confidence and similarity (O', N, M) of all blocks at some offsets."""
+        engine, blocks = self._engine, len(self._v)
+        tiles = [
+            (slice(o, o + _PAIR_OFFSETS), slice(n, n + _PAIR_BLOCKS))
+            for n in range(0, blocks, _PAIR_BLOCKS)
+            for o in range(0, len(part), _PAIR_OFFSETS)
+        ]
+        z = np.empty((len(part), blocks, self._cells, engine.config.joint_width), np.float32)
+        confidence, similarity = np.empty((2, *z.shape[:3]), np.float32)
 
-        def joint(tile: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            n, o = tile
-            at, blocks = part[o : o + _PAIR_OFFSETS], slice(n, n + _PAIR_BLOCKS)
-            return engine.joint(self._v[blocks], np.stack([s[at] for s in self._sound[blocks]]))
+        def joint(tile: tuple[slice, slice]) -> None:
+            offsets, rows = tile
+            sound = np.stack([slid[part[offsets]] for slid in self._sound[rows]])
+            said = engine.joint(self._v[rows], sound)
+            for whole, found in zip((z, confidence, similarity), said, strict=True):
+                whole[tile] = found.swapaxes(0, 1)
 
-        engine = self._engine
         each = engine.each if isinstance(engine, SideBySide) else map
-        said = list(each(joint, tiles))
-        rows = [said[at : at + len(columns)] for at in range(0, len(said), len(columns))]
-        z, confidence, similarity = (
-            np.concatenate([np.concatenate([tile[k] for tile in row], axis=1) for row in rows])
-            for k in range(3)
-        )
+        list(each(joint, tiles))
         return z, confidence, similarity
 
     def _decide(self, z: np.ndarray, confidence: np.ndarray, similarity: np.ndarray) -> np.ndarray:
