@@ -115,6 +115,10 @@ class Analysis:
         """Take the next sound: (160 n,) float32 at 16 kHz, and (n,) bool or None."""
         self._sound.push(sound, valid)
 
+    def end_sound(self) -> None:
+        """Say that no more sound comes."""
+        self._sound.finish()
+
     def push_pieces(self, pieces: Iterable[RegionPiece], settled: int) -> None:
         """Take region pieces; all pieces before the frame `settled` are among those taken."""
         for piece in pieces:
@@ -129,7 +133,7 @@ class Analysis:
     def finish(self, media: MediaSummary, remarks: Sequence[str] = ()) -> Evidence:
         """The evidence, once all sound and all last pieces have been taken; `remarks` on the file
         go before its other reasons."""
-        self._sound.finish()
+        self.end_sound()
         self._scanner.finish()
         scanner = self._scanner
         judged_s = scanner.judged_frames / FPS
@@ -309,6 +313,7 @@ def pass_over(
             tell(passed)
     since_s = time.perf_counter()
     if passed.analysis is not None:
+        passed.analysis.end_sound()
         passed.analysis.push_pieces(regions.finish(), passed.end_frame)
     spent_s["the model"] += time.perf_counter() - since_s
     _log_pass(timeline, passed, spent_s, time.perf_counter() - began_s)

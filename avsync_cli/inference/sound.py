@@ -61,8 +61,10 @@ class SoundStream:
     @property
     def ready(self) -> int:
         """First step whose feature is not known yet; after `finish` there is none."""
+        if self._finished:
+            return np.iinfo(np.int64).max
         self._collect()
-        return np.iinfo(np.int64).max if self._finished else self._first + len(self._features)
+        return self._first + len(self._features)
 
     @property
     def valid_steps(self) -> int:
@@ -103,7 +105,6 @@ class SoundStream:
         lacking = wanted * HOP_SAMPLES - (self._samples_first + len(self._samples))
         self._samples = np.concatenate([self._samples, np.zeros(lacking, np.float32)])
         self._compute()
-        self._collect()
         self._finished = True
         self._samples = self._samples[:0]
 
@@ -115,6 +116,7 @@ class SoundStream:
         """
         if end > self.ready:
             raise ValueError(f"sound step {end} asked for, {self.ready} known")
+        self._collect()
         if first < self._first and self._kept_from > self._first_step:
             raise ValueError(f"sound step {first} was dropped")
         return self._cut(self._features, self._first, first, end, self._silent_feature())
@@ -157,32 +159,36 @@ class SoundStream:
         return self._silence
 
     def _compute(self) -> None:
-        """Begin on the next piece, once there is sound enough and the last one is made."""
+        """Begin on the pieces that there is sound enough for, once those before are made."""
         around, piece = self._edge * HOP_SAMPLES, PIECE_STEPS * HOP_SAMPLES
-        while len(self._samples) >= piece + 2 * around:
-            self._collect()
-            stretch = self._samples[: piece + 2 * around]
-            self._samples = self._samples[piece:]
-            self._samples_first += piece
-            low = self._first + len(self._features) - self._before - self._mel_first
-            self._making = later(self._engine, partial(self._piece, self._mel, stretch, low))
+        used = (len(self._samples) - 2 * around) // piece * piece
+        if used <= 0:
+            return
+        self._collect()
+        sound, self._samples = self._samples[: used + 2 * around], self._samples[used:].copy()
+        self._samples_first += used
+        low = self._first + len(self._features) - self._before - self._mel_first
+        self._making = later(self._engine, partial(self._made, self._mel, sound, low))
 
-    def _piece(
-        self, mel: np.ndarray, stretch: np.ndarray, low: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Steps made so far and those of a stretch; features of a piece that begins at `low`, if
-        there are steps enough."""
-        silent = not stretch.any()  # as before and after every file
-        steps = (
-            np.repeat(self._silent_step, PIECE_STEPS, axis=0)
-            if silent
-            else self._engine.sound_steps(stretch)
-        )
-        mel = np.concatenate([mel, steps])
+    def _made(self, mel: np.ndarray, sound: np.ndarray, low: int) -> tuple[np.ndarray, np.ndarray]:
+        """Steps known so far and those of more sound; features of the pieces from `low` on for
+        which there are steps enough."""
+        around, piece = self._edge * HOP_SAMPLES, PIECE_STEPS * HOP_SAMPLES
+        made = [mel]
+        for first in range(0, len(sound) - 2 * around, piece):
+            stretch = sound[first : first + piece + 2 * around]
+            # There is silence before and after every file.
+            made.append(
+                self._engine.sound_steps(stretch)
+                if stretch.any()
+                else np.repeat(self._silent_step, PIECE_STEPS, axis=0)
+            )
+        mel = np.concatenate(made)
+        encoded = [np.zeros((0, self._engine.config.channels), np.float32)]
         span = self._before + PIECE_STEPS + self._after
-        if low + span > len(mel):
-            return mel, np.zeros((0, self._engine.config.channels), np.float32)
-        return mel, self._engine.encode_sound(mel[low : low + span])
+        for first in range(low, len(mel) - span + 1, PIECE_STEPS):
+            encoded.append(self._engine.encode_sound(mel[first : first + span]))
+        return mel, np.concatenate(encoded)
 
     def _collect(self) -> None:
         """Take what was being made, waiting for it where need be."""
