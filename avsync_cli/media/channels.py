@@ -100,12 +100,10 @@ def speech_envelopes(info: MediaInfo, track: AudioTrack, start_s: float = 0.0) -
     stream = ffmpeg_python.input(INPUT, **options)[track.spec]
     stream = stream.filter("aformat", sample_rates=str(SAMPLE_RATE_HZ), sample_fmts="flt")
     args = ffmpeg_python.output(stream, "pipe:1", format="f32le").get_args()
-    heard = bytearray()
     with FfmpegStream(command(args, info.file), path=info.file, block_bytes=1 << 20) as reader:
-        while (block := reader.read_block()) is not None:
-            heard += block
+        heard = b"".join(iter(reader.read_block, None))
     size = 4 * track.channels * SAMPLES_PER_FRAME
-    whole = np.frombuffer(bytes(heard[: len(heard) // size * size]), "<f4")
+    whole = np.frombuffer(heard[: len(heard) // size * size], "<f4")
     pieces = np.nan_to_num(whole).reshape(-1, SAMPLES_PER_FRAME, track.channels)
     spectrum = np.abs(np.fft.rfft(pieces * np.hanning(SAMPLES_PER_FRAME)[:, None], axis=1)) ** 2
     hertz = np.fft.rfftfreq(SAMPLES_PER_FRAME, 1 / SAMPLE_RATE_HZ)
@@ -116,8 +114,7 @@ def speech_envelopes(info: MediaInfo, track: AudioTrack, start_s: float = 0.0) -
 
 def _log(power: np.ndarray) -> np.ndarray:
     """Decibels, of what can be heard at all."""
-    decibels: np.ndarray = 10.0 * np.log10(np.maximum(power, 10.0 ** (SILENT_DB / 10.0 - 1.0)))
-    return decibels
+    return np.asarray(10.0 * np.log10(np.maximum(power, 10.0 ** (SILENT_DB / 10.0 - 1.0))))
 
 
 def _may_speak(envelope: np.ndarray) -> bool:

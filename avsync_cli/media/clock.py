@@ -114,14 +114,9 @@ SAME_S = 1.0
 that could be told from ordinary gaps, so a stray stamp falls back to the correction before it."""
 
 
-def is_joined(container: str) -> bool:
-    """Whether a container is one of JOINED, by ffmpeg's name of the demuxer."""
-    return not set(JOINED).isdisjoint(container.split(","))
-
-
 def joint_from_s(container: str) -> float:
-    """From which step ahead on a jump is a joint, in seconds."""
-    return JOINED_FORWARD_S if is_joined(container) else FORWARD_S
+    """From which step ahead on a jump is a joint, in seconds, by ffmpeg's name of the demuxer."""
+    return FORWARD_S if set(JOINED).isdisjoint(container.split(",")) else JOINED_FORWARD_S
 
 
 class Epochs:

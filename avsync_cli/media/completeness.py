@@ -59,12 +59,9 @@ def _avi_header_s(head: bytes) -> float:
     if main < 0:
         return 0.0
 
-    def number(at: int) -> int:
-        return int.from_bytes(head[at : at + 4], "little")
-
     # Beyond a gigabyte the main header counts the first part alone, and the extended one all.
-    frames = max(number(main + 24), number(extended + 8) if extended >= 0 else 0)
-    return frames * number(main + 8) / 1e6
+    in_all = _number(head, extended + 8, 4) if extended >= 0 else 0
+    return max(_number(head, main + 24, 4), in_all) * _number(head, main + 8, 4) / 1e6
 
 
 def _asf_header_s(head: bytes) -> float:
@@ -72,11 +69,13 @@ def _asf_header_s(head: bytes) -> float:
     if at < 0:
         return 0.0
 
-    def number(offset: int, size: int) -> int:
-        return int.from_bytes(head[at + offset : at + offset + size], "little")
+    is_live = _number(head, at + 88, 4) & 1
+    lasts_s = _number(head, at + 64, 8) / 1e7 - _number(head, at + 80, 8) / 1e3
+    return 0.0 if is_live else max(0.0, lasts_s)
 
-    is_live = number(88, 4) & 1
-    return 0.0 if is_live else max(0.0, number(64, 8) / 1e7 - number(80, 8) / 1e3)
+
+def _number(head: bytes, at: int, size: int) -> int:
+    return int.from_bytes(head[at : at + size], "little")
 
 
 def is_complete(info: MediaInfo, ends: Ends) -> bool:

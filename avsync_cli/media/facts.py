@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from avsync_cli.errors import MediaError, NoPictureError, NoSoundError
 from avsync_cli.media.limits import check_picture, check_sound
@@ -17,6 +17,7 @@ class Track:
     """One track of picture or sound.
 
     Attributes:
+        letter: by which ffmpeg calls the kind.
         index: ffmpeg's stream index in the file.
         position: number among the tracks of its kind, from 0.
         codec: ffmpeg's short name.
@@ -25,6 +26,7 @@ class Track:
         language, title: as the file has them, "" where it has none; any text may stand there.
     """
 
+    letter: ClassVar[str]
     index: int
     position: int
     codec: str
@@ -32,6 +34,11 @@ class Track:
     is_default: bool = False
     language: str = ""
     title: str = ""
+
+    @property
+    def spec(self) -> str:
+        """How ffmpeg is asked for it."""
+        return f"{self.letter}:{self.position}"
 
 
 StampKind = Literal["sound", "order", "rebuilt", "unsound"]
@@ -58,6 +65,7 @@ class VideoTrack(Track):
         stamps_reason: what is wrong with unsound ones, else "".
     """
 
+    letter = "v"
     width: int
     height: int
     fps: Fraction
@@ -72,11 +80,6 @@ class VideoTrack(Track):
         """Whether stamps say when pictures are shown, and one can jump by them."""
         return self.stamps in ("sound", "unsound")
 
-    @property
-    def spec(self) -> str:
-        """How ffmpeg is asked for it."""
-        return f"v:{self.position}"
-
 
 @dataclass(frozen=True, kw_only=True)
 class AudioTrack(Track):
@@ -87,14 +90,10 @@ class AudioTrack(Track):
         channel: the only one of the channels that is listened to, from 0; None mixes them.
     """
 
+    letter = "a"
     rate_hz: int
     channels: int
     channel: int | None = None
-
-    @property
-    def spec(self) -> str:
-        """How ffmpeg is asked for it."""
-        return f"a:{self.position}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,15 +173,10 @@ def _pick(
     error: type[MediaError],
 ) -> _Any:
     if not tracks:
-        raise error(
-            f"no {what}: {info.file.shown}", "give a file with picture and sound", info.path
-        )
+        raise info.file.error(error, f"no {what}", "give a file with picture and sound")
     if wanted is None:
         return next((track for track in tracks if track.is_default), tracks[0])
     if not 0 <= wanted < len(tracks):
-        raise error(
-            f"no {what} {wanted}, the file has {len(tracks)}: {info.file.shown}",
-            f"choose a track from 0 to {len(tracks) - 1}",
-            info.path,
-        )
+        said = f"no {what} {wanted}, the file has {len(tracks)}"
+        raise info.file.error(error, said, f"choose a track from 0 to {len(tracks) - 1}")
     return tracks[wanted]

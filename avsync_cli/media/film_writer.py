@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -18,14 +17,14 @@ from pathlib import Path
 import ffmpeg as ffmpeg_python
 import numpy as np
 
-from avsync_cli.errors import AvsyncError, DecodeError, UsageError
+from avsync_cli.errors import AvsyncError, UsageError
 from avsync_cli.files import file_beside, has_no_room, no_room
 from avsync_cli.media.child import ask, kill_group
 from avsync_cli.media.clock import Stretch
 from avsync_cli.media.facts import AudioTrack, MediaInfo
 from avsync_cli.media.ffmpeg import INPUT, VERSION_TIMEOUT_S, command, find_ffmpeg, input_args
 from avsync_cli.media.packets import PacketReader, copied
-from avsync_cli.media.process import STALL_S, Ffmpeg
+from avsync_cli.media.process import STALL_S, Ffmpeg, not_written
 from avsync_cli.media.source import Source
 from avsync_cli.media.wholeness import is_whole
 from avsync_cli.timebase import FPS
@@ -130,12 +129,8 @@ def _failed(ffmpeg: Ffmpeg, part: Path, target: Path) -> AvsyncError:
     ffmpeg.finish(timeout_s=5)
     if has_no_room(part.parent):
         return no_room(target)
-    said = ffmpeg.last_error()
-    return DecodeError(
-        f"cannot write {Source.of(target).shown}{f' ({said})' if said else ''}",
-        "another ending (.mkv) or another ffmpeg may do it",
-        os.fspath(target),
-    )
+    hint = "another ending (.mkv) or another ffmpeg may do it"
+    return not_written(target, ffmpeg.last_error(), hint)
 
 
 def _compose(

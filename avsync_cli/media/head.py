@@ -58,8 +58,7 @@ def read_head(
     pictures: list[np.ndarray] = []
     times_s: list[float] = []
     sound = np.zeros(frames * SAMPLES_PER_FRAME, np.float32)
-    reader = PictureReader(info, video, size, stretch, epochs, threads=1, thinned=False)
-    try:
+    with PictureReader(info, video, size, stretch, epochs, threads=1, thinned=False) as reader:
         for time_s, picture in reader.each():
             if time_s >= seconds or len(pictures) == MOST_PICTURES:
                 break
@@ -67,13 +66,8 @@ def read_head(
             times_s.append(time_s)
         else:
             reader.check()
-    finally:
-        reader.close()
-    heard = SoundReader(info, audio, stretch, epochs)
-    try:
+    with SoundReader(info, audio, stretch, epochs) as heard:
         count = heard.fill(sound, np.zeros(frames * HOPS_PER_FRAME, bool))
         heard.check()
-    finally:
-        heard.close()
     shown = np.stack(pictures) if pictures else np.zeros((0, *size), np.uint8)
     return Head(shown, np.array(times_s), sound[: count * SAMPLES_PER_FRAME])

@@ -143,7 +143,10 @@ class ListingLog:
         if len(containers) == 1:
             listing.container = containers[0]
         if len(durations) == 1:
-            _take_duration(listing, durations[0])
+            hours, minutes, seconds, start = durations[0].groups()
+            listing.start_s = Fraction(start or "0")
+            if hours is not None:
+                listing.duration_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
         for line in lines:
             if self.mark in line:
                 listing.tracks.append(self._track(line))
@@ -171,15 +174,5 @@ class ListingLog:
         # A line may hold no more than the colour's end.
         cleaned = [said for line in self._complaints if (said := clean_line(line, file))]
         said = f" ({cleaned[-1]})" if cleaned else ""
-        return NotMediaError(
-            f"not a media file avsync can open{said}: {file.shown}",
-            "give a video file such as mp4, mov, mkv, webm or ts (not a playlist)",
-            file.path,
-        )
-
-
-def _take_duration(listing: Listing, match: re.Match[str]) -> None:
-    hours, minutes, seconds, start = match.groups()
-    listing.start_s = Fraction(start or "0")
-    if hours is not None:
-        listing.duration_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        hint = "give a video file such as mp4, mov, mkv, webm or ts (not a playlist)"
+        return file.error(NotMediaError, f"not a media file avsync can open{said}", hint)

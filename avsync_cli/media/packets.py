@@ -10,8 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import ffmpeg as ffmpeg_python
 
@@ -112,7 +111,7 @@ class PacketReader:
             on_line=on_line,
             stall_s=stall_s,
         )
-        self._lines = self._read_lines()
+        self._lines = self.process.lines()
 
     def __iter__(self) -> Iterator[Packet]:
         return self
@@ -136,21 +135,10 @@ class PacketReader:
                 _take_heading(head, name.decode(), value.decode("utf-8", "replace"))
         raise StopIteration
 
-    def _read_lines(self) -> Iterator[bytes]:
-        rest = b""
-        while (block := self.process.read_block()) is not None:
-            *lines, rest = (rest + block).split(b"\n")
-            yield from lines
-
-    def __enter__(self) -> PacketReader:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.process.close()
 
 

@@ -17,12 +17,12 @@ import ffmpeg as ffmpeg_python
 import numpy as np
 
 from avsync_cli.cores import FEW, usable_cores
-from avsync_cli.errors import DecodeError
 from avsync_cli.media.clock import STEADY, Epochs, Stretch
 from avsync_cli.media.facts import MediaInfo, VideoTrack
 from avsync_cli.media.ffmpeg import INPUT, command, input_args, passthrough_args
 from avsync_cli.media.process import FfmpegStream
-from avsync_cli.media.stamps import PICTURE_KEY, Stamps
+from avsync_cli.media.reader import TrackReader
+from avsync_cli.media.stamps import PICTURE_KEY
 from avsync_cli.timebase import FPS
 
 MIN_REACH_S = 0.060
@@ -88,7 +88,7 @@ class _Drift:
             self.is_lasting = abs(moved_s) > self._most_s
 
 
-class PictureReader:
+class PictureReader(TrackReader):
     """Timeline frames in order, from one ffmpeg process.
 
     Args:
@@ -115,12 +115,10 @@ class PictureReader:
         thinned: bool = True,
         planes: bool = False,
     ) -> None:
-        self._file = info.file
+        super().__init__("picture", info, stretch, epochs)
         self._track = track
-        self._stretch = stretch
         self._shape = (size[0] * 3 // 2, size[1]) if planes else (*size, 3)
         self._frame_bytes = math.prod(self._shape)
-        self._epochs = epochs
         self._correction_s = 0.0
         # Where one cannot jump by stamps, all is read from the beginning and counted from there.
         self._expected_s = stretch.first_frame / FPS if track.has_pts else 0.0
@@ -137,13 +135,10 @@ class PictureReader:
         self._steady = STEADY
         self._backward = 0
         self._drift = _Drift(self._period_s)
-        self._stamps = Stamps("picture")
         # `_held` is the source frame at or before the step in question, `_coming` the one after.
         self._held: tuple[float, np.ndarray] | None = None
         self._coming: tuple[float, np.ndarray] | None = None
-        self._ended = False
         self._last_s: float | None = None
-        self.frames_read = 0
         self._stream = FfmpegStream(
             self._compose(track, size, threads, thinned),
             path=info.file,
@@ -191,7 +186,7 @@ class PictureReader:
                 self._ended = True
                 return
             pts, _ = self._stamps.pop(self._file)
-            self.frames_read += 1
+            self._count += 1
             time_s = self._time_of(pts)
             if self._last_s is not None and time_s <= self._last_s:
                 self._backward += 1
@@ -206,7 +201,7 @@ class PictureReader:
     def _time_of(self, pts: int | None) -> float:
         """Seconds on the timeline for a time stamp; a frame without one follows the last."""
         if self._first_s is not None:
-            counted_s = self._first_s + (self.frames_read - 1) * self._period_s
+            counted_s = self._first_s + (self._count - 1) * self._period_s
             if pts is not None:
                 self._drift.note((pts - self._start_ticks) / _TICKS - counted_s)
             return counted_s
@@ -262,11 +257,6 @@ class PictureReader:
         self._next_k += len(frames)
         return within
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the end of the track was met."""
-        return self._ended
-
     def next_s(self) -> float:
         """When the next source frame is shown that has not been; infinite if there is none."""
         at = self._next_k / FPS
@@ -280,7 +270,7 @@ class PictureReader:
         """Why the pictures' times cannot be believed, by what was read so far; "" if they can."""
         if self._drift.is_lasting:
             return "pictures are missing among those without a time stamp"
-        if self._backward > max(STEADY, MOST_BACKWARD * self.frames_read):
+        if self._backward > max(STEADY, MOST_BACKWARD * self._count):
             return "the pictures' time stamps run backwards again and again"
         return self._track.stamps_reason
 
@@ -288,23 +278,3 @@ class PictureReader:
     def end_s(self) -> float:
         """End of the last source frame read, seconds from the file's zero."""
         return 0.0 if self._last_s is None else self._last_s + self._period_s
-
-    def check(self) -> None:
-        """Raise DecodeError if ffmpeg was killed, or ended without a single frame where there
-        must be one."""
-        if not self._ended:
-            return
-        status = self._stream.check_end()
-        if self.frames_read == 0:
-            # A stretch in the middle may well have none.
-            if status == 0 and self._stretch.first_frame > 0:
-                return
-            said = self._stream.last_error()
-            raise DecodeError(
-                f"no picture could be decoded{f' ({said})' if said else ''}: {self._file.shown}",
-                "the file may be damaged or its codec unknown to this ffmpeg",
-                self._file.path,
-            )
-
-    def close(self) -> None:
-        self._stream.close()

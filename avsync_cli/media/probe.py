@@ -9,6 +9,7 @@ is constant is not printed at all.
 from __future__ import annotations
 
 import errno
+import functools
 import itertools
 import os
 import stat
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from avsync_cli.errors import DecodeError, FileMissingError
 from avsync_cli.media.clock import STEADY, joint_from_s
@@ -109,8 +111,7 @@ def check_file(path: str | os.PathLike[str]) -> None:
     """Raise FileMissingError unless `path` is a regular file that can be opened for reading."""
     file = Source.of(path)
 
-    def refuse(what: str, hint: str) -> FileMissingError:
-        return FileMissingError(f"{what}: {file.shown}", hint, file.path)
+    refuse = functools.partial(file.error, FileMissingError)
 
     try:
         mode = Path(file.path).stat().st_mode
@@ -122,9 +123,8 @@ def check_file(path: str | os.PathLike[str]) -> None:
     if stat.S_ISDIR(mode):
         raise refuse("this is a folder, not a file", "give the files in it, or use --recursive")
     if not stat.S_ISREG(mode):
-        raise refuse(
-            "not a regular file (a pipe, socket or device)", "save it to a file on disk first"
-        )
+        what = "not a regular file (a pipe, socket or device)"
+        raise refuse(what, "save it to a file on disk first")
     try:
         # Non-blocking so that a path swapped for a pipe meanwhile cannot hang us.
         os.close(os.open(file.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
@@ -171,11 +171,8 @@ def _look_into(file: Source, known: Sequence[ListedTrack] | None = None) -> _Loo
         if not heads:
             packets.process.finish()
         elif not log.wait_for(len(heads), PROBE_TIMEOUT_S):
-            raise DecodeError(
-                f"ffmpeg says nothing about the file: {file.shown}",
-                "try another release of ffmpeg",
-                file.path,
-            )
+            what = "ffmpeg says nothing about the file"
+            raise file.error(DecodeError, what, "try another release of ffmpeg")
         listing = log.read(file)
         looks = [_Look(track.index, StreamHead(), track) for track in listing.tracks]
         order = range(len(looks)) if known is None else [k for k, _ in _with_data(listing.tracks)]
@@ -260,13 +257,7 @@ def _video_track(
         # Before a player's zero nothing is shown: those are stamps for the decoder alone.
         start_s = max(start_s, zero_s)
     return VideoTrack(
-        index=look.index,
-        position=position,
-        codec=look.head.codec,
-        start_s=start_s,
-        is_default=listed.is_default,
-        language=listed.language,
-        title=listed.title,
+        **_facts(look, position, start_s),
         width=width,
         height=height,
         fps=fps,
@@ -288,18 +279,15 @@ def _phase_s(look: _Look, fps: Fraction) -> Fraction:
 
 
 def _audio_track(look: _Look, position: int) -> AudioTrack:
-    listed = look.listed
-    return AudioTrack(
-        index=look.index,
-        position=position,
-        codec=look.head.codec,
-        start_s=look.start_s,
-        is_default=listed.is_default,
-        language=listed.language,
-        title=listed.title,
-        rate_hz=look.head.rate_hz,
-        channels=look.head.channels,
-    )
+    facts = _facts(look, position, look.start_s)
+    return AudioTrack(**facts, rate_hz=look.head.rate_hz, channels=look.head.channels)
+
+
+def _facts(look: _Look, position: int, start_s: Fraction | None) -> dict[str, Any]:
+    """What is known of any track."""
+    listed, where = look.listed, {"index": look.index, "position": position, "start_s": start_s}
+    said = {"is_default": listed.is_default, "language": listed.language, "title": listed.title}
+    return {"codec": look.head.codec, **where, **said}
 
 
 def _displayed_size(file: Source, look: _Look, stream: str, may_be_turned: bool) -> tuple[int, int]:

@@ -14,9 +14,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 from avsync_cli.errors import DecodeError, FfmpegMissingError
 from avsync_cli.media.child import TAIL_LINES, drain, end, start
@@ -68,9 +68,8 @@ class Ffmpeg:
         try:
             self.child, withdraw = start(argv, stdin=stdin, stdout=stdout)
         except OSError as error:
-            raise FfmpegMissingError(
-                f"cannot start {argv[0]}: {error.strerror}", INSTALL_HINT
-            ) from error
+            what = f"cannot start {argv[0]}: {error.strerror}"
+            raise FfmpegMissingError(what, INSTALL_HINT) from error
         self._finalizer = weakref.finalize(self, end, self.child, withdraw)
         # The thread holds the object only through what it needs, never `self`, or that could not be
         # collected while it runs.
@@ -172,11 +171,15 @@ class FfmpegStream(Ffmpeg):
             if self._eof:
                 return None
         self.close()
-        raise DecodeError(
-            f"ffmpeg gave nothing for {self._stall_s:g} s: {self._file.shown}",
-            "the file may be damaged, or its disk slow",
-            self._file.path,
-        )
+        what = f"ffmpeg gave nothing for {self._stall_s:g} s"
+        raise self._file.error(DecodeError, what, "the file may be damaged, or its disk slow")
+
+    def lines(self) -> Iterator[bytes]:
+        """The stream line by line; what no newline ends is left out."""
+        rest = b""
+        while (block := self.read_block()) is not None:
+            *lines, rest = (rest + block).split(b"\n")
+            yield from lines
 
     def check_end(self, timeout_s: float = 10.0) -> int:
         """As `finish`, but being killed is no end: what came may be a part of it only.
@@ -187,11 +190,9 @@ class FfmpegStream(Ffmpeg):
         status = self.finish(timeout_s)
         number = -status if status < 0 else status - 128
         if number in _FATAL and not self._closed:
-            raise DecodeError(
-                f"ffmpeg was killed (signal {number}) before its end: {self._file.shown}",
-                "memory may be short, or this ffmpeg has a fault: try another release",
-                self._file.path,
-            )
+            what = f"ffmpeg was killed (signal {number}) before its end"
+            hint = "memory may be short, or this ffmpeg has a fault: try another release"
+            raise self._file.error(DecodeError, what, hint)
         return status
 
     def close(self) -> None:
@@ -203,16 +204,17 @@ class FfmpegStream(Ffmpeg):
         if self._pump is not threading.current_thread():
             self._pump.join(timeout=5)
 
-    def __enter__(self) -> FfmpegStream:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def not_written(target: Path, said: str, hint: str) -> DecodeError:
+    """The error of a file that ffmpeg could not write, with its last words."""
+    what = f"cannot write {Source.of(target).shown}{f' ({said})' if said else ''}"
+    return DecodeError(what, hint, os.fspath(target))
 
 
 def _widen_pipe(pipe: Any) -> None:

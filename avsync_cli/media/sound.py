@@ -11,12 +11,11 @@ import math
 import ffmpeg as ffmpeg_python
 import numpy as np
 
-from avsync_cli.errors import DecodeError
 from avsync_cli.media.clock import STEADY, Epochs, Stretch
 from avsync_cli.media.facts import AudioTrack, MediaInfo
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
 from avsync_cli.media.process import FfmpegStream
-from avsync_cli.media.stamps import Stamps
+from avsync_cli.media.reader import TrackReader
 from avsync_cli.timebase import HOP_SAMPLES, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 JUMP_SAMPLES = 480
@@ -50,12 +49,11 @@ def to_mono(channels: np.ndarray) -> np.ndarray:
     mixed: np.ndarray = channels.mean(axis=1, dtype=np.float32)
     powers = np.mean(np.square(channels, dtype=np.float32), axis=0)
     if float(np.mean(np.square(mixed))) < CANCEL_RATIO * float(powers.mean()):
-        loudest: np.ndarray = channels[:, int(powers.argmax())]
-        return loudest
+        return np.asarray(channels[:, int(powers.argmax())])
     return mixed
 
 
-class SoundReader:
+class SoundReader(TrackReader):
     """Timeline sound in order, from one ffmpeg process.
 
     Args:
@@ -68,16 +66,13 @@ class SoundReader:
     def __init__(
         self, info: MediaInfo, track: AudioTrack, stretch: Stretch, epochs: Epochs
     ) -> None:
-        self._file = info.file
-        self._stretch = stretch
+        super().__init__("sound", info, stretch, epochs)
         self._channels = min(track.channels, 2) if track.channel is None else 1
         if track.channels > MAX_MIX_CHANNELS and track.channel is None:
             self._channels = track.channels
         self._zero = round(stretch.zero_s * SAMPLE_RATE_HZ)
         self._next = stretch.first_frame * SAMPLES_PER_FRAME
-        self._epochs = epochs
         self._correction = 0
-        self._stamps = Stamps("sound")
         self._bytes = bytearray()
         self._piece: tuple[int, np.ndarray] | None = None
         self._cursor = self._next
@@ -85,8 +80,6 @@ class SoundReader:
         self._slip = 0.0
         self._behind = 0
         self._steady = STEADY
-        self._ended = False
-        self.samples_read = 0
         self._stream = FfmpegStream(
             self._compose(track),
             path=info.file,
@@ -113,32 +106,30 @@ class SoundReader:
 
     def _read_piece(self) -> bool:
         """Read the next decoded piece and place it; False at the end of the track."""
-        while True:
-            wait = bool(self._bytes)
-            if not wait:
-                block = self._stream.read_block()
-                if block is None:
-                    self._ended = True
-                    return False
-                self._bytes += block
+        while self._bytes or self._read_block():
             pts, samples = self._stamps.pop(self._file)
             size = samples * self._channels * 4
             while len(self._bytes) < size:
-                block = self._stream.read_block()
-                if block is None:
-                    self._ended = True
+                if not self._read_block():
                     return False
-                self._bytes += block
             if samples == 0:
                 continue
             raw = np.frombuffer(bytes(self._bytes[:size]), "<f4").reshape(samples, self._channels)
             del self._bytes[:size]
-            self.samples_read += samples
+            self._count += samples
             sound = to_mono(raw)
             if not np.isfinite(sound).all():
                 sound = np.nan_to_num(sound, nan=0.0, posinf=1.0, neginf=-1.0)
             self._piece = (self._place(pts, samples), sound.clip(-1.0, 1.0))
             return True
+        return False
+
+    def _read_block(self) -> bool:
+        """Read more of the raw sound; False at the end of the track."""
+        block = self._stream.read_block()
+        self._ended = block is None
+        self._bytes += block or b""
+        return not self._ended
 
     def _place(self, pts: int | None, samples: int) -> int:
         """Where on the timeline (in samples) a piece begins; moves the cursor past it."""
@@ -197,11 +188,6 @@ class SoundReader:
         left = max(0, self._cursor - begin)
         return min(frames, -(-left // SAMPLES_PER_FRAME))
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the end of the track was met."""
-        return self._ended
-
     def next_s(self) -> float:
         """When sound comes next that was not read yet; infinite if there is none."""
         if self._piece is None and (self._ended or not self._read_piece()):
@@ -212,24 +198,4 @@ class SoundReader:
     @property
     def end_s(self) -> float:
         """End of the sound read so far, seconds from the timeline's zero; 0 for none."""
-        return self._cursor / SAMPLE_RATE_HZ if self.samples_read else 0.0
-
-    def check(self) -> None:
-        """Raise DecodeError if ffmpeg was killed, or ended without a single sample where there
-        must be one."""
-        if not self._ended:
-            return
-        status = self._stream.check_end()
-        if self.samples_read == 0:
-            # A stretch in the middle may well have none.
-            if status == 0 and self._stretch.first_frame > 0:
-                return
-            said = self._stream.last_error()
-            raise DecodeError(
-                f"no sound could be decoded{f' ({said})' if said else ''}: {self._file.shown}",
-                "the file may be damaged or its codec unknown to this ffmpeg",
-                self._file.path,
-            )
-
-    def close(self) -> None:
-        self._stream.close()
+        return self._cursor / SAMPLE_RATE_HZ if self._count else 0.0

@@ -253,9 +253,10 @@ class OrderLog:
             self._waiting, self._is_key = True, match.group("key") is not None
             return True
         name, value = match.group("name"), int(match.group("value"))
+        fresh = self._is_key and name == "nal_unit_type" and value in _FRESH_NAL
         if name == "log2_max_pic_order_cnt_lsb_minus4":
             self._bits = value + 4
-        elif self._waiting and (name == "group_start_code" or self._is_fresh(name, value)):
+        elif self._waiting and (name == "group_start_code" or fresh):
             self._base = self._high = max(self._numbers, default=-1) + 1
         elif self._waiting and name in _ORDER:
             self._number(value)
@@ -264,14 +265,8 @@ class OrderLog:
     def ranks(self) -> list[int]:
         """Of each picture, in the order of decoding, its place in the order of showing."""
         self._finish_picture()
-        places = sorted(range(len(self._numbers)), key=lambda k: self._numbers[k])
-        ranks = [0] * len(places)
-        for rank, place in enumerate(places):
-            ranks[place] = rank
-        return ranks
-
-    def _is_fresh(self, name: str, value: int) -> bool:
-        return self._is_key and name == "nal_unit_type" and value in _FRESH_NAL
+        places = sorted(range(len(self._numbers)), key=self._numbers.__getitem__)
+        return sorted(range(len(places)), key=places.__getitem__)  # the permutation's inverse
 
     def _number(self, value: int) -> None:
         number = self._base + value

@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+from avsync_cli.errors import AvsyncError
+from avsync_cli.wording import safe_text
+
+E = TypeVar("E", bound=AvsyncError)
 
 
 class Stamp(NamedTuple):
@@ -47,7 +52,7 @@ class Source:
         if isinstance(path, Source):
             return path
         name = os.fsdecode(path)
-        return cls(name, _printable(name), f"file:{Path(name).absolute()}")
+        return cls(name, safe_text(name), f"file:{Path(name).absolute()}")
 
     def stamp(self) -> Stamp | None:
         """The file's stamp now, or None where it cannot be seen."""
@@ -57,10 +62,9 @@ class Source:
             return None
         return Stamp(found.st_size, found.st_mtime_ns // 1000)
 
+    def error(self, kind: type[E], what: str, hint: str = "") -> E:
+        """An error about the file, whose message names it last."""
+        return kind(f"{what}: {self.shown}", hint, self.path)
+
     def __fspath__(self) -> str:
         return self.path
-
-
-def _printable(name: str) -> str:
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

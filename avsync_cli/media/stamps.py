@@ -74,9 +74,6 @@ class Stamps:
             while not self._queue:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
-                    raise DecodeError(
-                        f"ffmpeg gave data without a time stamp: {file.shown}",
-                        "try another release of ffmpeg",
-                        file.path,
-                    )
+                    what = "ffmpeg gave data without a time stamp"
+                    raise file.error(DecodeError, what, "try another release of ffmpeg")
             return self._queue.popleft()

@@ -17,18 +17,20 @@ from avsync_cli.timebase import HOPS_PER_FRAME, SAMPLES_PER_FRAME
 QUIET_DB = -90.0
 """Loudness given for digital silence and for sound that is not there."""
 
+MAX_HEIGHT = 180
+"""To which pictures are scaled down."""
+
 _MOST_BYTES = 4 << 20
 
 
-def still(info: MediaInfo, track: VideoTrack, at_s: float, max_height: int = 180) -> bytes | None:
+def still(info: MediaInfo, track: VideoTrack, at_s: float) -> bytes | None:
     """One picture of a film as a small JPEG, or None where none can be had.
 
     Args:
         info, track: from `probe`.
         at_s: on avsync's timeline; the picture shown then or right after.
-        max_height: scaled down to this.
     """
-    height, width = frame_size(track.width, track.height, max_height)
+    height, width = frame_size(track.width, track.height, MAX_HEIGHT)
     stream = ffmpeg_python.input(INPUT, **input_args(), ss=f"{max(0.0, at_s):.3f}", threads=1)
     stream = (
         stream[track.spec]
@@ -51,21 +53,18 @@ def still(info: MediaInfo, track: VideoTrack, at_s: float, max_height: int = 180
     return data if whole else None
 
 
-def key_picture(
-    info: MediaInfo, track: VideoTrack, at_s: float, max_height: int = 180
-) -> np.ndarray | None:
+def key_picture(info: MediaInfo, track: VideoTrack, at_s: float) -> np.ndarray | None:
     """The last key frame before a time, which is the cheapest picture near it that can be had.
 
     Args:
         info, track: from `probe`.
         at_s: on avsync's timeline.
-        max_height: scaled down to this.
 
     Returns:
         (3 H / 2, W) uint8, brightness above colours as in `TimelineChunk`, or None where none can
         be had.
     """
-    height, width = frame_size(track.width, track.height, max_height)
+    height, width = frame_size(track.width, track.height, MAX_HEIGHT)
     options = {**input_args(), "noaccurate_seek": None, "ss": f"{max(0.0, at_s):.3f}"}
     stream = ffmpeg_python.input(INPUT, **options, skip_frame="nokey", threads=1)[track.spec]
     stream = stream.filter("scale", width, height, flags="fast_bilinear", out_range="tv")
@@ -105,12 +104,11 @@ def loudness(
     duration_s = None if end_s is None else end_s - start_s
     stretch = Stretch.of(info, video, start_s, duration_s)
     first, last = stretch.first_frame, stretch.end_frame
-    reader = SoundReader(info, audio, stretch, Epochs(info))
     parts: list[np.ndarray] = []
     sound = np.empty(100 * SAMPLES_PER_FRAME, np.float32)
     valid = np.empty(100 * HOPS_PER_FRAME, bool)
-    try:
-        count = 100
+    count = 100
+    with SoundReader(info, audio, stretch, Epochs(info)) as reader:
         while count == 100:
             count = reader.fill(sound, valid)
             reader.check()
@@ -118,7 +116,5 @@ def loudness(
             parts.append(10.0 * np.log10(np.maximum(power, 10.0 ** (QUIET_DB / 10.0))))
             if last is not None and first + 100 * len(parts) >= last:
                 break
-    finally:
-        reader.close()
     levels: np.ndarray = np.concatenate(parts).astype(np.float32)
     return levels if last is None else levels[: last - first]
