@@ -12,7 +12,7 @@ import ffmpeg as ffmpeg_python
 from avsync_cli.media.facts import MediaInfo
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
 from avsync_cli.repair.containers import Carrier
-from avsync_cli.repair.contents import LETTERS, Contents, Program, Track
+from avsync_cli.repair.contents import LETTERS, Contents, Track
 
 OUTPUT = "avsync-output"
 """Stands for the output's name while a command is composed, as INPUT does for the input's."""
@@ -126,13 +126,9 @@ def _transport_words(contents: Contents) -> Iterator[str]:
     if table in range(0x20, 0x1FFB):
         yield from ("-mpegts_pmt_start_pid", str(table))
     for number, program in enumerate(contents.programs):
-        yield from ("-program", _program(program, places))
+        streams = [f"st={places[index]}" for index in program.streams if index in places]
+        yield from ("-program", ":".join([f"program_num={program.number}", *streams]))
         yield from _metadata(f"p:{number}", program.tags)
-
-
-def _program(program: Program, places: dict[int, int]) -> str:
-    streams = [f"st={places[index]}" for index in program.streams if index in places]
-    return ":".join([f"program_num={program.number}", *streams])
 
 
 def _metadata(of: str, tags: Mapping[str, str]) -> Iterator[str]:

@@ -164,8 +164,7 @@ def read_packets(file: Source, streams: Sequence[str], *, decoded: bool = False)
             time = np.nan if stamp is None else float(stamp)
             rows[packet.stream].append((time, packet.duration, packet.size, packet.checksum))
         if packets.process.check_end() != 0 and not any(rows):
-            said = packets.process.last_error()
-            raise DecodeError(f"cannot be read ({said}): {file.shown}", path=file.path)
+            raise file.error(DecodeError, f"cannot be read ({packets.process.last_error()})")
         heads = packets.heads
     found = []
     for number, of_stream in enumerate(rows):
@@ -210,9 +209,8 @@ def _check_copied(track: Track, theirs: Packets, ours: Packets) -> Finding:
 
 
 def _same_payload(theirs: Packets, ours: Packets) -> bool:
-    return np.array_equal(theirs.checksums, ours.checksums) and np.array_equal(
-        theirs.sizes, ours.sizes
-    )
+    pairs = (theirs.checksums, ours.checksums), (theirs.sizes, ours.sizes)
+    return all(np.array_equal(*pair) for pair in pairs)
 
 
 def _check_pictures(source: Source, track: Track, copy: Source, spec: str) -> Finding:

@@ -126,11 +126,8 @@ def carrier(path: str | os.PathLike[str]) -> Carrier:
     """
     found = CARRIERS.get(Path(os.fsdecode(path)).suffix.lower())
     if found is None:
-        known = ", ".join(CARRIERS)
-        raise UsageError(
-            f"cannot write this kind of file: {Source.of(path).shown}",
-            f"name the output with one of {known}",
-        )
+        hint = f"name the output with one of {', '.join(CARRIERS)}"
+        raise Source.of(path).error(UsageError, "cannot write this kind of file", hint)
     return found
 
 

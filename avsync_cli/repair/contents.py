@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avsync_cli.media.facts import MediaInfo
+from avsync_cli.media.wholeness import box
 from avsync_cli.repair.containers import Carrier
 from avsync_cli.repair.description import Described, describe
 
@@ -207,18 +208,12 @@ def _index_first(path: str | os.PathLike[str]) -> bool:
     """Whether an mp4's index comes before its media, so that it can play while it loads."""
     try:
         with Path(os.fsdecode(path)).open("rb") as file:
+            at, length = 0, 0
             for _ in range(64):
-                head = file.read(16)
-                if len(head) < 8:
-                    return False
-                size, kind = int.from_bytes(head[:4], "big"), head[4:8]
-                if kind in (b"moov", b"mdat"):
+                at = file.seek(at + length)
+                kind, length = box(file)
+                if not length or kind in (b"moov", b"mdat"):
                     return kind == b"moov"
-                if size == 1:
-                    size = int.from_bytes(head[8:16], "big")
-                if size < 8:
-                    return False
-                file.seek(size - len(head), os.SEEK_CUR)
     except OSError:
         pass
     return False

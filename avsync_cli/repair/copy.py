@@ -22,12 +22,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avsync_cli.errors import DecodeError, UsageError
+from avsync_cli.errors import UsageError
 from avsync_cli.files import has_no_room, no_room, scratch_folder
 from avsync_cli.media.facts import AudioTrack, MediaInfo, VideoTrack
 from avsync_cli.media.packets import PacketReader, copied, end_s
-from avsync_cli.media.process import FfmpegStream
-from avsync_cli.media.source import Source
+from avsync_cli.media.process import FfmpegStream, not_written
 from avsync_cli.repair.arguments import EXTRACT, copy_args, extract_args, filled, shown
 from avsync_cli.repair.containers import Carrier, encoder_options, sound_codec
 from avsync_cli.repair.contents import Contents
@@ -149,10 +148,8 @@ def check_pieces(move: Move) -> None:
         if not (math.isfinite(piece.offset_ms) and math.isfinite(piece.drift_ms_per_min)):
             raise UsageError(f"the offset must be a number of ms, not {piece.offset_ms}")
         if 0 < duration_s <= abs(piece.offset_ms) / 1000:
-            raise UsageError(
-                f"an offset of {piece.offset_ms:g} ms is longer than the file: {file.shown}",
-                f"stay below {duration_s * 1000:.0f} ms",
-            )
+            what = f"an offset of {piece.offset_ms:g} ms is longer than the file"
+            raise file.error(UsageError, what, f"stay below {duration_s * 1000:.0f} ms")
 
 
 def _graph(move: Move, codec: str) -> str:
@@ -245,11 +242,8 @@ def write_copy(
             return recipe
     if has_no_room(partial.parent) or os.strerror(errno.ENOSPC) in said:
         raise no_room(target)
-    raise DecodeError(
-        f"cannot write {Source.of(target).shown}{f' ({said})' if said else ''}",
-        "a track may not fit this kind of file: keep the input's extension, or take .mkv",
-        os.fspath(target),
-    )
+    hint = "a track may not fit this kind of file: keep the input's extension, or take .mkv"
+    raise not_written(target, said, hint)
 
 
 def _carry_out(
@@ -265,12 +259,9 @@ def _carry_out(
 
 
 def _run(argv: Sequence[str], info: MediaInfo, progress: Progress | None) -> tuple[int, str]:
-    rest = b""
     with FfmpegStream(argv, path=info.file, block_bytes=64, stall_s=STALL_S) as stream:
-        while (block := stream.read_block()) is not None:
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                match = re.fullmatch(rb"out_time_us=(\d+)", line.strip())
-                if match and progress is not None:
-                    progress(int(match.group(1)) / 1e6, info.duration_s)
+        for line in stream.lines():
+            match = re.fullmatch(rb"out_time_us=(\d+)", line.strip())
+            if match and progress is not None:
+                progress(int(match.group(1)) / 1e6, info.duration_s)
         return stream.finish(timeout_s=60.0), stream.last_error()

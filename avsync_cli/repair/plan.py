@@ -137,7 +137,8 @@ def _joined(pieces: list[Piece]) -> list[Piece]:
     for piece in pieces[1:]:
         last = kept[-1]
         step_ms = abs(piece.offset_ms - last.offset_at(piece.start_s))
-        if piece.start_s - last.start_s < _least_s(last):
+        # A stretch must hold more sound than its lag moves out of it.
+        if piece.start_s - last.start_s < max(LEAST_PIECE_S, 2 * abs(last.offset_ms) / 1000.0):
             # Too short to stand for itself: the next one begins where it began.
             drift = piece.drift_ms_per_min
             earlier_ms = piece.offset_ms - drift * (piece.start_s - last.start_s) / 60.0
@@ -148,8 +149,3 @@ def _joined(pieces: list[Piece]) -> list[Piece]:
         replace(piece, end_s=after.start_s if after is not None else None)
         for piece, after in zip(kept, [*kept[1:], None], strict=True)
     ]
-
-
-def _least_s(piece: Piece) -> float:
-    """A stretch must hold more sound than its lag moves out of it."""
-    return max(LEAST_PIECE_S, 2 * abs(piece.offset_ms) / 1000.0)

@@ -7,7 +7,7 @@ original is never opened for writing: in place, the finished copy is renamed ove
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -112,7 +112,7 @@ def repair(order: Order, engine: Engine | None, watch: Watch | None = None) -> R
         WriteError: there is no room for the copy, or no right to write it.
     """
     watch = watch or (lambda _: nullcontext())
-    stood = _stamp(order.source)
+    stood = order.source.stamp()
     before = None
     if order.offset_ms is not None:
         if order.offset_ms == 0:
@@ -129,21 +129,14 @@ def repair(order: Order, engine: Engine | None, watch: Watch | None = None) -> R
     done = Repair(outcome="planned", plan=plan, recipe=recipes[0], before=before)
     if order.plan_only:
         return done
-    try:
-        with file_beside(order.target, overwrite=order.in_place) as partial:
-            done = _compared(order, move, recipes, partial, done, watch)
-            done = _judge_copy(order, partial, done, engine, watch)
-            if done.outcome == "refused":
-                raise _Refused
-            if order.in_place and _stamp(order.source) != stood:
-                raise MediaError(
-                    "changed by somebody else in the meantime, so left alone: "
-                    f"{order.source.shown}",
-                    "run again",
-                    order.source.path,
-                )
-    except _Refused:
-        pass
+    with suppress(_Refused), file_beside(order.target, overwrite=order.in_place) as partial:
+        done = _compared(order, move, recipes, partial, done, watch)
+        done = _judge_copy(order, partial, done, engine, watch)
+        if done.outcome == "refused":
+            raise _Refused
+        if order.in_place and order.source.stamp() != stood:
+            what = "changed by somebody else in the meantime, so left alone"
+            raise order.source.error(MediaError, what, "run again")
     return done
 
 
@@ -170,19 +163,14 @@ def _judge(
 def _refuse_undecided(order: Order, before: Judgement) -> None:
     verdict, strikes = before.verdict, before.evidence.strikes
     if strikes is not None:
-        raise MediaError(
-            f"known by strikes alone, which is too little for a repair: {order.source.shown}",
-            f"if you have seen it yourself, give the lag: --offset {strikes.offset_ms:.0f}ms",
-            order.source.path,
-        )
+        what = "known by strikes alone, which is too little for a repair"
+        hint = f"if you have seen it yourself, give the lag: --offset {strikes.offset_ms:.0f}ms"
+        raise order.source.error(MediaError, what, hint)
     if verdict.status != "undecided" and verdict.offset_ms is not None:
         return
     why = f" ({verdict.reasons[0]})" if verdict.reasons else ""
-    raise MediaError(
-        f"undecided{why}, so nothing was changed: {order.source.shown}",
-        "if you know the lag, give it: --offset 120ms",
-        order.source.path,
-    )
+    hint = "if you know the lag, give it: --offset 120ms"
+    raise order.source.error(MediaError, f"undecided{why}, so nothing was changed", hint)
 
 
 def write_checked(
@@ -253,9 +241,3 @@ def _by_hand(order: Order, after: Judgement | None) -> bool:
     because nothing can be judged."""
     known = order.offset_ms is not None and not order.in_place
     return known and after is not None and after.verdict.status == "undecided"
-
-
-def _stamp(source: Source) -> tuple[int, int]:
-    """What tells whether a file was changed: its time and size."""
-    stat = Path(source.path).stat()
-    return stat.st_mtime_ns, stat.st_size

@@ -107,16 +107,15 @@ def windows_of(pieces: Sequence[Piece], lead_s: float, ends_s: float) -> list[Wi
         if length_s < LEAST_WINDOW_S:
             continue
         count = max(1, min(MOST_WINDOWS, math.ceil((stop_s - begin_s) / length_s)))
-        for at_s in np.linspace(begin_s, stop_s - length_s, count):
-            from_s = start_s + offset_s + (at_s - start_s) * piece.speed
-            found.append(
-                Window(
-                    at_s=round(float(at_s), 9),
-                    from_s=float(from_s),
-                    length_s=length_s,
-                    speed=piece.speed,
-                )
+        found += [
+            Window(
+                at_s=round(at_s, 9),
+                from_s=start_s + offset_s + (at_s - start_s) * piece.speed,
+                length_s=length_s,
+                speed=piece.speed,
             )
+            for at_s in np.linspace(begin_s, stop_s - length_s, count).tolist()
+        ]
     return found
 
 
@@ -153,10 +152,8 @@ def measure(
         reach = (len(there) - len(heard)) // 2
         if max(_loudness(heard), _loudness(there[reach : reach + len(heard)])) < _SILENCE:
             continue
-        if keeps_pitch(window.speed, pitch):
-            found.append((window, _envelope_lag(heard, there, rate_hz, within_ms)))
-        else:
-            found.append((window, _lag(heard, there, rate_hz, within_ms)))
+        lag = _envelope_lag if keeps_pitch(window.speed, pitch) else _lag
+        found.append((window, lag(heard, there, rate_hz, within_ms)))
     return found
 
 
@@ -245,9 +242,6 @@ def _read(heard: Heard, spans: Sequence[tuple[float, float]], rate_hz: int) -> l
                     window[low - start : high - start] = samples[low - done : high - done]
             done += len(samples)
         if pipe.check_end() != 0 and not done:
-            raise DecodeError(
-                f"the sound cannot be read ({pipe.last_error()}): {heard.file.shown}",
-                "the file may be damaged",
-                heard.file.path,
-            )
+            what = f"the sound cannot be read ({pipe.last_error()})"
+            raise heard.file.error(DecodeError, what, "the file may be damaged")
     return taken
