@@ -71,5 +71,5 @@ def _samples(data: Path, cache: Path) -> list[Sample]:
         if clip.tracks:
             track = clip.tracks[0]
             crops = np.asarray(clip.crops()[track.start : track.start + track.count])
-            samples.append((crops, clip.sound().astype(np.float32) / 32768.0))
+            samples.append((crops, clip.wave()))
     return samples

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avsync_cli.corpus.manifest import Clip
-from avsync_cli.corpus.progress import Stage
+from avsync_cli.corpus.progress import Stage, counted
 from avsync_cli.corpus.shards import media_file
 from avsync_cli.errors import AvsyncError, DataError, WriteError
 from avsync_cli.files import folder_beside
@@ -86,6 +86,10 @@ class CachedClip:
         """(N,) bool, False where a crop is filler."""
         return _load(self.folder / "valid.npy")
 
+    def wave(self) -> np.ndarray:
+        """(frames * 640,) float32 sound in -1..1; see `sound`."""
+        return np.asarray(self.sound(), np.float32) / 32768.0
+
     def sound(self) -> np.ndarray:
         """(frames * 640,) int16 sound of the timeline, memory-mapped.
 
@@ -101,14 +105,11 @@ class CachedClip:
 
 
 def _load(path: Path, mapped: bool = False) -> np.ndarray:
-    array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    return array
+    return np.asarray(np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False))
 
 
 def _entry_name(clip: Clip, file_path: Path) -> str:
-    digest = hashlib.sha256()
-    settings = f"{CACHE_FORMAT}|{clip.start_s}|{clip.end_s}|"
-    digest.update(settings.encode())
+    digest = hashlib.sha256(f"{CACHE_FORMAT}|{clip.start_s}|{clip.end_s}|".encode())
     with file_path.open("rb") as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
@@ -128,9 +129,8 @@ def cache_clip(clip: Clip, cache_dir: Path) -> CachedClip:
             if not (folder / ENTRY).is_file():
                 _decode_entry(clip, path, folder)
     except OSError as error:
-        raise DataError(
-            f"cannot read {clip.key}: {error.strerror}", "check the manifest", clip.path
-        ) from error
+        what = f"cannot read {clip.key}: {error.strerror}"
+        raise DataError(what, "check the manifest", clip.path) from error
     return open_entry(clip, folder)
 
 
@@ -176,8 +176,7 @@ def write_entry(
 
 def as_stored(sound: np.ndarray) -> np.ndarray:
     """(S,) float32 sound in -1..1 as the cache keeps it, int16."""
-    stored: np.ndarray = np.rint(np.clip(sound, -1, 1) * 32767).astype(np.int16)
-    return stored
+    return np.asarray(np.rint(np.clip(sound, -1, 1) * 32767).astype(np.int16))
 
 
 def _decode(clip: Clip, path: Path) -> tuple[list[RegionPiece], np.ndarray]:
@@ -252,15 +251,13 @@ def build_cache(
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
         jobs = {pool.submit(cache_clip, clip, cache_dir): i for i, clip in enumerate(clips)}
         try:
-            for done, job in enumerate(concurrent.futures.as_completed(jobs), 1):
+            for job in counted(concurrent.futures.as_completed(jobs), len(clips), progress):
                 at = jobs[job]
                 try:
                     found[at] = job.result()
                 except AvsyncError as error:
                     failed.append((clips[at], error.message))
                     log.warning("skipped: %s", error.message)
-                if progress is not None:
-                    progress(done, len(clips))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import random
 from collections.abc import Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
@@ -122,9 +123,8 @@ def _json_rows(path: Path, lines: Iterable[str]) -> Iterator[dict[str, object]]:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise DataError(
-                f"{path}, line {number}, is no JSON", "one object a line", path
-            ) from error
+            what = f"{path}, line {number}, is no JSON"
+            raise DataError(what, "one object a line", path) from error
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {number}, is no JSON object", "one object a line", path)
         yield row
@@ -139,9 +139,8 @@ def _rows(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[Clip]:
             start, end = (_seconds(row, key) for key in ("start", "end"))
             offset_ms = float(row.get("offset_ms") or 0.0)
         except ValueError as error:
-            raise DataError(
-                f"{path}, row {number}: start, end or offset_ms is no number", "", path
-            ) from error
+            what = f"{path}, row {number}: start, end or offset_ms is no number"
+            raise DataError(what, path=path) from error
         if not math.isfinite(offset_ms):
             raise DataError(f"{path}, row {number}: offset_ms is not finite", "", path)
         words = {k: str(row.get(k) or "") for k in ("speaker", "source", "split", "kind")}
@@ -165,8 +164,6 @@ def hold_out(clips: list[Clip], share: float, seed: int) -> tuple[list[Clip], li
     Returns:
         training clips and validation clips.
     """
-    import random
-
     marked = [c for c in clips if c.split == "val"]
     if marked:
         return [c for c in clips if c.split != "val"], marked

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 """Called with the stage ("cache", "train", ...), how far it is, of how much, and figures."""
@@ -19,3 +22,11 @@ def stage(progress: Progress | None, name: str) -> Stage:
             progress(name, done, total, {})
 
     return tell
+
+
+def counted(items: Iterable[T], total: int, tell: Stage | None) -> Iterator[T]:
+    """The items one by one; when one is done, `tell` hears how many are, of how many."""
+    for done, item in enumerate(items, 1):
+        yield item
+        if tell is not None:
+            tell(done, total)

@@ -79,22 +79,21 @@ def samples(shard: Path, suffixes: frozenset[str]) -> Iterator[tuple[dict[str, A
                     media[key] = (member.name, member.offset_data, member.size)
                 elif name.suffix == ".json" and member.size <= _JSON_LIMIT:
                     file = tar.extractfile(member)
-                    row = _json(file.read()) if file is not None else None
-                    about[key] = row if isinstance(row, dict) else {}
+                    about[key] = _row(file.read()) if file is not None else {}
     except (OSError, tarfile.TarError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(
-            f"cannot read the shard {shard}: {why}", "give tar files, not compressed", shard
-        ) from error
+        what = f"cannot read the shard {shard}: {why}"
+        raise DataError(what, "give tar files, not compressed", shard) from error
     for key, (inside, at, size) in media.items():
         yield about.get(key, {}) | {"member": inside}, at, size
 
 
-def _json(text: bytes) -> object:
+def _row(text: bytes) -> dict[str, Any]:
     try:
-        return json.loads(text)
+        row = json.loads(text)
     except (ValueError, RecursionError):
-        return None
+        return {}
+    return row if isinstance(row, dict) else {}
 
 
 @contextmanager
@@ -112,9 +111,8 @@ def media_file(path: Path, member: str, at: int, size: int) -> Iterator[Path]:
     if not member:
         yield path
         return
-    suffix = PurePosixPath(member).suffix
     with scratch_folder() as folder:
-        member_file = folder / f"member{suffix}"
+        member_file = folder / f"member{PurePosixPath(member).suffix}"
         with path.open("rb") as shard, member_file.open("wb") as copy:
             shard.seek(at)
             left = size

@@ -75,13 +75,14 @@ def _draw_pose(rng: np.random.Generator, frames: int) -> Pose:
         return scale * live * smooth_noise(rng, frames, step)
 
     jitter = float(rng.uniform(0, 0.004))
+
+    def place(scale: float, step: float) -> np.ndarray:
+        beside = rng.normal(0, 0.02) + sway(scale, step) + jitter * rng.standard_normal(frames)
+        return np.asarray(beside, F32)
+
     return Pose(
-        x=np.asarray(
-            rng.normal(0, 0.02) + sway(0.012, 18) + jitter * rng.standard_normal(frames), F32
-        ),
-        y=np.asarray(
-            rng.normal(0, 0.02) + sway(0.014, 14) + jitter * rng.standard_normal(frames), F32
-        ),
+        x=place(0.012, 18),
+        y=place(0.014, 14),
         turn=np.asarray(rng.normal(0, 0.08) + sway(0.04, 25), F32),
         zoom=np.asarray(rng.uniform(0.88, 1.15) * (1 + sway(0.015, 30)), F32),
         yaw=np.asarray(np.clip(rng.normal(0, 0.35) + sway(0.1, 30), -0.7, 0.7), F32),

@@ -83,10 +83,6 @@ def draw_contacts(rng: np.random.Generator, duration_s: float) -> Contacts:
     return Contacts(np.array(times), np.array(strengths), kind)
 
 
-def _inside(contacts: Contacts, duration_s: float) -> int:
-    return int(((contacts.times_s >= 0) & (contacts.times_s < duration_s)).sum())
-
-
 def gap_at(contacts: Contacts, times_s: np.ndarray) -> np.ndarray:
     """(n,) distance between the bodies, 0 at a contact and at most 1, at `times_s` (n,).
 
@@ -216,10 +212,11 @@ def _column(values: np.ndarray) -> np.ndarray:
 
 def draw_impact_scene(rng: np.random.Generator, frames: int, size: int) -> ImpactScene:
     """A random scene of `frames` frames at 25 a second, `size` pixels a side, in sync."""
-    contacts = draw_contacts(rng, frames / FPS)
+    lasts_s, inside = frames / FPS, 0
     # A clip in which next to nothing happens teaches nothing: at least one contact in two seconds.
-    while _inside(contacts, frames / FPS) < frames / FPS / 2:
-        contacts = draw_contacts(rng, frames / FPS)
+    while inside < lasts_s / 2:
+        contacts = draw_contacts(rng, lasts_s)
+        inside = int(((contacts.times_s >= 0) & (contacts.times_s < lasts_s)).sum())
     sound = impact_sound(rng, contacts, frames * SAMPLES_PER_FRAME)
     times = np.arange(frames) / FPS
     floor = float(rng.uniform(0.55, 0.9))

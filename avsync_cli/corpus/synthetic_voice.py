@@ -17,19 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avsync_cli.corpus import synthetic_phones as phones
 from avsync_cli.corpus.synthetic_noise import smooth_noise
-from avsync_cli.corpus.synthetic_phones import (
-    CODA_ODDS,
-    CODAS,
-    INDEX,
-    NAMES,
-    ONSET_ODDS,
-    ONSETS,
-    SHUT,
-    TABLE,
-    VOWEL_ODDS,
-    VOWELS,
-)
 from avsync_cli.timebase import SAMPLE_RATE_HZ
 
 CONTROL_HZ = 1000
@@ -91,6 +80,10 @@ def draw_voice(rng: np.random.Generator) -> Voice:
     )
 
 
+CURVES = ("jaw", "aperture", "width", "tongue", "tuck", "press")
+"""What a mouth does, see `Speech`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Speech:
     """Sound and the mouth behind it.
@@ -121,8 +114,8 @@ class Speech:
             (6, n) float32: jaw, aperture, width, tongue, tuck, press.
         """
         grid = np.arange(len(self.jaw)) / CONTROL_HZ
-        curves = (self.jaw, self.aperture, self.width, self.tongue, self.tuck, self.press)
-        return np.stack([np.interp(times_s, grid, c) for c in curves]).astype(np.float32)
+        curves = [np.interp(times_s, grid, getattr(self, name)) for name in CURVES]
+        return np.stack(curves).astype(np.float32)
 
 
 def _hann_smooth(curve: np.ndarray, width: int) -> np.ndarray:
@@ -145,15 +138,15 @@ def _draw_score(
     rows: list[int] = []
     lengths: list[int] = []
     stresses: list[float] = []
-    onset_p = ONSET_ODDS / ONSET_ODDS.sum()
-    coda_p = CODA_ODDS / CODA_ODDS.sum()
-    vowel_p = VOWEL_ODDS / VOWEL_ODDS.sum()
+    onset_p = phones.ONSET_ODDS / phones.ONSET_ODDS.sum()
+    coda_p = phones.CODA_ODDS / phones.CODA_ODDS.sum()
+    vowel_p = phones.VOWEL_ODDS / phones.VOWEL_ODDS.sum()
     spent = 0
 
     def add(name: str, length_ms: float, stress: float) -> None:
         nonlocal spent
         length = max(5, round(length_ms))
-        rows.append(INDEX[name])
+        rows.append(phones.INDEX[name])
         lengths.append(length)
         stresses.append(stress)
         spent += length
@@ -167,24 +160,26 @@ def _draw_score(
             stress = float(np.clip(rng.normal(1.0, 0.22), 0.5, 1.5))
             pace = 4.5 / rate * rng.uniform(0.85, 1.15)
             squeeze = pace**0.5
-            onset = ONSETS[rng.choice(len(ONSETS), p=onset_p)]
-            coda = CODAS[rng.choice(len(CODAS), p=coda_p)] if rng.random() < 0.7 else ()
+            onset = phones.ONSETS[rng.choice(len(phones.ONSETS), p=onset_p)]
+            coda = (
+                phones.CODAS[rng.choice(len(phones.CODAS), p=coda_p)] if rng.random() < 0.7 else ()
+            )
             for name, length in onset:
                 scale = 1.0 if length < 25 else squeeze * rng.uniform(0.8, 1.25)
-                least = 45.0 if name in SHUT else 5.0
+                least = 45.0 if name in phones.SHUT else 5.0
                 add(name, max(least, length * scale), stress)
-            vowel = VOWELS[rng.choice(len(VOWELS), p=vowel_p)]
+            vowel = phones.VOWELS[rng.choice(len(phones.VOWELS), p=vowel_p)]
             length = max(55.0, (1000 / rate) * rng.uniform(0.75, 1.2) - 85 * squeeze)
             if k == syllables - 1:
                 length *= rng.uniform(1.1, 1.7)
             if rng.random() < 0.15:
                 add(vowel, length * 0.5, stress)
-                vowel = VOWELS[rng.choice(len(VOWELS), p=vowel_p)]
+                vowel = phones.VOWELS[rng.choice(len(phones.VOWELS), p=vowel_p)]
                 length *= 0.6
             add(vowel, length, stress)
             for name, length in coda:
                 scale = 1.0 if length < 25 else squeeze * rng.uniform(0.8, 1.25)
-                add(name, max(45.0 if name in SHUT else 5.0, length * scale), stress * 0.9)
+                add(name, max(45.0 if name in phones.SHUT else 5.0, length * scale), stress * 0.9)
         add("sil", 1000 * voice.pause * rng.gamma(2.0, 0.5) + 60, 1.0)
     return np.array(rows), np.array(lengths), np.array(stresses)
 
@@ -195,7 +190,7 @@ def _shut_curve(rows: np.ndarray, lengths: np.ndarray, total: int, ramp: float) 
     ends = np.cumsum(lengths)
     grid = np.arange(total)
     for row, length, end in zip(rows, lengths, ends, strict=True):
-        if NAMES[row] not in SHUT or end - length >= total:
+        if phones.NAMES[row] not in phones.SHUT or end - length >= total:
             continue
         lo, hi = max(0, int(end - length - ramp)), min(total, int(end + ramp) + 1)
         t = grid[lo:hi]
@@ -215,7 +210,7 @@ def speak(rng: np.random.Generator, duration_s: float, voice: Voice) -> Speech:
     total = points + 2 * pad
     rows, lengths, stresses = _draw_score(rng, voice, total)
     which = np.repeat(np.arange(len(rows)), lengths)[:total]
-    target = TABLE[rows[which]]
+    target = phones.TABLE[rows[which]]
     stress = _hann_smooth(stresses[which], 121)
 
     # The picture: targets blended by dominance over about a syllable, steered a little ahead.
@@ -224,29 +219,18 @@ def speak(rng: np.random.Generator, duration_s: float, voice: Voice) -> Speech:
     speed = np.clip(4.5 / voice.rate_hz, 0.7, 1.5)
     reach = round(rng.uniform(95, 140) * speed**0.5)
     seen = target[ahead]
-    silent = rows[which][ahead] == INDEX["sil"]
+    silent = rows[which][ahead] == phones.INDEX["sil"]
     jaw_t = np.where(silent, 0.6 * voice.rest, seen[:, 0])
     open_t = np.where(silent, voice.rest, seen[:, 1])
     by_open, by_width = seen[:, 5], seen[:, 6]
-    blended = _hann_smooth(
-        np.stack(
-            [
-                jaw_t * by_open,
-                open_t * by_open,
-                seen[:, 3] * by_open,
-                by_open,
-                seen[:, 2] * by_width,
-                by_width,
-            ],
-            axis=1,
-        ),
-        reach,
-    )
+    parts = [jaw_t * by_open, open_t * by_open, seen[:, 3] * by_open, by_open]
+    parts += [seen[:, 2] * by_width, by_width]
+    jaw, aperture, tongue, open_sum, width, width_sum = _hann_smooth(np.stack(parts, 1), reach).T
     push = voice.effort * (0.4 + 0.6 * stress)
-    jaw = blended[:, 0] / blended[:, 3] * push
-    aperture = blended[:, 1] / blended[:, 3] * push
-    tongue = blended[:, 2] / blended[:, 3]
-    width = blended[:, 4] / blended[:, 5] * (0.6 + 0.4 * voice.effort)
+    jaw = jaw / open_sum * push
+    aperture = aperture / open_sum * push
+    tongue = tongue / open_sum
+    width = width / width_sum * (0.6 + 0.4 * voice.effort)
     tuck = _hann_smooth(seen[:, 4], 71)
     press = _shut_curve(rows, lengths, total, rng.uniform(50, 85) * speed**0.5)
     drift = 0.02 * smooth_noise(rng, total, 400)
@@ -255,15 +239,8 @@ def speak(rng: np.random.Generator, duration_s: float, voice: Voice) -> Speech:
 
     kept = slice(pad, pad + points)
     sound = _synthesise(rng, voice, target, stress, aperture, kept)
-    curves = {
-        "jaw": jaw,
-        "aperture": aperture,
-        "width": width,
-        "tongue": tongue,
-        "tuck": tuck,
-        "press": press,
-    }
-    return Speech(sound=sound, **{k: c[kept].astype(np.float32) for k, c in curves.items()})
+    curves = zip(CURVES, (jaw, aperture, width, tongue, tuck, press), strict=True)
+    return Speech(sound=sound, **{name: c[kept].astype(np.float32) for name, c in curves})
 
 
 def _synthesise(

@@ -11,24 +11,10 @@ from collections.abc import Sequence
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.progress import Stage
-from avsync_cli.evaluation.metrics import (
-    bootstrap_statistic,
-    calibration_error,
-    reliability,
-    risk_coverage,
-)
+from avsync_cli.evaluation import metrics, tables
 from avsync_cli.evaluation.records import Certainty, ConfidenceRow, Stretch
 from avsync_cli.evaluation.sweep import RuleOf
-from avsync_cli.evaluation.tables import (
-    Groups,
-    by_kind,
-    by_source,
-    by_speaker,
-    clusters,
-    mean,
-    overall,
-    rate,
-)
+from avsync_cli.evaluation.tables import Groups, mean
 from avsync_cli.evaluation.trials import judged, known_zero, trials
 from avsync_cli.model.engine import Engine
 from avsync_cli.verdict.posterior import Constants
@@ -64,14 +50,14 @@ def confidence_rows(
     for group, members in groups(found):
         answers = [s for s in members if s.decided]
         decided = mean([s.decided for s in members])
-        wrong, wrong_ci = rate(answers, lambda s: float(not s.right), seed)
+        wrong, wrong_ci = tables.rate(answers, lambda s: float(not s.right), seed)
         rows.append(
             ConfidenceRow(
                 **vars(group),
                 stretches=len(members),
                 right=mean([s.right for s in members]),
                 ece=_ece(members),
-                ece_ci=bootstrap_statistic(clusters(members), _ece, seed),
+                ece_ci=metrics.bootstrap_statistic(tables.clusters(members), _ece, seed),
                 decided=decided,
                 undecided=1.0 - decided,
                 wrong=wrong,
@@ -83,7 +69,7 @@ def confidence_rows(
 
 
 def _ece(members: list[Stretch]) -> float:
-    return calibration_error([s.confidence for s in members], [s.right for s in members])
+    return metrics.calibration_error([s.confidence for s in members], [s.right for s in members])
 
 
 def summarise(
@@ -94,11 +80,10 @@ def summarise(
 ) -> Certainty:
     """Everything that is said of a model's confidence."""
     confidence, right = [s.confidence for s in found], [s.right for s in found]
-    every: list[Groups[Stretch]] = [overall, by_kind, by_source, by_speaker]
     return Certainty(
-        rows=[row for groups in every for row in confidence_rows(found, groups, seed)],
-        bins=reliability(confidence, right) if found else [],
-        risk=risk_coverage(confidence, right),
+        rows=[row for groups in tables.EVERY for row in confidence_rows(found, groups, seed)],
+        bins=metrics.reliability(confidence, right) if found else [],
+        risk=metrics.risk_coverage(confidence, right),
         bar=Constants.of(calibration).undecided_below,
         strangers=len(strangers),
         strangers_decided=mean([s.decided for s in strangers]),

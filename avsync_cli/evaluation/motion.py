@@ -33,16 +33,14 @@ def motion_energy(crops: np.ndarray) -> np.ndarray:
         return np.zeros(len(lower), np.float32)
     change = np.abs(np.diff(lower, axis=0)).mean(axis=(1, 2), dtype=np.float32)
     before, after = np.append(change[:1], change), np.append(change, change[-1:])
-    energy: np.ndarray = 0.5 * (before + after)
-    return energy
+    return 0.5 * (before + after)
 
 
 def log_energy(sound: np.ndarray) -> np.ndarray:
     """(S // 640,) log10 power of every frame's sound."""
     frames = len(sound) // SAMPLES_PER_FRAME
     blocks = np.asarray(sound[: frames * SAMPLES_PER_FRAME], np.float32).reshape(frames, -1)
-    energy: np.ndarray = np.log10(np.square(blocks).mean(axis=1) + POWER_FLOOR)
-    return energy
+    return np.log10(np.square(blocks).mean(axis=1) + POWER_FLOOR)
 
 
 def correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -51,8 +49,7 @@ def correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     y = y - y.mean(axis=1, keepdims=True)
     size = np.sqrt(np.square(x).sum() * np.square(y).sum(axis=1))
     product = y @ x
-    found: np.ndarray = np.where(size > _FLAT, product / np.maximum(size, _FLAT), 0.0)
-    return found
+    return np.where(size > _FLAT, product / np.maximum(size, _FLAT), 0.0)
 
 
 class MotionScorer(Scorer):

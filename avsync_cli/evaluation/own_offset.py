@@ -49,8 +49,7 @@ def own_offset(engine: Engine, clip: CachedClip) -> OwnOffset:
     context = engine.config.visual_context
     crops = np.asarray(clip.crops()[start : start + count])
     v = engine.encode_visual(edge_pad(crops, context, context)).mean(axis=(2, 3))
-    sound = np.asarray(clip.sound(), np.float32) / 32768.0
-    features = encode_clip_sound(engine, sound, REACH_FRAMES)
+    features = encode_clip_sound(engine, clip.wave(), REACH_FRAMES)
     offsets = np.arange(-REACH_FRAMES * HOPS_PER_FRAME, REACH_FRAMES * HOPS_PER_FRAME + 1)
     frames = track.first_frame + skipped + np.arange(count)
     at = (frames + REACH_FRAMES) * HOPS_PER_FRAME

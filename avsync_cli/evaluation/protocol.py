@@ -25,15 +25,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from avsync_cli.corpus.cache import CachedClip, build_cache
-from avsync_cli.corpus.manifest import Clip, load_manifest
+from avsync_cli.corpus.manifest import load_manifest
 from avsync_cli.corpus.progress import Progress, stage
 from avsync_cli.errors import DataError, UsageError
 from avsync_cli.evaluation import certainty, shifts, sweep, tables
-from avsync_cli.evaluation.records import (
-    EvalReport,
-    Rule,
-    WindowRecord,
-)
+from avsync_cli.evaluation.records import EvalReport, Rule, WindowRecord
 from avsync_cli.evaluation.scorers import load_scorer
 from avsync_cli.evaluation.scoring import Scorer
 from avsync_cli.evaluation.showcase import showcase
@@ -133,7 +129,16 @@ def evaluate(options: EvalOptions, progress: Progress | None = None) -> EvalRepo
     report.others = others
     report.failed += [(c.key, why) for c, why in failed]
     if options.shifts_ms:
-        _add_file_shifts(report, clips, options, progress)
+        report.shifts += shifts.file_shifts(
+            clips,
+            options.model,
+            options.shifts_ms,
+            options.range_ms,
+            options.workers,
+            report.failed,
+            stage(progress, "files"),
+        )
+        report.shift_summary = shifts.summaries(report.shifts, options.seed)
     return report
 
 
@@ -196,7 +201,7 @@ def _add_windows(report: EvalReport, records: list[WindowRecord], options: EvalO
     report.placement += tables.placement_rows(records, tables.overall, seed)
     report.by_speaker = tables.placement_rows(records, tables.by_speaker, seed)
     report.by_kind = tables.placement_rows(records, tables.by_kind, seed)
-    for groups in (tables.overall, tables.by_kind, tables.by_source, tables.by_speaker):
+    for groups in tables.EVERY:
         report.classes += tables.class_rows(records, groups, seed)
     whole = [n for n in options.contexts if n >= BLOCK_FRAMES]
     if whole:
@@ -205,18 +210,3 @@ def _add_windows(report: EvalReport, records: list[WindowRecord], options: EvalO
             "decision": tables.score_histogram(records, min(whole)),
         }
         report.histograms = {name: h for name, h in named.items() if h is not None}
-
-
-def _add_file_shifts(
-    report: EvalReport, clips: list[Clip], options: EvalOptions, progress: Progress | None
-) -> None:
-    report.shifts += shifts.file_shifts(
-        clips,
-        options.model,
-        options.shifts_ms,
-        options.range_ms,
-        options.workers,
-        report.failed,
-        stage(progress, "files"),
-    )
-    report.shift_summary = shifts.summaries(report.shifts, options.seed)

@@ -104,16 +104,13 @@ class PlacementRow(Group):
         frames: window length.
         by: the score that was used.
         windows: how many count under rule "0".
-        within: share placed within one frame of 0.
-        within_ci: 95 % interval of it.
+        within, within_ci: share placed within one frame of 0, and its 95 % interval.
         median_frames: median offset found; other than 0 for sources with an offset of their own.
         own_windows: how many windows have a rest of the clip to be compared with.
-        own_within: share of these placed within one frame of what that rest says.
-        own_ci: 95 % interval of it.
+        own_within, own_ci: share of these placed within one frame of what that rest says.
         heard_windows: how many windows count under `rule` in which anything is heard: a pause
             says little of its place.
-        heard_within: share of these placed within one frame under that rule.
-        heard_ci: 95 % interval of it.
+        heard_within, heard_ci: share of these placed within one frame under that rule.
     """
 
     frames: int
@@ -137,9 +134,8 @@ class ClassRow(Group):
     Attributes:
         frames, by: as in `PlacementRow`.
         windows: windows with a negative of either sort.
-        hard: balanced accuracy against the same sound shifted by 2..15 frames, at the scorer's own
-            threshold; NaN where it has none.
-        hard_ci: 95 % interval of it.
+        hard, hard_ci: balanced accuracy against the same sound shifted by 2..15 frames, at the
+            scorer's own threshold, and its 95 % interval; NaN where it has none.
         hard_auc: chance that a true pair scores above a shifted one, over all windows.
         easy, easy_ci, easy_auc: likewise against the sound of another position of the same video,
             more than 15 frames away.

@@ -9,31 +9,25 @@ from pathlib import Path
 
 import numpy as np
 
-from avsync_cli.errors import ModelError
+from avsync_cli.evaluation.motion import MotionScorer
 from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scorer, Scores, Track
-from avsync_cli.evaluation.windows import (
-    TrackFeatures,
-    encode_clip_sound,
-    pair_scores,
-    slid_sound,
-)
+from avsync_cli.evaluation.strikes import StrikeScorer
+from avsync_cli.evaluation.windows import TrackFeatures, encode_clip_sound, pair_scores, slid_sound
 from avsync_cli.model.config import CROP_PX
 from avsync_cli.model.engine import Engine, load_engine
 from avsync_cli.model.folder import SYNCNET, WEIGHTS, About, read_about
 from avsync_cli.timebase import HOP_SAMPLES
 
-MOTION = "motion"
-STRIKES = "strikes"
-"""Names of the baselines that learn nothing."""
+UNLEARNT: dict[str, type[Scorer]] = {"motion": MotionScorer, "strikes": StrikeScorer}
+"""The baselines that learn nothing, by their names."""
 
 
 class ModelScorer(Scorer):
     """One of our models: the decision for windows of a block and more, else the similarity."""
 
     def __init__(self, engine: Engine, family: str = "") -> None:
-        self.engine = engine
+        self.engine: Engine = engine
         self.family = family
-        self._engine = engine
         self.name = f"{engine.name} {engine.version}"
         self.attention = engine.config.attention
         self.encoders = _fingerprint(engine)
@@ -41,14 +35,14 @@ class ModelScorer(Scorer):
     def open(self, track: Track, reach: int, others: Sequence[OpenTrack] = ()) -> OpenTrack:
         for other in others:
             if isinstance(other, _ModelTrack) and other.encoders == self.encoders:
-                return replace(other, engine=self._engine)
+                return replace(other, engine=self.engine)
         return _ModelTrack(
-            engine=self._engine,
+            engine=self.engine,
             encoders=self.encoders,
             track=track,
             reach=reach,
-            pictures=[TrackFeatures(self._engine, crops) for crops in track.pictures],
-            sound=encode_clip_sound(self._engine, track.sound, reach),
+            pictures=[TrackFeatures(self.engine, crops) for crops in track.pictures],
+            sound=encode_clip_sound(self.engine, track.sound, reach),
         )
 
 
@@ -67,8 +61,9 @@ class _ModelTrack:
         faces = []
         for number, start in self.track.seen(first, frames):
             picture = self.pictures[number]
-            whole = picture.window(start, frames) if alone else picture.stream[start:][:frames]
-            faces.append(whole)
+            faces.append(
+                picture.window(start, frames) if alone else picture.stream[start:][:frames]
+            )
         at = self.track.first_frame + first
         a = slid_sound(self.sound, at, frames, offsets, self.reach)
         found = pair_scores(self.engine, faces, a)
@@ -103,21 +98,15 @@ def load_scorer(name: str) -> Scorer:
         ModelError: no such model, or one that cannot be used.
         ModuleNotFoundError: it needs torch, and torch is not installed.
     """
-    if name == MOTION:
-        from avsync_cli.evaluation.motion import MotionScorer
-
-        return MotionScorer()
-    if name == STRIKES:
-        from avsync_cli.evaluation.strikes import StrikeScorer
-
-        return StrikeScorer()
+    if name in UNLEARNT:
+        return UNLEARNT[name]()
     folder = Path(name)
     if (folder / WEIGHTS).is_file():
         about = read_about(folder)
         if about.kind == SYNCNET:
             from avsync_cli.evaluation.syncnet import SyncNetScorer
 
-            return SyncNetScorer.load(folder)
+            return SyncNetScorer.load(folder, about.step)
         if not about.files:
             return ModelScorer(_checkpoint(folder), _family(about))
     return ModelScorer(load_engine(name))
@@ -143,6 +132,4 @@ def _checkpoint(folder: Path) -> Engine:
     engine = TorchEngine(model)
     engine.name = folder.resolve().parent.name if folder.name == "best" else folder.resolve().name
     engine.version = "0" if about.step is None else f"step {about.step}"
-    if not engine.name:
-        raise ModelError(f"{folder} has no name to show", "give a folder below the root")
     return engine

@@ -9,13 +9,13 @@ from typing import Any
 
 import ffmpeg as ffmpeg_python
 
-from avsync_cli.errors import DecodeError, UsageError
+from avsync_cli.errors import UsageError
 from avsync_cli.files import file_beside
 from avsync_cli.media.facts import MediaInfo, pick_audio, pick_video
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
 from avsync_cli.media.packets import end_s
 from avsync_cli.media.probe import probe
-from avsync_cli.media.process import FfmpegStream
+from avsync_cli.media.process import FfmpegStream, not_written
 from avsync_cli.media.source import Source
 
 SOUND_CODECS = {
@@ -52,20 +52,16 @@ def shift_sound(src: str | os.PathLike[str], dst: str | os.PathLike[str], offset
     if not math.isfinite(offset_ms):
         raise UsageError(f"the offset must be a number of ms, not {offset_ms}")
     if codec is None:
-        raise UsageError(
-            f"cannot write this kind of file: {Source.of(dst).shown}",
-            f"name it with one of {', '.join(SOUND_CODECS)}",
-        )
+        hint = f"name it with one of {', '.join(SOUND_CODECS)}"
+        raise Source.of(dst).error(UsageError, "cannot write this kind of file", hint)
     info = probe(src)
     video, audio = pick_video(info, 0), pick_audio(info, 0)
     if target.exists() and target.samefile(os.fsdecode(src)):
-        raise UsageError(f"source and target are the same file: {Source.of(dst).shown}")
+        raise Source.of(dst).error(UsageError, "source and target are the same file")
     ends_s = end_s(info, video)
     if abs(offset_ms) / 1000 >= ends_s:
-        raise UsageError(
-            f"an offset of {offset_ms:g} ms is longer than the file: {info.file.shown}",
-            f"stay below {ends_s * 1000:.0f} ms",
-        )
+        what = f"an offset of {offset_ms:g} ms is longer than the file"
+        raise info.file.error(UsageError, what, f"stay below {ends_s * 1000:.0f} ms")
     source = ffmpeg_python.input(INPUT, **input_args())
     # Both streams come from one process, so ffmpeg puts both on the file's own zero; the filter
     # fills whatever lies between that zero and the first sample, and any gap.
@@ -96,9 +92,5 @@ def _write(
                 pass
             status = stream.finish()
         if status != 0 or partial.stat().st_size == 0:
-            said = stream.last_error()
-            raise DecodeError(
-                f"cannot write {Source.of(target).shown}{f' ({said})' if said else ''}",
-                "the picture's codec may not fit this container: try .mkv",
-                os.fspath(target),
-            )
+            hint = "the picture's codec may not fit this container: try .mkv"
+            raise not_written(target, stream.last_error(), hint)

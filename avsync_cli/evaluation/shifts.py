@@ -20,18 +20,20 @@ import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.manifest import Clip
-from avsync_cli.corpus.progress import Stage
+from avsync_cli.corpus.progress import Stage, counted
 from avsync_cli.corpus.shards import media_file
 from avsync_cli.errors import AvsyncError
 from avsync_cli.evaluation.metrics import bootstrap_interval
 from avsync_cli.evaluation.records import ShiftRow, ShiftSummary
 from avsync_cli.evaluation.remembering import RememberingEngine
 from avsync_cli.evaluation.scoring import Scorer
-from avsync_cli.evaluation.sweep import clip_sound, open_tracks
+from avsync_cli.evaluation.shifted_copy import shift_sound
+from avsync_cli.evaluation.sweep import open_tracks
 from avsync_cli.evaluation.tables import ALL, mean
 from avsync_cli.evaluation.trials import Answer, answer, clip_pieces, move_sound
 from avsync_cli.files import scratch_folder
-from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
+from avsync_cli.inference.pipeline import AnalyseOptions, analyse, analyse_tracks
+from avsync_cli.media.probe import probe
 from avsync_cli.model.engine import Engine, load_engine
 from avsync_cli.timebase import FPS, FRAME_MS, HOPS_PER_FRAME
 
@@ -66,16 +68,13 @@ def cached_shifts(
         progress: called with (clips done, clips in all).
     """
     rows: list[ShiftRow] = []
-    for number, clip in enumerate(clips, 1):
+    for clip in counted(clips, len(clips), progress):
         if clip.frames >= MIN_CLIP_S * FPS:
-            engine = scorer.engine
-            if engine is None:
+            if scorer.engine is None:
                 found = _by_score(scorer, clip, (0, *shifts))
             else:
-                found = _by_verdict(engine, clip, (0, *shifts))
+                found = _by_verdict(scorer.engine, clip, (0, *shifts))
             rows += _rows(clip.clip, "cache", [s * FRAME_MS for s in shifts], found)
-        if progress is not None:
-            progress(number, len(clips))
     return rows
 
 
@@ -84,36 +83,30 @@ def _rows(
 ) -> list[ShiftRow]:
     """Rows of one clip; `found` begins with the clip as it is."""
     own, *others = found
-    rows = []
-    for shift, said in zip(shifts_ms, others, strict=True):
-        moved = said.guess_ms - own.guess_ms
-        rows.append(
-            ShiftRow(
-                path=clip.key,
-                source=clip.source,
-                speaker=clip.speaker,
-                way=way,
-                shift_ms=shift,
-                moved_ms=moved,
-                right=abs(moved - shift) <= FRAME_MS,
-                confidence=said.confidence,
-                decided=said.decided and own.decided,
-            )
+    return [
+        ShiftRow(
+            path=clip.key,
+            source=clip.source,
+            speaker=clip.speaker,
+            way=way,
+            shift_ms=shift,
+            moved_ms=said.guess_ms - own.guess_ms,
+            right=abs(said.guess_ms - own.guess_ms - shift) <= FRAME_MS,
+            confidence=said.confidence,
+            decided=said.decided and own.decided,
         )
-    return rows
+        for shift, said in zip(shifts_ms, others, strict=True)
+    ]
 
 
 def _by_verdict(engine: Engine, clip: CachedClip, shifts: Sequence[int]) -> list[Answer]:
     remembering = RememberingEngine(engine)
-    sound = clip_sound(clip)
+    sound = clip.wave()
     range_ms = max(1000, max(map(abs, shifts)) * FRAME_MS + _MARGIN_MS)
     options = AnalyseOptions(range_ms=range_ms)
     pieces = clip_pieces(clip, clip.crops(), 0, clip.frames)
-    found = []
-    for shift in shifts:
-        moved = move_sound(sound, shift * HOPS_PER_FRAME)
-        found.append(answer(analyse_tracks(pieces, moved, options, remembering)))
-    return found
+    moved = (move_sound(sound, shift * HOPS_PER_FRAME) for shift in shifts)
+    return [answer(analyse_tracks(pieces, each, options, remembering)) for each in moved]
 
 
 def _by_score(scorer: Scorer, clip: CachedClip, shifts: Sequence[int]) -> list[Answer]:
@@ -161,13 +154,11 @@ def file_shifts(
             pool.submit(_shift_file, clip, model, tuple(shifts_ms), range_ms): clip
             for clip in clips
         }
-        for done, job in enumerate(concurrent.futures.as_completed(jobs), 1):
+        for job in counted(concurrent.futures.as_completed(jobs), len(clips), progress):
             try:
                 rows += job.result()
             except AvsyncError as error:
                 failed.append((jobs[job].key, error.message))
-            if progress is not None:
-                progress(done, len(clips))
     return sorted(rows, key=lambda r: (r.source, r.path, r.shift_ms))
 
 
@@ -175,9 +166,6 @@ def _shift_file(
     clip: Clip, model: str, shifts_ms: tuple[int, ...], range_ms: int
 ) -> list[ShiftRow]:
     """All shifts of one file, in a process of its own."""
-    from avsync_cli.evaluation.shifted_copy import shift_sound
-    from avsync_cli.inference.pipeline import analyse
-    from avsync_cli.media.probe import probe
 
     engine = load_engine(model, threads=1)
     settings = AnalyseOptions(range_ms=range_ms, threads=1)

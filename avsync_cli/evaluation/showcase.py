@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip
+from avsync_cli.corpus.synthetic import impact_clip, talker_clip
 from avsync_cli.evaluation.motion import log_energy
 from avsync_cli.evaluation.records import AttentionTrace, CellMaps, Showcase
 from avsync_cli.evaluation.scoring import Track
@@ -81,7 +82,6 @@ def attention_trace(engine: Engine, track: Track, name: str) -> AttentionTrace:
 
 def rendered_maps(engine: Engine, seed: int) -> list[CellMaps]:
     """Cell maps of two rendered talkers and one rendered impact scene."""
-    from avsync_cli.corpus.synthetic import impact_clip, talker_clip
 
     found = []
     scenes = (("talker 1", talker_clip), ("talker 2", talker_clip), ("impacts", impact_clip))

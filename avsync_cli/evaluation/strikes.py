@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scores, Track
-from avsync_cli.model.engine import Engine
+from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scorer, Scores, Track
 from avsync_cli.model.features import centre_crop
 from avsync_cli.regions.crops import FRAME_PX
 from avsync_cli.regions.motion import contact_strength
@@ -22,14 +21,11 @@ from avsync_cli.verdict.strikes import (
 )
 
 
-class StrikeScorer:
+class StrikeScorer(Scorer):
     """Blows in the picture at the onsets of the sound."""
 
     name = "strikes / onsets"
     note = "no learning"
-    attention = ""
-    family = ""
-    engine: Engine | None = None
 
     def open(self, track: Track, reach: int, others: Sequence[OpenTrack] = ()) -> OpenTrack:
         return StrikeTrack(track)
@@ -64,8 +60,7 @@ class StrikeTrack:
             )
             for k, start in self._track.seen(first, frames)
         ]
-        best: np.ndarray = np.max(found, axis=0)
-        return best
+        return np.max(found, axis=0)
 
     def peak(self, first: int, frames: int, steps: np.ndarray) -> StrikePeak:
         """What a window says, as of `strike_peak`."""

@@ -12,11 +12,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip, CachedTrack
-from avsync_cli.corpus.progress import Stage
+from avsync_cli.corpus.progress import Stage, counted
 from avsync_cli.evaluation.records import REACH_FRAMES, Origin, Rule, WindowRecord
 from avsync_cli.evaluation.scoring import OpenTrack, Scorer, Track
 from avsync_cli.evaluation.windows import placed_starts
 from avsync_cli.timebase import BLOCK_FRAMES, SAMPLES_PER_FRAME
+
+NEAR = np.arange(-REACH_FRAMES, REACH_FRAMES + 1)
+"""Offsets tried, in frames."""
 
 REST_FRAMES = 2 * BLOCK_FRAMES
 """Least that must be left of a clip beside a window to say what the clip's own zero is."""
@@ -63,14 +66,9 @@ def _meet(one: CachedTrack, other: CachedTrack) -> bool:
     return one.first_frame < ends[1] and other.first_frame < ends[0]
 
 
-def clip_sound(clip: CachedClip) -> np.ndarray:
-    """(frames * 640,) float32 sound of a clip in -1..1."""
-    return np.asarray(clip.sound(), np.float32) / 32768.0
-
-
 def open_tracks(clip: CachedClip) -> list[Track]:
     """The main tracks of a clip with their crops, the faces beside them, and the clip's sound."""
-    sound, crops = clip_sound(clip), clip.crops()
+    sound, crops = clip.wave(), clip.crops()
 
     def opened(track: CachedTrack) -> tuple[np.ndarray, int]:
         return np.asarray(crops[track.start : track.start + track.count]), track.first_frame
@@ -114,7 +112,7 @@ def sweep(
         the records of every scorer, of the same windows in the same order.
     """
     records: list[list[WindowRecord]] = [[] for _ in scorers]
-    for number, clip in enumerate(clips, 1):
+    for clip in counted(clips, len(clips), progress):
         origin, rng = origin_of(clip, rule_of), clip_generator(clip, seed)
         for track in open_tracks(clip):
             placed = _placed(track, clip.frames, contexts, windows_a_clip, rng)
@@ -123,8 +121,6 @@ def sweep(
                 if placed:
                     opened.append(scorer.open(track, REACH_FRAMES, opened))
                     kept += _judge(opened[-1], track, origin, placed)
-        if progress is not None:
-            progress(number, len(clips))
     return records
 
 
@@ -146,11 +142,9 @@ def _judge(
 ) -> list[WindowRecord]:
     tiles = _tiles(opened, len(track.crops))
     level_db = levels_db(track.sound)
-    near = np.arange(-REACH_FRAMES, REACH_FRAMES + 1)
-    records = []
+    records, count = [], len(NEAR)
     for frames, start, elsewhere in placed:
-        found = opened.scores(start, frames, np.concatenate([near, elsewhere]))
-        count = len(near)
+        found = opened.scores(start, frames, np.concatenate([NEAR, elsewhere]))
         records.append(
             WindowRecord(
                 origin=origin,
@@ -171,8 +165,7 @@ def _judge(
 def levels_db(sound: np.ndarray) -> np.ndarray:
     """(S // 640,) level of every 40 ms of (S,) float32 sound in -1..1, in dB of full scale."""
     power = np.square(sound, dtype=np.float64).reshape(-1, SAMPLES_PER_FRAME).mean(axis=1)
-    level_db: np.ndarray = 10.0 * np.log10(power + 1e-12)
-    return level_db
+    return 10.0 * np.log10(power + 1e-12)
 
 
 def heard(level_db: np.ndarray, first_frame: int, frames: int) -> bool:
@@ -202,9 +195,8 @@ def other_positions(
 
 def _tiles(opened: OpenTrack, length: int) -> list[tuple[int, np.ndarray]]:
     """First frame and scores at -R..R of the track's blocks, side by side."""
-    near = np.arange(-REACH_FRAMES, REACH_FRAMES + 1)
     return [
-        (first, opened.scores(first, BLOCK_FRAMES, near, alone=False).score)
+        (first, opened.scores(first, BLOCK_FRAMES, NEAR, alone=False).score)
         for first in range(0, length - BLOCK_FRAMES + 1, BLOCK_FRAMES)
     ]
 

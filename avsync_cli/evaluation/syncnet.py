@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avsync_cli.errors import ModelError
 from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scorer, Scores, Track
 from avsync_cli.evaluation.windows import slid_sound
 from avsync_cli.model.checkpoint import load_weights
 from avsync_cli.model.features import centre_crop, log_mel
-from avsync_cli.model.folder import SYNCNET, read_about
 from avsync_cli.model.syncnet import SYNCNET_CONFIG, WINDOW_FRAMES, WINDOW_HOPS, SyncNetShape
 from avsync_cli.timebase import HOP_SAMPLES, HOPS_PER_FRAME
 
@@ -36,18 +34,15 @@ class SyncNetScorer(Scorer):
         self.model = model.eval()
 
     @classmethod
-    def load(cls, folder: Path) -> SyncNetScorer:
+    def load(cls, folder: Path, step: int | None) -> SyncNetScorer:
         """The scorer of what `avsync train --baseline syncnet` wrote.
 
         Raises:
-            ModelError: files missing, damaged or of another kind.
+            ModelError: weights that are missing, damaged or another model's.
         """
-        about = read_about(folder)
-        if about.kind != SYNCNET:
-            raise ModelError(f"{folder} holds no SyncNet shape", "see avsync train --baseline")
         model = SyncNetShape()
         load_weights(model, folder)
-        return cls(model, about.step)
+        return cls(model, step)
 
     def open(self, track: Track, reach: int, others: Sequence[OpenTrack] = ()) -> OpenTrack:
         return _SyncNetTrack(self.model, track, reach)

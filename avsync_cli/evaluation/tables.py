@@ -60,6 +60,10 @@ def by_kind(items: Sequence[Item]) -> list[tuple[Group, list[Item]]]:
     return _grouped([i for i in items if i.origin.kind], lambda o: (ALL, "", o.kind))
 
 
+EVERY = (overall, by_kind, by_source, by_speaker)
+"""All ways, in the order in which tables have them."""
+
+
 def _grouped(
     items: Sequence[Item], key: Callable[[Origin], tuple[str, str, str]]
 ) -> list[tuple[Group, list[Item]]]:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip
-from avsync_cli.corpus.progress import Stage
+from avsync_cli.corpus.progress import Stage, counted
 from avsync_cli.evaluation.own_offset import own_offset
 from avsync_cli.evaluation.records import Origin, Stretch
 from avsync_cli.evaluation.remembering import RememberingEngine
-from avsync_cli.evaluation.sweep import RuleOf, clip_generator, clip_sound, origin_of
+from avsync_cli.evaluation.sweep import RuleOf, clip_generator, origin_of
 from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
 from avsync_cli.model.engine import Engine
@@ -103,8 +103,8 @@ def trials(
     """
     found: list[Trial] = []
     ordered = sorted(clips, key=lambda c: (c.clip.source, c.folder.name))
-    for number, clip in enumerate(ordered, 1):
-        other = ordered[number % len(ordered)]
+    pairs = zip(ordered, ordered[1:] + ordered[:1], strict=True)
+    for clip, other in counted(pairs, len(ordered), progress):
         # All stretches of a clip show the same picture.
         once = RememberingEngine(engine)
         if not swapped:
@@ -113,8 +113,6 @@ def trials(
                 found += _cut(once, clip, origin_of(clip, rule_of), zero, seed)
         elif other is not clip:
             found += _cut(once, clip, origin_of(clip, rule_of), (0.0, clip.frames), seed, other)
-        if progress is not None:
-            progress(number, len(ordered))
     return found
 
 
@@ -127,9 +125,9 @@ def _cut(
     other: CachedClip | None = None,
 ) -> list[Trial]:
     (zero_ms, longest), rng = zero, clip_generator(clip, seed)
-    sound, crops, found = clip_sound(clip), clip.crops(), []
+    sound, crops, found = clip.wave(), clip.crops(), []
     if other is not None:
-        sound = np.resize(clip_sound(other), len(sound))
+        sound = np.resize(other.wave(), len(sound))
     for length in LENGTHS_S:
         frames = clip.frames if length is None else int(length * FPS)
         # Drawn whether or not it fits, so that one length's places do not depend on another's.
@@ -143,9 +141,9 @@ def _cut(
         pieces = clip_pieces(clip, crops, start, frames)
         if pieces:
             evidence = analyse_tracks(pieces, moved, AnalyseOptions(), engine)
-            truth_ms = truth_ms if other is None else math.nan
+            truth_ms, seconds = truth_ms if other is None else math.nan, frames / FPS
             found.append(
-                Trial(origin=origin, seconds=frames / FPS, truth_ms=truth_ms, evidence=evidence)
+                Trial(origin=origin, seconds=seconds, truth_ms=truth_ms, evidence=evidence)
             )
     return found
 
@@ -172,10 +170,9 @@ def clip_pieces(clip: CachedClip, crops: np.ndarray, start: int, frames: int) ->
     for number, track in enumerate(clip.tracks):
         first = max(track.first_frame, start)
         end = min(track.first_frame + track.count, start + frames)
-        if end - first < BLOCK_FRAMES:
+        at, count = track.start + first - track.first_frame, end - first
+        if count < BLOCK_FRAMES:
             continue
-        at = track.start + first - track.first_frame
-        count = end - first
         pieces.append(
             RegionPiece(
                 "face" if track.kind == "face" else "frame",

@@ -100,51 +100,34 @@ class TrackFeatures:
         self._engine = engine
         self._crops = crops
         self._around = engine.config.visual_context
-        self._stream: np.ndarray | None = None
-        self._edges: dict[tuple[str, int], np.ndarray] = {}
-        self._whole: dict[tuple[int, int], np.ndarray] = {}
-
-    def __len__(self) -> int:
-        return len(self._crops)
+        self._known: dict[tuple[int, int, bool, bool], np.ndarray] = {}
 
     @property
     def stream(self) -> np.ndarray:
         """(T, C, h, w) features of the track, every frame with its own neighbours as context."""
-        if self._stream is None:
-            held = edge_pad(self._crops, self._around, self._around)
-            self._stream = self._engine.encode_visual(held)
-        return self._stream
+        return self._held(0, len(self._crops))
 
     def window(self, first: int, frames: int) -> np.ndarray:
         """(n, C, h, w) features of the n frames from `first` on, the picture held beyond them."""
         r, end = self._around, first + frames
         # Two edges cost 6 r frames of picture, the window by itself n + 2 r.
         if frames <= 4 * r:
-            return self._short(first, end)
+            return self._held(first, end)
         if r == 0:
             return self.stream[first:end]
-        left, right = self._edge("left", first), self._edge("right", end)
+        left = self._held(first, first + 2 * r, after=False)
+        right = self._held(end - 2 * r, end, before=False)
         return np.concatenate([left, self.stream[first + r : end - r], right])
 
-    def _short(self, first: int, end: int) -> np.ndarray:
-        """A window encoded by itself; several heads may ask for it."""
-        if (first, end) not in self._whole:
+    def _held(self, first: int, end: int, before: bool = True, after: bool = True) -> np.ndarray:
+        """Features of a stretch, the picture held before or after it, or both; several heads may
+        ask for it, and windows often share an edge."""
+        key = (first, end, before, after)
+        if key not in self._known:
             r = self._around
-            seen = edge_pad(self._crops[first:end], r, r)
-            self._whole[first, end] = self._engine.encode_visual(seen)
-        return self._whole[first, end]
-
-    def _edge(self, side: str, at: int) -> np.ndarray:
-        """The r features on the inner side of a window's edge; windows often share an edge."""
-        key = (side, at)
-        if key not in self._edges:
-            r = self._around
-            if side == "left":
-                seen = edge_pad(self._crops[at : at + 2 * r], r, 0)
-            else:
-                seen = edge_pad(self._crops[at - 2 * r : at], 0, r)
-            self._edges[key] = self._engine.encode_visual(seen)
-        return self._edges[key]
+            seen = edge_pad(self._crops[first:end], r * before, r * after)
+            self._known[key] = self._engine.encode_visual(seen)
+        return self._known[key]
 
 
 def slid_sound(

@@ -17,51 +17,44 @@ from avsync_cli.timebase import SAMPLE_RATE_HZ
 from avsync_cli.training.distributed import share, world
 
 
-class SoundAugment:
-    """Colours a wave: other sound mixed in, noise, a room, gain.
+def augment_sound(wave: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Another room, noise and gain: (S,) float32 to (S,) float32, in time as before.
 
     Args:
+        wave: the sound.
+        other: (S,) of another, which is perhaps mixed in.
         rng: the sample's own generator.
     """
+    wave = np.array(wave, np.float32)
+    if rng.random() < 0.15:
+        wave = _room(wave, rng)
+    if rng.random() < 0.25:
+        wave = _mix(wave, other, rng.uniform(3.0, 25.0))
+    if rng.random() < 0.3:
+        wave = _mix(wave, _noise(len(wave), rng), rng.uniform(5.0, 35.0))
+    gain_db = rng.uniform(-18.0, 8.0)
+    loud: np.ndarray = np.clip(wave * 10.0 ** (gain_db / 20.0), -1.0, 1.0)
+    return loud.astype(np.float32, copy=False)
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
 
-    def apply(self, wave: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """(S,) float32 to (S,) float32, with `other` (S,) perhaps mixed in, in time as before."""
-        rng = self.rng
-        wave = np.array(wave, np.float32)
-        if rng.random() < 0.15:
-            wave = self._room(wave)
-        if rng.random() < 0.25:
-            wave = _mix(wave, other, rng.uniform(3.0, 25.0))
-        if rng.random() < 0.3:
-            wave = _mix(wave, self._noise(len(wave)), rng.uniform(5.0, 35.0))
-        gain_db = rng.uniform(-18.0, 8.0)
-        loud: np.ndarray = np.clip(wave * 10.0 ** (gain_db / 20.0), -1.0, 1.0)
-        return loud.astype(np.float32, copy=False)
+def _noise(samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise between white and brown, by shaping its spectrum."""
+    spectrum = np.fft.rfft(rng.standard_normal(samples).astype(np.float32))
+    hz = np.arange(len(spectrum)) * SAMPLE_RATE_HZ / samples
+    spectrum *= (hz + 50.0) ** -rng.uniform(0.0, 1.0)
+    return np.fft.irfft(spectrum, samples).astype(np.float32)
 
-    def _noise(self, samples: int) -> np.ndarray:
-        """Noise between white and brown, by shaping its spectrum."""
-        spectrum = np.fft.rfft(self.rng.standard_normal(samples).astype(np.float32))
-        hz = np.arange(len(spectrum)) * SAMPLE_RATE_HZ / samples
-        spectrum *= (hz + 50.0) ** -self.rng.uniform(0.0, 1.0)
-        noise: np.ndarray = np.fft.irfft(spectrum, samples).astype(np.float32)
-        return noise
 
-    def _room(self, wave: np.ndarray) -> np.ndarray:
-        """Decaying reflections after the direct sound, which stays where it is."""
-        rng = self.rng
-        tail_s = rng.uniform(0.05, 0.35)
-        tail = int(tail_s * SAMPLE_RATE_HZ)
-        decay = np.exp(-np.arange(tail) * (6.9 / tail))
-        answer = rng.standard_normal(tail) * decay
-        answer *= rng.uniform(0.1, 0.6) / np.sqrt((answer**2).sum())
-        answer[0] = 1.0
-        size = 1 << (len(wave) + tail - 1).bit_length()
-        product = np.fft.rfft(wave, size) * np.fft.rfft(answer, size)
-        out: np.ndarray = np.fft.irfft(product, size)[: len(wave)].astype(np.float32)
-        return out
+def _room(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Decaying reflections after the direct sound, which stays where it is."""
+    tail = int(rng.uniform(0.05, 0.35) * SAMPLE_RATE_HZ)
+    decay = np.exp(-np.arange(tail) * (6.9 / tail))
+    answer = rng.standard_normal(tail) * decay
+    answer *= rng.uniform(0.1, 0.6) / np.sqrt((answer**2).sum())
+    answer[0] = 1.0
+    size = 1 << (len(wave) + tail - 1).bit_length()
+    product = np.fft.rfft(wave, size) * np.fft.rfft(answer, size)
+    return np.fft.irfft(product, size)[: len(wave)].astype(np.float32)
 
 
 def _mix(wave: np.ndarray, other: np.ndarray, snr_db: float) -> np.ndarray:

@@ -79,11 +79,7 @@ class SyncNetLesson:
         return [(0, self.options.steps)]
 
     def samples(
-        self,
-        start: int,
-        clips: list[CachedClip],
-        averaged: nn.Module,
-        progress: Progress | None,
+        self, start: int, clips: list[CachedClip], averaged: nn.Module, progress: Progress | None
     ) -> Samples:
         length = self.options.steps * self.options.batch
         return WindowDataset(clips, SYNCNET_CONFIG, WindowSpec(), self.options.seed, length)

@@ -16,7 +16,7 @@ from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.model.features import WINDOW_SAMPLES, log_mel
 from avsync_cli.timebase import HOP_MS, HOP_SAMPLES, HOPS_PER_FRAME, SAMPLES_PER_FRAME
-from avsync_cli.training.augment import SoundAugment, augment_mel
+from avsync_cli.training.augment import augment_mel, augment_sound
 from avsync_cli.training.heard import CLEAN_SHARE, MARGIN_STEPS, VERSIONS, augment_steps, heard_path
 
 KIND_WEIGHTS = {"talking": 1.0, "impact": 0.6, "instrument": 0.15, "other": 0.1}
@@ -139,8 +139,7 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         length = hops * HOP_SAMPLES + 2 * margin
         wave = _read(self._arrays(item)[2], first + (np.arange(length) - margin) * speed, speed)
         if self.augment:
-            other = self._other(rng, length)
-            wave = SoundAugment(rng).apply(wave, other)
+            wave = augment_sound(wave, self._other(rng, length), rng)
         mel = log_mel(wave, self.config.mel_bands)[MARGIN_HOPS : MARGIN_HOPS + hops]
         return augment_mel(mel, rng) if self.augment else mel
 
@@ -209,5 +208,4 @@ def _read(sound: np.ndarray, at: np.ndarray, speed: float) -> np.ndarray:
     piece /= 32768.0
     if speed == 1.0:
         return piece[: len(at)]
-    out: np.ndarray = np.interp(at - low, np.arange(len(piece)), piece).astype(np.float32)
-    return out
+    return np.interp(at - low, np.arange(len(piece)), piece).astype(np.float32)

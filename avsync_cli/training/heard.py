@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip
-from avsync_cli.corpus.progress import Stage
+from avsync_cli.corpus.progress import Stage, counted
 from avsync_cli.files import open_whole
 from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import HOP_SAMPLES
-from avsync_cli.training.augment import SoundAugment
+from avsync_cli.training.augment import augment_sound
 
 VERSIONS = 4
 """Copies of a clip's sound that are heard: as it is, the others augmented; each 30 kB a second."""
@@ -47,7 +47,7 @@ def hear_clips(
     engine: Engine, clips: Sequence[CachedClip], seed: int, progress: Stage | None = None
 ) -> None:
     """Make the features of all clips that lack them; a killed call loses one clip."""
-    for number, clip in enumerate(clips, 1):
+    for clip in counted(clips, len(clips), progress):
         for version in range(VERSIONS):
             path = heard_path(clip, version)
             if not path.exists():
@@ -55,11 +55,9 @@ def hear_clips(
                 sound = _raw(clip)
                 if version:
                     other = _raw(clips[int(rng.integers(len(clips)))])
-                    sound = SoundAugment(rng).apply(sound, np.resize(other, len(sound)))
+                    sound = augment_sound(sound, np.resize(other, len(sound)), rng)
                 with open_whole(path) as file:
                     np.save(file, hear(engine, sound, MARGIN_STEPS))
-        if progress is not None:
-            progress(number, len(clips))
 
 
 def _raw(clip: CachedClip) -> np.ndarray:
@@ -73,5 +71,4 @@ def augment_steps(steps: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     shift = rng.normal(0.0, 0.2, size=steps.shape[1]) * spread
     noise = rng.standard_normal(steps.shape, dtype=np.float32) * (0.1 * spread)
     kept = rng.random(steps.shape[1]) >= rng.uniform(0.0, 0.15)
-    out: np.ndarray = ((steps + shift + noise) * kept).astype(np.float32)
-    return out
+    return ((steps + shift + noise) * kept).astype(np.float32)

@@ -39,11 +39,7 @@ class Lesson(Protocol):
         ...
 
     def samples(
-        self,
-        start: int,
-        clips: list[CachedClip],
-        averaged: nn.Module,
-        progress: Progress | None,
+        self, start: int, clips: list[CachedClip], averaged: nn.Module, progress: Progress | None
     ) -> Samples:
         """What the stretch from step `start` on learns from; all processes ask for it together.
 

@@ -44,7 +44,6 @@ POOLED_SCALE = 24.0
 PIECES = (5, 10, 15, 25, 30)
 """Lengths in frames of the pieces that windows are seen in now and then: those that divide them."""
 
-
 ENOUGH = 0.6
 """Share of a window's frames that must have both picture and sound for it to be judged."""
 
@@ -158,12 +157,10 @@ def pooled(sims: Tensor, reach: int, frame_valid: Tensor, sound_valid: Tensor) -
     there = frame_valid.unsqueeze(2) & diagonals(sound_valid.unsqueeze(1).expand(sims.shape), reach)
     total = sims.sum() * 0.0
     for length in POOLED_LENGTHS:
-        kept = F.avg_pool1d(
-            (lanes * there).transpose(1, 2), length, stride=max(1, length // 2)
-        ).transpose(1, 2)
-        share = F.avg_pool1d(
-            there.to(lanes.dtype).transpose(1, 2), length, stride=max(1, length // 2)
-        ).transpose(1, 2)
+        kept, share = (
+            F.avg_pool1d(x.transpose(1, 2), length, stride=max(1, length // 2)).transpose(1, 2)
+            for x in (lanes * there, there.to(lanes.dtype))
+        )
         allowed = share > ENOUGH
         usable = allowed[:, :, reach]
         means = kept / share.clamp_min(1e-3)

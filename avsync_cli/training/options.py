@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -11,25 +12,14 @@ from typing import get_args
 from avsync_cli.errors import UsageError
 from avsync_cli.model.config import WIDTHS, Attention, Size, Sound
 
-_LEAST = {
-    "steps": 1,
-    "batch": 2,
-    "val_every": 1,
-    "warmup": 1,
-    "windows": 1,
-    "negatives": 1,
-    "realign_at": 0,
-    "synthetic": 0,
-    "frozen": 0,
-    "visual_layers": 0,
-    "sound_layers": 0,
-    "frames": 30,
-    "workers": 0,
-    "learning_rate": 0,
-    "weight_decay": 0,
-    "head_weight": 0,
-    "checkpoint_minutes": 0,
+_LEAST: Mapping[int, str] = {
+    30: "frames",
+    2: "batch",
+    1: "steps val_every warmup windows negatives",
+    0: "realign_at synthetic frozen visual_layers sound_layers workers learning_rate weight_decay "
+    "head_weight checkpoint_minutes",
 }
+"""The least values, and of which options."""
 _SHARES = ("cooldown", "val_share", "ema", "pieces", "dropout")
 _WORDS = {"baseline": ("", "syncnet"), "size": tuple(WIDTHS), "precision": ("auto", "bf16", "fp32")}
 _WORDS["sound"] = get_args(Sound)
@@ -135,7 +125,7 @@ class TrainOptions:
         Raises:
             UsageError: naming the first value that cannot.
         """
-        for name, least in _LEAST.items():
+        for least, name in ((n, name) for n, names in _LEAST.items() for name in names.split()):
             if not least <= getattr(self, name) < math.inf:
                 raise UsageError(f"{_flag(name)} must be at least {least}", _WHY.get(name, ""))
         for name in _SHARES:
@@ -147,9 +137,8 @@ class TrainOptions:
         for name, words in _WORDS.items():
             if getattr(self, name) not in words:
                 known = " or ".join(word for word in words if word)
-                raise UsageError(
-                    f"unknown {name} {getattr(self, name)!r}", f"use {_flag(name)} {known}"
-                )
+                what = f"unknown {name} {getattr(self, name)!r}"
+                raise UsageError(what, f"use {_flag(name)} {known}")
         if self.device not in ("auto", "cpu") and not self.device.startswith("cuda"):
             raise UsageError(f"--device {self.device} is unknown", "use auto, cpu or cuda")
         return self

@@ -11,11 +11,10 @@ clips hold: the many that are in sync, and the rendered ones, which are so by co
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip
+from avsync_cli.corpus.progress import Stage, counted
 from avsync_cli.evaluation.own_offset import OwnOffset, own_offset
 from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import FRAME_MS, HOP_MS
@@ -40,7 +39,7 @@ def common_offset(found: list[OwnOffset]) -> float | None:
 
 
 def realign(
-    engine: Engine, clips: list[CachedClip], progress: Callable[[int, int], None] | None = None
+    engine: Engine, clips: list[CachedClip], progress: Stage | None = None
 ) -> dict[str, int]:
     """Offsets to undo, in 10 ms steps by the clip's key; clips left as they are do not appear.
 
@@ -53,10 +52,8 @@ def realign(
     """
     judged = [c for c in clips if c.clip.kind in ("", "talking") and not c.rendered]
     by_source: dict[str, list[tuple[CachedClip, OwnOffset]]] = {}
-    for number, clip in enumerate(judged, 1):
+    for clip in counted(judged, len(judged), progress):
         by_source.setdefault(clip.clip.source, []).append((clip, own_offset(engine, clip)))
-        if progress is not None:
-            progress(number, len(judged))
     undo: dict[str, int] = {}
     for members in by_source.values():
         common = common_offset([found for _, found in members]) or 0.0

@@ -98,9 +98,8 @@ class Run:
     def __init__(self, options: TrainOptions, device: torch.device | None = None) -> None:
         self.options, self.device = options, device or torch.device("cpu")
         if options.batch % distributed.world():
-            raise UsageError(
-                f"--batch {options.batch} cannot be shared by {distributed.world()} processes"
-            )
+            among = f"{distributed.world()} processes"
+            raise UsageError(f"--batch {options.batch} cannot be shared by {among}")
         torch.manual_seed(options.seed)
         self.lesson: Lesson = SyncNetLesson(options) if options.baseline else SyncLesson(options)
         self.model: nn.Module = self.lesson.model.to(self.device)
@@ -202,9 +201,8 @@ class Run:
         for mine, kept in zip(self.model.buffers(), self.averaged.module.buffers(), strict=True):
             mine.copy_(kept)
         if self.lost > MOST_LOST:
-            raise DataError(
-                f"the loss is not finite at step {self.step}", "lower --learning-rate and resume"
-            )
+            what = f"the loss is not finite at step {self.step}"
+            raise DataError(what, "lower --learning-rate and resume")
 
     # -- one step ------------------------------------------------------------------------------
 

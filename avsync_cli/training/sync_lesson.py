@@ -38,9 +38,10 @@ BANK_SEED = 0
 
 LAYERS = ("visual_layers", "sound_layers")
 
-SHAPES_ON_TOP = dict.fromkeys(
-    ["attention", "product", "similarity_skip", *LAYERS, "visual_context", "sound_context"]
-)
+SHAPE = ("attention", "product", "similarity_skip", *LAYERS)
+"""Options that are parts of a model's configuration, besides those of its encoders."""
+
+SHAPES_ON_TOP = dict.fromkeys([*SHAPE, "visual_context", "sound_context"])
 """Parts of a model's configuration that finished encoders do not depend on."""
 
 
@@ -54,15 +55,8 @@ class SyncLesson:
 
     def __init__(self, options: TrainOptions) -> None:
         self.options = options
-        self.config = ModelConfig.of(
-            options.size,
-            attention=options.attention,
-            sound=options.sound,
-            visual_layers=options.visual_layers,
-            sound_layers=options.sound_layers,
-            product=options.product,
-            similarity_skip=options.similarity_skip,
-        )
+        shape = {name: getattr(options, name) for name in SHAPE}
+        self.config = ModelConfig.of(options.size, options.sound, **shape)
         self.model = SyncModel(self.config, distributed.SharedDropout(options.dropout))
         self._teacher: SoundEncoder | None = None
         if options.start is not None:
@@ -111,11 +105,7 @@ class SyncLesson:
         return phases(self.options.realign_at, self.options.steps)
 
     def samples(
-        self,
-        start: int,
-        clips: list[CachedClip],
-        averaged: nn.Module,
-        progress: Progress | None,
+        self, start: int, clips: list[CachedClip], averaged: nn.Module, progress: Progress | None
     ) -> Samples:
         options = self.options
         assert isinstance(averaged, SyncModel)
@@ -150,11 +140,7 @@ class SyncLesson:
         return layers_reach(self.config.sound_layers) if "sound_layers" in self._new_layers else 0
 
     def _own_offsets(
-        self,
-        start: int,
-        clips: list[CachedClip],
-        averaged: SyncModel,
-        progress: Progress | None,
+        self, start: int, clips: list[CachedClip], averaged: SyncModel, progress: Progress | None
     ) -> dict[str, int]:
         """Offsets of the clips' own to undo from a step on, in 10 ms steps by the clip's key.
 

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from avsync_cli.corpus.cache import CachedClip
-from avsync_cli.corpus.progress import Stage
+from avsync_cli.corpus.progress import Stage, counted
 from avsync_cli.model.config import MEL_EDGE_STEPS
 from avsync_cli.model.encoders import SoundEncoder
 from avsync_cli.model.features import log_mel
@@ -68,12 +67,15 @@ def teach(
         lr=LEARNING_RATE, weight_decay=0.02, betas=(0.9, 0.98),
     )  # fmt: skip
     losses = []
-    for step in range(steps):
+    for step in counted(range(steps), steps, progress):
         rate = 0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * step / steps))
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * min(1.0, (step + 1) / WARMUP) * rate
         drawn = rng.choice(len(clips), BATCH, p=share / share.sum())
-        mel, phones = _stack([_stretch(clips[i], old, tower, rng) for i in drawn], device)
+        pairs = [_stretch(clips[i], old, tower, rng) for i in drawn]
+        mel, phones = (
+            torch.from_numpy(np.stack(parts)).to(device) for parts in zip(*pairs, strict=True)
+        )
         with torch.no_grad():
             right = old(mel)
         loss = (1.0 - (right * tower(phones)).sum(dim=2)).mean()
@@ -81,8 +83,6 @@ def teach(
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-        if progress is not None:
-            progress(step + 1, steps)
     return losses
 
 
@@ -105,7 +105,3 @@ def _stretch(
     start = first - tower.config.sound_context[0] + late + MARGIN_STEPS
     at = np.clip(start + np.arange(tower.config.sound_hops(FRAMES)), 0, len(kept) - 1)
     return mel, augment_steps(np.asarray(kept[at], np.float32), rng)
-
-
-def _stack(pairs: list[tuple[np.ndarray, np.ndarray]], device: torch.device) -> list[Tensor]:
-    return [torch.from_numpy(np.stack(parts)).to(device) for parts in zip(*pairs, strict=True)]

@@ -25,7 +25,6 @@ import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip, build_cache
 from avsync_cli.evaluation.remembering import RememberingEngine
-from avsync_cli.evaluation.sweep import clip_sound
 from avsync_cli.evaluation.trials import clip_pieces, move_sound
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
 from avsync_cli.judging import load_model
@@ -198,7 +197,7 @@ def _frames(clip: CachedClip) -> int:
 
 
 def _sound(clip: CachedClip) -> np.ndarray:
-    return clip_sound(clip)[: _frames(clip) * SAMPLES_PER_FRAME]
+    return clip.wave()[: _frames(clip) * SAMPLES_PER_FRAME]
 
 
 def real_files(clips: Sequence[CachedClip], count: int, seed: int) -> Iterator[Told]:

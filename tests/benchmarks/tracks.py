@@ -21,7 +21,6 @@ import numpy as np
 
 from avsync_cli.corpus.cache import cache_clip
 from avsync_cli.corpus.manifest import Clip, load_manifest
-from avsync_cli.evaluation.sweep import clip_sound
 from avsync_cli.evaluation.trials import clip_pieces
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
 from avsync_cli.judging import judged, load_model
@@ -63,8 +62,8 @@ def main() -> None:
             others = [
                 o for o in others if o.clip.speaker != clip.clip.speaker or not o.clip.speaker
             ]
-            sounds = [(True, clip_sound(clip))]
-            sounds += [(False, clip_sound(other)) for other in others[: asked.exchanged]]
+            sounds = [(True, clip.wave())]
+            sounds += [(False, other.wave()) for other in others[: asked.exchanged]]
             frames = min(clip.frames, FRAMES)
             print(f"{number} of {len(clips)}", end="\r", file=sys.stderr)
             for true, sound in sounds:
