@@ -66,8 +66,7 @@ def cell_shades(block: BlockResult) -> np.ndarray | None:
         return None
     even = 1.0 / cells.size
     most = max(float(cells.max()), 2.0 * even)
-    shades: np.ndarray = np.clip((cells - even) / (most - even), 0.0, 1.0)
-    return shades
+    return np.asarray(np.clip((cells - even) / (most - even), 0.0, 1.0))
 
 
 def region_words(region: Region) -> str:

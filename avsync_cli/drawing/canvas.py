@@ -37,11 +37,7 @@ class Canvas(Protocol):
         """Fill a box."""
 
     def line(
-        self,
-        points: Sequence[Point],
-        role: str,
-        width: float = 1.0,
-        dashes: Sequence[float] = (),
+        self, points: Sequence[Point], role: str, width: float = 1.0, dashes: Sequence[float] = ()
     ) -> None:
         """A line through points; with `dashes`, strokes and gaps of these lengths in turn."""
 

@@ -49,17 +49,15 @@ def write_face_clip(
     size = frame_size(video.width, video.height, MAX_HEIGHT)
     squares = face_squares(path, size)
     stretch = Stretch.of(info, video, path.first_frame / FPS, len(squares) / FPS)
-    reader = PictureReader(info, video, size, stretch, Epochs(info))
-    try:
-        with film_writer(
-            target, (CLIP_PX, CLIP_PX), info, audio, stretch, lag_s=lag_ms / 1000.0
-        ) as write:
-            frames = frames_between(reader, size, stretch.first_frame, stretch.end_frame)
-            for (_, frame), square in zip(frames, squares, strict=False):
-                write(_cut(frame, square))
-            reader.check()
-    finally:
-        reader.close()
+    shape, lag_s = (CLIP_PX, CLIP_PX), lag_ms / 1000.0
+    with (
+        PictureReader(info, video, size, stretch, Epochs(info)) as reader,
+        film_writer(target, shape, info, audio, stretch, lag_s=lag_s) as write,
+    ):
+        frames = frames_between(reader, size, stretch.first_frame, stretch.end_frame)
+        for (_, frame), square in zip(frames, squares, strict=False):
+            write(_cut(frame, square))
+        reader.check()
 
 
 def face_squares(path: TrackPath, size: tuple[int, int]) -> np.ndarray:

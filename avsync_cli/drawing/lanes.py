@@ -336,5 +336,4 @@ def heat_values(votes: np.ndarray) -> np.ndarray:
     """Probabilities (W, O) as shades 0..1: the square root, so that doubt shows; the darkest is
     the likeliest offset of the surest window, but never less than a twentieth."""
     most = max(0.05, float(votes.max(initial=0.0)))
-    shades: np.ndarray = np.sqrt(np.clip(votes / most, 0.0, 1.0))
-    return shades
+    return np.asarray(np.sqrt(np.clip(votes / most, 0.0, 1.0)))

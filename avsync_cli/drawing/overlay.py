@@ -17,13 +17,7 @@ from typing import TypeVar, cast
 import numpy as np
 from PIL import Image, ImageDraw
 
-from avsync_cli.drawing.attention import (
-    Patch,
-    cell_shades,
-    region_words,
-    seen_patch,
-    shaded_cells,
-)
+from avsync_cli.drawing.attention import Patch, cell_shades, region_words, seen_patch, shaded_cells
 from avsync_cli.drawing.canvas import Box
 from avsync_cli.drawing.lanes import time_span
 from avsync_cli.drawing.palette import CELLS, DARK, STATUS_ROLE, rgb
@@ -81,14 +75,13 @@ def write_overlay(
     stretch = Stretch.of(info, video, excerpt.start_s, excerpt.duration_s)
     first, last = stretch.first_frame, stretch.end_frame
     painter = Painter(judgement, size, says)
-    reader = PictureReader(info, video, size, stretch, Epochs(info))
-    try:
-        with film_writer(target, painter.size, info, audio, stretch) as write:
-            for number, frame in frames_between(reader, size, first, last):
-                write(painter.paint(frame, number / FPS))
-            reader.check()
-    finally:
-        reader.close()
+    with (
+        PictureReader(info, video, size, stretch, Epochs(info)) as reader,
+        film_writer(target, painter.size, info, audio, stretch) as write,
+    ):
+        for number, frame in frames_between(reader, size, first, last):
+            write(painter.paint(frame, number / FPS))
+        reader.check()
 
 
 def frames_between(
@@ -160,15 +153,17 @@ class Painter:
     def _draw_block(self, picture: np.ndarray, block: BlockResult, at_s: float) -> None:
         dot = self._dot
         region = self._region_at(block, at_s)
-        box = self._placed(region.box)
-        if region.kind == "frame":
-            box = (dot, dot, self._wide - 2.0 * dot, self._high - 2.0 * dot)
+        box: Box = (dot, dot, self._wide - 2.0 * dot, self._high - 2.0 * dot)
+        if region.kind == "face":
+            left, top, width, height = region.box
+            box = left * self._wide, top * self._high, width * self._wide, height * self._high
         share = min(1.0, block.weight / self._most)
         color = _mixed(share) if block.used else _LEFT_OUT
         said = weight_words(block.weight) if block.used else block.reason
         words = f"{region_words(region)}  {said}".rstrip()
         label = self._label_box(box, words)
-        around = _grown(box, dot / 2)
+        left, top, width, height = box
+        around = left - dot / 2, top - dot / 2, width + dot, height + dot
         shades = cell_shades(block) if block.used else None
         if shades is not None:
             _draw_cells(picture, seen_patch(region, self._wide, self._high), shades)
@@ -176,8 +171,8 @@ class Painter:
             on = pen(part)
             _draw_frame(on, moved(around), _BLACK, 2.0 * dot, 0.45)
             _draw_frame(on, moved(box), color, dot * (1.0 + share))
-            left, top, width, height = moved(label)
-            fill_rect(on, (left, top, width, height), _BLACK, 0.6)
+            fill_rect(on, moved(label), _BLACK, 0.6)
+            left, top, *_ = moved(label)
             write(on, (left + 2 * dot, top + 9 * dot), words, self._letters, color)
 
     def _label_box(self, box: Box, words: str) -> Box:
@@ -191,7 +186,8 @@ class Painter:
     def _region_at(self, block: BlockResult, at_s: float) -> Region:
         """The block's region is that of its middle; between those of neighbours it glides."""
         track = self._tracks[(block.region.kind, block.region.track)]
-        k = next(i for i in _near(track, block.start_s) if track[i] is block)
+        near = bisect.bisect_left(track, block.start_s, key=lambda b: b.start_s)
+        k = next(i for i in range(near, len(track)) if track[i] is block)
         middle = (block.start_s + block.end_s) / 2
         other = k + 1 if at_s > middle else k - 1
         if not 0 <= other < len(track):
@@ -205,10 +201,6 @@ class Painter:
         a, b = block.region, beside.region
         seen = _between(a.seen, b.seen, share) if a.seen and b.seen else None
         return replace(a, box=_between(a.box, b.box, share), seen=seen)
-
-    def _placed(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-        left, top, width, height = box
-        return left * self._wide, top * self._high, width * self._wide, height * self._high
 
     # --- Below it -----------------------------------------------------------------------------
 
@@ -232,7 +224,7 @@ class Painter:
         columns = np.zeros(self._wide)
         for block in self._blocks:
             low, high = int(self._x(block.start_s)), int(self._x(block.end_s))
-            part = columns[low : max(low + 1, high - (1 if high - low > 3 else 0))]
+            part = columns[low : max(low + 1, high - (high - low > 3))]
             np.maximum(part, block.weight, out=part)
         for x in np.flatnonzero(columns):
             share = columns[x] / self._most
@@ -286,11 +278,6 @@ def _part(
     pixels[top:bottom, left:right] = np.asarray(part)
 
 
-def _near(track: list[BlockResult], start_s: float) -> range:
-    low = bisect.bisect_left(track, start_s, key=lambda b: b.start_s)
-    return range(low, len(track))
-
-
 def _between(a: Sides, b: Sides, share: float) -> Sides:
     """The sides on the way from `a` to `b`."""
     return cast(Sides, tuple(x + share * (y - x) for x, y in zip(a, b, strict=True)))
@@ -314,11 +301,6 @@ def _mixed(share: float) -> Color:
     """From grey to amber as the share goes from 0 to 1."""
     red, green, blue = (int(a + share * (b - a)) for a, b in zip(_COLD, _HOT, strict=True))
     return red, green, blue
-
-
-def _grown(box: Box, by: float) -> Box:
-    left, top, width, height = box
-    return left - by, top - by, width + 2 * by, height + 2 * by
 
 
 def _draw_frame(

@@ -79,14 +79,9 @@ def palette_css(palette: Mapping[str, str]) -> str:
     return "".join(f"--{role}:{color};" for role, color in palette.items())
 
 
-def role_css() -> str:
-    """The classes that figures use, f-<role> to fill and s-<role> to stroke."""
-    return "".join(
-        f".f-{role}{{fill:var(--{role})}}.s-{role}{{stroke:var(--{role})}}" for role in LIGHT
-    )
-
-
 def paper_css() -> str:
-    """All colours of a page or picture that follows its reader's light or dark mode."""
+    """All colours of a page or picture that follows its reader's light or dark mode, and the
+    classes that figures use, f-<role> to fill and s-<role> to stroke."""
     light, dark = palette_css(LIGHT), palette_css(DARK)
-    return f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}{role_css()}"
+    css = f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+    return css + "".join(f".f-{r}{{fill:var(--{r})}}.s-{r}{{stroke:var(--{r})}}" for r in LIGHT)

@@ -51,11 +51,7 @@ class PixelCanvas:
         fill_rect(self._pen, (left, top, width, height), rgb(LIGHT[role]), alpha)
 
     def line(
-        self,
-        points: Sequence[Point],
-        role: str,
-        width: float = 1.0,
-        dashes: Sequence[float] = (),
+        self, points: Sequence[Point], role: str, width: float = 1.0, dashes: Sequence[float] = ()
     ) -> None:
         fill, wide = rgb(LIGHT[role]), max(1, round(width * self._fine))
         for stroke in _strokes(points, dashes) if dashes else [points]:

@@ -26,11 +26,7 @@ class SvgCanvas:
         self._parts.append(f'<rect class="f-{role}" {_place(box)}{faded}/>')
 
     def line(
-        self,
-        points: Sequence[Point],
-        role: str,
-        width: float = 1.0,
-        dashes: Sequence[float] = (),
+        self, points: Sequence[Point], role: str, width: float = 1.0, dashes: Sequence[float] = ()
     ) -> None:
         dash = f' stroke-dasharray="{" ".join(map(_n, dashes))}"' if dashes else ""
         self._parts.append(

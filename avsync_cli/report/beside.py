@@ -6,16 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from avsync_cli.errors import AvsyncError
 from avsync_cli.files import write_whole
 from avsync_cli.judging import Excerpt
+from avsync_cli.report.machine import Failure, Tool
 from avsync_cli.report.places import Names
-
-if TYPE_CHECKING:
-    from avsync_cli.report.machine import Failure, Tool
-    from avsync_cli.verdict.answer import Judgement
+from avsync_cli.report.sentences import capital, curve_words, verdict_words
+from avsync_cli.verdict.answer import Judgement
 
 ENDINGS = {
     "--plot": (".png", ".svg"),
@@ -132,7 +130,6 @@ class FilesBeside:
 
     def _write_overlay(self, judgement: Judgement, target: Path) -> None:
         from avsync_cli.drawing.overlay import write_overlay
-        from avsync_cli.report.sentences import capital, verdict_words
 
         says = capital(verdict_words(judgement))
         write_overlay(judgement, target, self._excerpt, says=says)
@@ -153,7 +150,6 @@ class FilesBeside:
 
 def _write_plot(judgement: Judgement, target: Path) -> None:
     from avsync_cli.drawing.offset_curve import offset_curve_file
-    from avsync_cli.report.sentences import capital, curve_words, verdict_words
 
     suffix, shows = target.suffix.lower(), curve_words(judgement)
     says = capital(verdict_words(judgement))

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich.text import Text
 
+from avsync_cli.evaluation.records import (
+    NEAR_FRAMES,
+    REACH_FRAMES,
+    Certainty,
+    EvalReport,
+    PlacementRow,
+    ShiftRow,
+)
 from avsync_cli.report.table import NOTHING, Table, terminal_lines
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.wording import safe_text
-
-if TYPE_CHECKING:
-    from avsync_cli.evaluation.records import Certainty, EvalReport, PlacementRow, ShiftRow
 
 MAX_MISSES = 40
 """Missed known shifts listed before the rest is only counted."""
@@ -42,13 +47,10 @@ def _report_parts(report: EvalReport) -> list[list[Text]]:
     parts = [[Text(f"model {report_name(report)}", style="bold")]]
     if report.placement:
         title = f"placed within one frame of 0, by frames of context (chance {_chance():.0f} %)"
-        table = share_table(title, report.placement, _within, lambda row: row.windows)
-        parts.append([*_shares(table), *_dim(_placement_notes(report.placement))])
+        lines = _share_lines(title, report.placement, "within")
+        parts.append([*lines, *_texts(_placement_notes(report.placement), "dim")])
         title = "placed within one frame of what the rest of the clip says (its own zero)"
-        own = share_table(
-            title, report.placement, lambda row: row.own_within, lambda row: row.own_windows
-        )
-        parts.append(_shares(own))
+        parts.append(_share_lines(title, report.placement, "own_within", "own_windows"))
     if report.classes:
         parts.append(_classes(report))
     if report.shift_summary:
@@ -83,24 +85,22 @@ def is_known(value: float | None) -> bool:
 # --- Placement and classes ------------------------------------------------------------------------
 
 
-def _within(row: PlacementRow) -> float:
-    return row.within
+def _share_lines(title: str, rows: Sequence[Any], value: str, count: str = "windows") -> list[Text]:
+    """A table with a line a source, "all" last, and one share for every window length.
 
-
-def share_table(
-    title: str,
-    rows: Sequence[Any],
-    value: Callable[[Any], float],
-    count: Callable[[Any], int],
-) -> Table:
-    """A line a source, "all" last, with one share for every window length."""
+    Args:
+        title: above it.
+        rows: of a group and a length each.
+        value, count: their fields with the share, and with how many windows it is of.
+    """
     lengths = sorted({row.frames for row in rows})
     cells = []
     for source, found in _by_source(rows).items():
-        shares = [share(value(found[n])) if n in found else NOTHING for n in lengths]
-        windows = max(count(row) for row in found.values())
+        shares = [share(getattr(found.get(n), value, None)) for n in lengths]
+        windows = max(getattr(row, count) for row in found.values())
         cells.append((source or "(no source)", str(windows), *shares))
-    return Table(title=title, head=("source", "windows", *map(str, lengths)), rows=cells, kept=2)
+    head = ("source", "windows", *map(str, lengths))
+    return terminal_lines(Table(title=title, head=head, rows=cells, kept=2), LENGTHS_A_TABLE)
 
 
 def _by_source(rows: Iterable[Any]) -> dict[str, dict[int, Any]]:
@@ -109,10 +109,6 @@ def _by_source(rows: Iterable[Any]) -> dict[str, dict[int, Any]]:
     for row in sorted(rows, key=lambda r: (r.source == "all", r.source)):
         found.setdefault(row.source, {})[row.frames] = row
     return found
-
-
-def _shares(table: Table) -> list[Text]:
-    return terminal_lines(table, LENGTHS_A_TABLE)
 
 
 def _placement_notes(rows: Sequence[PlacementRow]) -> list[str]:
@@ -144,19 +140,15 @@ def _placement_notes(rows: Sequence[PlacementRow]) -> list[str]:
 def _classes(report: EvalReport) -> list[Text]:
     judged = [r for r in report.classes if is_known(r.hard) and not r.speaker and not r.kind]
     if not judged:
-        return _plain_lines(["classes: only windows of whole blocks are decided"])
-    hard, easy = (
-        share_table(f"in sync or {what}, balanced accuracy (chance 50 %)", judged, value, _windows)
-        for what, value in (
-            ("shifted by 2 to 15 frames", lambda row: row.hard),
-            ("sound of another position", lambda row: row.easy),
+        return _texts(["classes: only windows of whole blocks are decided"])
+    asked = {"hard": "shifted by 2 to 15 frames", "easy": "sound of another position"}
+    return [
+        line
+        for value, what in asked.items()
+        for line in _share_lines(
+            f"in sync or {what}, balanced accuracy (chance 50 %)", judged, value
         )
-    )
-    return [*_shares(hard), *_shares(easy)]
-
-
-def _windows(row: Any) -> int:
-    return int(row.windows)
+    ]
 
 
 def _comparison(reports: Sequence[EvalReport]) -> Table:
@@ -172,8 +164,6 @@ def _comparison(reports: Sequence[EvalReport]) -> Table:
 
 def _chance() -> float:
     """Share of guesses that are right by luck: 3 of the 31 offsets tried."""
-    from avsync_cli.evaluation.records import NEAR_FRAMES, REACH_FRAMES
-
     return 100.0 * (2 * NEAR_FRAMES + 1) / (2 * REACH_FRAMES + 1)
 
 
@@ -201,8 +191,8 @@ def _shifts(report: EvalReport) -> list[Text]:
         for s in here:
             if s.source == "all":
                 words = f"clips followed in 95 % of their shifts: {share(s.clips_right)}"
-                lines += _dim([f"{words}; both answered: {share(s.decided)}"])
-    return lines + _plain_lines(_missed(report.shifts))
+                lines += _texts([f"{words}; both answered: {share(s.decided)}"], "dim")
+    return lines + _texts(_missed(report.shifts))
 
 
 def _missed(rows: Sequence[ShiftRow]) -> list[str]:
@@ -230,15 +220,11 @@ def _certainty(found: Certainty) -> list[Text]:
     head = ("source", "stretches", "ece", "answered", "wrong", "covered")
     words = f"given another clip's sound, {found.strangers} stretches: answered all the same"
     lines = terminal_lines(Table(title=title, head=head, rows=rows))
-    return lines + _dim([f"{words} {share(found.strangers_decided)}"])
+    return lines + _texts([f"{words} {share(found.strangers_decided)}"], "dim")
 
 
-def _dim(notes: Iterable[str]) -> list[Text]:
-    return [Text(safe_text(note), style="dim") for note in notes]
-
-
-def _plain_lines(words: Iterable[str]) -> list[Text]:
-    return [Text(safe_text(line)) for line in words]
+def _texts(lines: Iterable[str], style: str = "") -> list[Text]:
+    return [Text(safe_text(line), style=style) for line in lines]
 
 
 # --- JSON -----------------------------------------------------------------------------------------

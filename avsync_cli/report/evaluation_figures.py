@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from avsync_cli.drawing.chart import Axis, Chart, Series, cell_figure
+from avsync_cli.evaluation.records import AttentionTrace, EvalReport, Histogram
 from avsync_cli.report.evaluation import report_name
-
-if TYPE_CHECKING:
-    from avsync_cli.evaluation.records import AttentionTrace, EvalReport, Histogram
 
 LOUDNESS_DB = 40.0
 """Range of loudness that is drawn: what is softer than that below the loudest is a pause."""
@@ -27,7 +24,8 @@ def figures(report: EvalReport) -> dict[str, tuple[str, str]]:
     for number, each in enumerate(every):
         if each.family not in shown:  # else another seed of a model that is drawn already
             shown |= {each.family} - {""}
-            mark = "" if number == 0 else f"-{number}-{_slug(each.model)}"
+            plain = re.sub(r"[^a-z0-9]+", "-", each.model.lower()).strip("-")[:40] or "model"
+            mark = "" if number == 0 else f"-{number}-{plain}"
             drawn |= _of_model(each, mark)
     sure = [r for r in every if r.certainty is not None and r.certainty.bins]
     if sure:
@@ -55,10 +53,6 @@ def _of_model(report: EvalReport, mark: str) -> dict[str, tuple[str, str]]:
         pictures = [(p, c, maps.side_px) for p, c in zip(maps.pictures, maps.cells, strict=True)]
         drawn[f"cells-{n}{mark}.svg"] = (title, cell_figure(title, pictures))
     return drawn
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "model"
 
 
 def _against_context(reports: list[EvalReport], rule: str) -> Chart:

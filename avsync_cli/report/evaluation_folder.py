@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from avsync_cli.errors import UsageError
+from avsync_cli.evaluation.records import EvalReport
 from avsync_cli.files import folder_beside
 from avsync_cli.report.evaluation import evaluation_json, report_name
 from avsync_cli.report.evaluation_figures import figures
 from avsync_cli.report.evaluation_tables import csv_tables, reading_tables
 from avsync_cli.report.table import markdown
-
-if TYPE_CHECKING:
-    from avsync_cli.evaluation.records import EvalReport
 
 JSON_NAME = "report.json"
 
@@ -39,17 +36,9 @@ def write_folder(report: EvalReport, folder: Path) -> None:
         UsageError: the place cannot be written, or holds something other than a report.
     """
     check_folder(folder)
-    with folder_beside(folder) as beside:
-        _fill(report, beside)
-
-
-def _fill(report: EvalReport, folder: Path) -> None:
-    (folder / JSON_NAME).write_text(evaluation_json(report), encoding="utf-8")
-    for name, text in csv_tables(report).items():
-        (folder / name).write_text(text, encoding="utf-8")
     drawn = figures(report)
-    for name, (_, text) in drawn.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    files = {JSON_NAME: evaluation_json(report), **csv_tables(report)}
+    files |= {name: text for name, (_, text) in drawn.items()}
     parts = [f"# Evaluation of {report_name(report)}\n"]
     parts += [markdown(table) for table in reading_tables(report)]
     if drawn:
@@ -57,4 +46,7 @@ def _fill(report: EvalReport, folder: Path) -> None:
         parts += [f"![{caption}]({name})\n\n{caption}\n" for name, (caption, _) in drawn.items()]
     if report.failed:
         parts.append(f"Clips that could not be used: {len(dict(report.failed))}\n")
-    (folder / "report.md").write_text("\n".join(parts), encoding="utf-8")
+    files["report.md"] = "\n".join(parts)
+    with folder_beside(folder) as beside:
+        for name, text in files.items():
+            (beside / name).write_text(text, encoding="utf-8")

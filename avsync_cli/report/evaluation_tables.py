@@ -6,13 +6,11 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from avsync_cli.evaluation.records import EvalReport, PlacementRow
 from avsync_cli.report.evaluation import figure, report_name
 from avsync_cli.report.table import NOTHING, Table, csv_line
-
-if TYPE_CHECKING:
-    from avsync_cli.evaluation.records import EvalReport, PlacementRow
 
 
 def percent(value: float, ends: tuple[float, float] = (math.nan, math.nan)) -> str:
@@ -98,9 +96,8 @@ def over_seeds(reports: Sequence[EvalReport]) -> Table:
             at = [p[kind, frames].own_within for p in placed if (kind, frames) in p]
             shares = [[r.hard for r in here], [r.hard_auc for r in here]]
             shares += [[r.easy for r in here], [r.easy_auc for r in here], at]
-            rows.append(
-                [name, str(len(members)), kind or "all", str(frames), *map(_spread, shares)]
-            )
+            group = [name, str(len(members)), kind or "all", str(frames)]
+            rows.append([*group, *map(_spread, shares)])
     note = (
         "Mean ± standard deviation over seeds, per cent: the questions of the tables below, and "
         "placement within one frame of the clip's own zero. The spread is that of learning, not of "
@@ -128,13 +125,11 @@ def placement_table(title: str, rows: Sequence[PlacementRow]) -> Table:
     for name, cells in groups.items():
         some = next(iter(cells.values()))
         for rule in ("0", "own"):
-            counts = rule == some.rule
             here = [cells.get(n) for n in lengths]
-            number = max(
-                (r.windows if rule == "0" else r.own_windows for r in here if r), default=0
-            )
+            windows = "windows" if rule == "0" else "own_windows"
+            number = max((getattr(r, windows) for r in here if r), default=0)
             shown = [_placed(row, rule) for row in here]
-            mark = f"**{rule}**" if counts else rule
+            mark = f"**{rule}**" if rule == some.rule else rule
             median = cells[max(cells)].median_frames if rule == "0" else math.nan
             middle = NOTHING if math.isnan(median) else f"{median:+.0f}"
             lines.append([name, mark, str(number), *shown, middle])
@@ -216,7 +211,7 @@ def certainty(reports: Sequence[EvalReport]) -> Table:
             continue
         for row in report.certainty.rows:
             ends = row.ece_ci
-            ece = "–" if math.isnan(row.ece) else f"{row.ece:.3f}"
+            ece = figure(row.ece, 3)
             if not math.isnan(ends[0]):
                 ece += f" [{ends[0]:.3f}, {ends[1]:.3f}]"
             rows.append(
@@ -233,20 +228,10 @@ def certainty(reports: Sequence[EvalReport]) -> Table:
                 ]
             )
         found = report.certainty
-        answered = percent(found.strangers_decided)
-        rows.append(
-            [
-                report_name(report),
-                "another clip's sound",
-                "–",
-                str(found.strangers),
-                "–",
-                "–",
-                percent(1.0 - found.strangers_decided),
-                f"{answered} answered",
-                "–",
-            ]
-        )
+        group = [report_name(report), "another clip's sound", NOTHING, str(found.strangers)]
+        answered = f"{percent(found.strangers_decided)} answered"
+        undecided = percent(1.0 - found.strangers_decided)
+        rows.append([*group, NOTHING, NOTHING, undecided, answered, NOTHING])
     note = (
         "Verdicts on stretches of 1.5, 3, 6 s and whole clips with known lags of up to 800 ms: "
         "expected calibration error of the confidence (10 bins), share left undecided, share of "

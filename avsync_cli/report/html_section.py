@@ -15,20 +15,9 @@ from avsync_cli.drawing.offset_curve import draw_offset_curve
 from avsync_cli.drawing.palette import region_role
 from avsync_cli.drawing.svg import SvgCanvas
 from avsync_cli.inference.evidence import BlockResult
+from avsync_cli.report import sentences
 from avsync_cli.report.html_tables import MAX_ROWS, curve_table, heaviest, tables_over_time
 from avsync_cli.report.remedy import remedy
-from avsync_cli.report.sentences import (
-    block_words,
-    capital,
-    curve_words,
-    headline,
-    is_at_border,
-    notes,
-    read_words,
-    segment_words,
-    tolerance_words,
-    verdict_words,
-)
 from avsync_cli.verdict.answer import Judgement
 from avsync_cli.wording import clock, drift_words, interval_words, percent, span, weight_words
 
@@ -63,10 +52,10 @@ def section_values(judgement: Judgement, shown: Illustrations, number: int) -> d
         "number": number,
         "path": judgement.path,
         "status": verdict.status,
-        "at_border": is_at_border(judgement),
-        "headline": headline(judgement),
-        "says": capital(verdict_words(judgement)),
-        "reasons": notes(judgement),
+        "at_border": sentences.is_at_border(judgement),
+        "headline": sentences.headline(judgement),
+        "says": sentences.capital(sentences.verdict_words(judgement)),
+        "reasons": sentences.notes(judgement),
         "media": ", ".join(_media_facts(judgement)),
         "facts": list(_facts(judgement)),
         "remedy": remedy(judgement),
@@ -76,8 +65,8 @@ def section_values(judgement: Judgement, shown: Illustrations, number: int) -> d
     }
     if evidence.blocks or evidence.windows:
         values["lanes"] = _lanes(judgement, shown.lanes, number)
-    if (evidence.blocks or evidence.windows) and len(verdict.curve_score) >= 2:
-        values["curve"] = _curve(judgement, number)
+        if len(verdict.curve_score) >= 2:
+            values["curve"] = _curve(judgement, number)
     return values
 
 
@@ -113,11 +102,11 @@ def _facts(judgement: Judgement) -> Iterator[tuple[str, str]]:
     if verdict.drift_ms_per_min is not None:
         yield "Drift", drift_words(verdict.drift_ms_per_min)
     if evidence.stretches is not None:
-        yield "Read", read_words(evidence)
+        yield "Read", sentences.read_words(evidence)
     if evidence.judged_s > 0:
         long = clock(evidence.read_s or evidence.media.duration_s)
         yield "Usable evidence", f"{clock(evidence.judged_s)} of {long}"
-    yield "Tolerance", tolerance_words(judgement.tolerance)
+    yield "Tolerance", sentences.tolerance_words(judgement.tolerance)
 
 
 # --- Figures --------------------------------------------------------------------------------------
@@ -147,9 +136,11 @@ def _lanes(judgement: Judgement, extras: Extras, number: int) -> dict[str, Any]:
             "start": start_s,
             "end": end_s,
             "segments": [
-                [s.start_s, s.end_s, segment_words(s)] for s in judgement.verdict.segments
+                [s.start_s, s.end_s, sentences.segment_words(s)] for s in judgement.verdict.segments
             ],
-            "blocks": [[round(b.start_s, 3), round(b.end_s, 3), block_words(b)] for b in blocks],
+            "blocks": [
+                [round(b.start_s, 3), round(b.end_s, 3), sentences.block_words(b)] for b in blocks
+            ],
         },
         "legend": _legend(judgement),
         "tables": tables_over_time(judgement, extras.votes),
@@ -164,7 +155,10 @@ def _drawn_twice(
 
 def _lanes_words(judgement: Judgement) -> str:
     segments, blocks = judgement.verdict.segments, judgement.evidence.blocks
-    said = [f"{span(s.start_s, s.end_s)} {segment_words(s)}" for s in segments[:_TOLD_SEGMENTS]]
+    said = [
+        f"{span(s.start_s, s.end_s)} {sentences.segment_words(s)}"
+        for s in segments[:_TOLD_SEGMENTS]
+    ]
     more = len(segments) - _TOLD_SEGMENTS
     said += [f"and {more} more stretches"] if more > 0 else []
     said.append(f"{sum(b.used for b in blocks)} of {len(blocks)} blocks were used")
@@ -188,7 +182,7 @@ def _legend(judgement: Judgement) -> list[tuple[str, str]]:
 def _curve(judgement: Judgement, number: int) -> dict[str, Any]:
     def draw(canvas: SvgCanvas, kind: str) -> Markup:
         draw_offset_curve(canvas, judgement)
-        title, says = f"Offset curve of {judgement.path}", curve_words(judgement)
+        title, says = f"Offset curve of {judgement.path}", sentences.curve_words(judgement)
         more = f' class="{kind}"'
         return Markup(canvas.svg(f"curve-{number}-{kind}", title, says, attributes=more))
 

@@ -175,21 +175,16 @@ def json_line(
         command: that judged, "score" or "offset-scan".
         resume: by what a later run knows the line to be still true.
     """
-    head = {
-        "schema_version": SCHEMA_VERSION,
-        "tool": plain(tool),
-    }
-    body: dict[str, Any]
+    entry: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "tool": plain(tool)}
     if isinstance(outcome, Failure):
-        error = {"message": outcome.message, "hint": outcome.hint}
-        body = {"path": outcome.path, "status": "error", "tolerance": dict(tolerance)}
-        body["error"] = error
+        entry |= {"path": outcome.path, "status": "error", "tolerance": dict(tolerance)}
+        entry["error"] = {"message": outcome.message, "hint": outcome.hint}
     else:
-        body = file_entry(outcome, curve=curve)
-        body |= {"command": command, "fix_words": list(outcome.fix_words)}
+        entry |= file_entry(outcome, curve=curve)
+        entry |= {"command": command, "fix_words": list(outcome.fix_words)}
     if resume is not None:
-        body["resume"] = dict(resume)
-    return json.dumps({**head, **body}, allow_nan=False, separators=(",", ":")) + "\n"
+        entry["resume"] = dict(resume)
+    return json.dumps(entry, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def csv_header(*, pieces: bool = False) -> str:

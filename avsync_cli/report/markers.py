@@ -46,14 +46,13 @@ def markers(judgement: Judgement) -> list[Marker]:
 
 def marker_file(judgement: Judgement, suffix: str) -> str:
     """The markers of a film as the text of a file; its ending, in small letters, says which."""
-    rate = exact_rate(judgement.evidence.media.fps)
+    rate, found = exact_rate(judgement.evidence.media.fps), markers(judgement)
     if suffix == ".edl":
-        title = Path(judgement.path).stem
-        return edl_text(markers(judgement), rate, title)
+        return edl_text(found, rate, Path(judgement.path).stem)
     if suffix in (".otio", ".fcpxml"):
         film = Film(judgement.path, rate, judgement.evidence.media.duration_s)
-        return (otio_text if suffix == ".otio" else fcpxml_text)(markers(judgement), film)
-    return csv_text(markers(judgement), rate)
+        return (otio_text if suffix == ".otio" else fcpxml_text)(found, film)
+    return csv_text(found, rate)
 
 
 def csv_text(found: list[Marker], rate: Fraction) -> str:
@@ -73,21 +72,14 @@ def edl_text(found: list[Marker], rate: Fraction, title: str) -> str:
     drop = is_drop_frame(rate)
     separators = ":;" if drop else "::"
     zero = frame_of(_EDL_START, rate)
-    lines = [
-        f"TITLE: {_plain(title)}",
-        f"FCM: {'DROP FRAME' if drop else 'NON-DROP FRAME'}",
-        "",
-    ]
+    lines = [f"TITLE: {_plain(title)}", f"FCM: {'DROP FRAME' if drop else 'NON-DROP FRAME'}", ""]
     for number, marker in enumerate(found, start=1):
         # An event is one frame long; how long the marker is, is said below it.
         ends = (zero + marker.first, zero + marker.first + 1)
         begin, end = (timecode(frame, rate, separators=separators) for frame in ends)
         lines.append(f"{number:03d}  001      V     C        {begin} {end} {begin} {end}")
-        length = marker.end - marker.first
-        lines.append(
-            f"{_plain(marker.note)} |C:ResolveColorRed |M:{_plain(marker.name)} |D:{length}"
-        )
-        lines.append("")
+        said = f"{_plain(marker.note)} |C:ResolveColorRed |M:{_plain(marker.name)}"
+        lines += [f"{said} |D:{marker.end - marker.first}", ""]
     return "\n".join(lines)
 
 

@@ -37,10 +37,8 @@ def remedy(judgement: Judgement) -> Remedy | None:
         what = f"move the sound {round(abs(verdict.offset_ms))} ms {way}"
     words = judgement.fix_words
     if judgement.evidence.strikes is not None:  # too little for a repair, unless somebody says so
-        what, words = (
-            f"if you see it, too, {what}",
-            (*words, "--offset", f"{verdict.offset_ms:.0f}ms"),
-        )
+        what = f"if you see it, too, {what}"
+        words = (*words, "--offset", f"{verdict.offset_ms:.0f}ms")
     return Remedy(f"fix: {what}:", fix_command(judgement.path, words))
 
 

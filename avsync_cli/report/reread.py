@@ -14,14 +14,7 @@ import numpy as np
 
 from avsync_cli.config import brief
 from avsync_cli.errors import UsageError
-from avsync_cli.inference.evidence import (
-    BlockResult,
-    Clap,
-    Evidence,
-    MediaSummary,
-    Region,
-    Strikes,
-)
+from avsync_cli.inference.evidence import BlockResult, Clap, Evidence, MediaSummary, Region, Strikes
 from avsync_cli.names import Direction, RegionKind, Status
 from avsync_cli.report.machine import Failure, Tool, told
 from avsync_cli.verdict.answer import Candidate, Judgement, Segment, Tolerance, TrackResult, Verdict
@@ -160,10 +153,19 @@ class _Fields:
         return None if found is None else _Fields(found).value(kind)
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError
-    return value
+def _of(kind: type[T]) -> Callable[[Any], T]:
+    """Takes a value of exactly that type, as JSON has it."""
+
+    def check(value: Any) -> T:
+        if type(value) is not kind:
+            raise TypeError
+        found: T = value
+        return found
+
+    return check
+
+
+_mapping, _text, _flag = _of(dict), _of(str), _of(bool)
 
 
 def _sequence(value: Any) -> list[Any]:
@@ -173,27 +175,15 @@ def _sequence(value: Any) -> list[Any]:
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:
-    return list(map(_mapping, _sequence(value)))
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+    return [_mapping(item) for item in _sequence(value)]
 
 
 def _texts(value: Any) -> tuple[str, ...]:
     return tuple(map(_text, _sequence(value)))
 
 
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if type(value) not in (int, float) or not math.isfinite(value):
         raise TypeError
     return float(value)
 
@@ -204,28 +194,25 @@ def _share(value: Any) -> float:
 
 
 def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not -(2**31) <= value < 2**31:
+    if type(value) is not int or not -(2**31) <= value < 2**31:
         raise TypeError
     return value
 
 
-def _pair(value: Any) -> tuple[float, float]:
-    low, high = map(_number, _sequence(value))
-    return low, high
+def _numbers(count: int) -> Callable[[Any], tuple[float, ...]]:
+    """Takes so many numbers."""
 
+    def read(value: Any) -> tuple[float, ...]:
+        if len(_sequence(value)) != count:
+            raise ValueError
+        return tuple(map(_number, value))
 
-def _box(value: Any) -> tuple[float, float, float, float]:
-    left, top, width, height = map(_number, _sequence(value))
-    return left, top, width, height
+    return read
 
 
 def _one_of(literal: Any) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if value not in get_args(literal):
-            raise ValueError
-        return value
-
-    return check
+    words = get_args(literal)
+    return lambda value: words[words.index(value)]
 
 
 _KINDS: Mapping[str, Callable[[Any], Any]] = {
@@ -234,9 +221,10 @@ _KINDS: Mapping[str, Callable[[Any], Any]] = {
     "bool": _flag,
     "str": _text,
     "list[str]": lambda value: list(_texts(value)),
-    "tuple[float, float]": _pair,
-    "tuple[float, float, float, float]": _box,
-    "np.ndarray": lambda rows: np.array([_box(row) for row in _sequence(rows)]),
+    "tuple[float, ...]": lambda row: tuple(map(_number, _sequence(row))),
+    "tuple[float, float]": _numbers(2),
+    "tuple[float, float, float, float]": _numbers(4),
+    "np.ndarray": lambda rows: np.array([_numbers(4)(row) for row in _sequence(rows)]),
     "Status": _one_of(Status),
     "Direction": _one_of(Direction),
     "RegionKind": _one_of(RegionKind),

@@ -6,6 +6,7 @@ import numpy as np
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
 _HEIGHT = 8
+"""Rows of the plot itself."""
 
 
 def curve_plot(
@@ -15,7 +16,6 @@ def curve_plot(
     width: int,
     *,
     unicode: bool = True,
-    height: int = _HEIGHT,
 ) -> list[str]:
     """Columns over the offset axis, an axis with its ends and zero, and a mark below the estimate.
 
@@ -26,7 +26,6 @@ def curve_plot(
         peak_ms: the estimate to mark, or None.
         width: columns to use, axis labels included.
         unicode: eighth blocks, or "#" in ASCII.
-        height: rows of the plot itself.
 
     Returns:
         Lines of at most `width` columns; [] when there is nothing to draw: no finite score, or all
@@ -38,21 +37,20 @@ def curve_plot(
     low, high = float(scores[finite].min()), float(scores[finite].max())
     if high - low < 1e-6:
         return []
-    labels = {height: f"{high:+.1f}", 1: f"{low:+.1f}"}
+    labels = {_HEIGHT: f"{high:+.1f}", 1: f"{low:+.1f}"}
     margin = max(map(len, labels.values())) + 2
     columns = max(10, min(width - margin - 1, len(offsets_ms)))
     levels = (_tops(offsets_ms, np.where(finite, scores, low), columns) - low) / (high - low)
 
     edge = "│" if unicode else "|"
     lines = []
-    for row in range(height, 0, -1):
-        cells = "".join(_cell(level * height - (row - 1), unicode) for level in levels)
+    for row in range(_HEIGHT, 0, -1):
+        cells = "".join(_cell(level * _HEIGHT - (row - 1), unicode) for level in levels)
         lines.append(f"{labels.get(row, ''):>{margin - 2}} {edge}{cells}".rstrip())
     zero = _column(0.0, offsets_ms, columns)
     lines.append(" " * (margin - 1) + _axis(zero, columns, unicode))
     lines.append(" " * margin + _ticks(offsets_ms, zero, columns))
-    at = None if peak_ms is None else _column(peak_ms, offsets_ms, columns)
-    if peak_ms is not None and at is not None:
+    if peak_ms is not None and (at := _column(peak_ms, offsets_ms, columns)) is not None:
         lines.append(" " * margin + _mark(f"{peak_ms:+.0f} ms", at, columns, unicode))
     return lines
 

@@ -15,11 +15,7 @@ _MINUTE = 60
 def exact_rate(fps: float) -> Fraction:
     """The rate behind a decimal one: 29.97 is 30000/1001, 25.0 is 25."""
     nominal = Fraction(max(1, round(fps)))
-    slowed = nominal * 1000 / 1001
-    if abs(fps - nominal) <= abs(fps - slowed):
-        near = nominal
-    else:
-        near = slowed
+    near = min(nominal, nominal * 1000 / 1001, key=lambda rate: abs(fps - rate))
     return near if abs(fps - near) < 0.005 * fps else Fraction(fps).limit_denominator(1001)
 
 

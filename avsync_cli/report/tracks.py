@@ -103,15 +103,10 @@ class FaceClips:
             name = f"{stem}.face-{track.track:04d}.mp4"
             path = judgement.evidence.paths[track.track]
             write_face_clip(self._folder / name, info, video, audio, path, moved_ms)
-            cells: list[object] = [
-                name,
-                stem,
-                "talking",
-                _round(track.offset_ms - moved_ms),
-                judgement.path,
-            ]
+            late_ms = _round(track.offset_ms - moved_ms)
+            cells = [name, stem, "talking", late_ms, judgement.path, track.track]
             numbers = (track.start_s, track.end_s, track.speaking, track.offset_ms, track.margin)
-            cells += [track.track, *(_round(x, 3) for x in numbers), _round(track.confidence, 4)]
+            cells += [*(_round(x, 3) for x in numbers), _round(track.confidence, 4)]
             self._manifest.add(csv_line(cells))
 
     def finish(self) -> None:
