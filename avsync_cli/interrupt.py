@@ -20,7 +20,7 @@ from types import FrameType
 GRACE_S = 1.2
 """Time for the orderly way out: with what ending a process costs, two seconds are kept."""
 
-_SIGNALS = tuple(
+SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 _undo: dict[object, Callable[[], object]] = {}
@@ -118,7 +118,7 @@ def guarded() -> Iterator[None]:
     _caught.clear()
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    before = {n: signal.getsignal(n) for n in _SIGNALS}
+    before = {n: signal.getsignal(n) for n in SIGNALS}
     wanted = [n for n, handler in before.items() if handler is not signal.SIG_IGN]
     fd_before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_last_resort, args=(ours,), daemon=True).start()
@@ -152,7 +152,7 @@ def _last_resort(signals: socket.socket) -> None:
     """Wait for a signal; if the program is still there after the grace, end it."""
     number = 0
     with signals:
-        while number not in _SIGNALS:
+        while number not in SIGNALS:
             heard = signals.recv(1)
             if not heard:
                 return

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from avsync_cli.batch.line import LINE_LIMIT, Asked, Line, Unreadable, read_entry, read_line
@@ -75,9 +74,7 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
     def take_up(self, files: Sequence[Source]) -> Taken:
@@ -166,6 +163,7 @@ def read_back(paths: Sequence[Path], warn: Callable[[str], None]) -> Iterator[Se
     with ExitStack() as opened:
         streams = [opened.enter_context(_opened(path)) for path in paths]
         for number, stream in enumerate(streams):
+            _check_seekable(stream.fileno(), names[number])
             for start, _, line in _lines(stream, names[number]):
                 if line is None:
                     warn(f"warning: {names[number]} ends in the middle of a line, left out")
@@ -186,15 +184,10 @@ def read_back(paths: Sequence[Path], warn: Callable[[str], None]) -> Iterator[Se
 def _opened(path: Path) -> BinaryIO:
     name = safe_text(os.fspath(path))
     try:
-        stream = path.open("rb")
+        return path.open("rb")
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(f"cannot read {name}: {reason}", "name a journal of --resume") from None
-    with ExitStack() as on_refusal:
-        on_refusal.enter_context(stream)
-        _check_seekable(stream.fileno(), name)
-        on_refusal.pop_all()
-    return stream
 
 
 def _check_seekable(fd: int, name: str) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from avsync_cli.config import Settings, brief
 from avsync_cli.errors import UsageError
@@ -20,6 +20,10 @@ LINE_LIMIT = 64 << 20
 """Bytes of a line, newline included: about twenty times that of a film of three hours."""
 
 _HINT = "take the line out, or name another file"
+
+_KINDS = {dict: "table", str: "text", int: "whole number"}
+
+T = TypeVar("T", dict[str, Any], str, int)
 
 
 class Unreadable(Exception):
@@ -145,57 +149,41 @@ def read_line(raw: bytes) -> Line:
         UsageError: it is one, with a value that cannot be; the message says which.
     """
     entry = read_entry(raw)
-    path, status = _text(entry, "path"), _text(entry, "status")
+    path, status = _take(entry, "path", str), _take(entry, "status", str)
     if status not in STATUS_WORDS:
         raise UsageError(f"status {brief(status)} is none", f"known are {', '.join(STATUS_WORDS)}")
     older = "offset-scan" if "curve" in entry else "score"  # lines that do not say it
-    error = None
+    error, complete = None, None
     if status == "error":
-        said = _table(entry, "error")
-        error = Failure(path, _text(said, "message"), _text(said, "hint"))
+        said = _take(entry, "error", dict)
+        error = Failure(path, _take(said, "message", str), _take(said, "hint", str))
+    else:
+        complete = _take(entry, "media", dict).get("complete")  # older lines have none
     return Line(
         path=path,
         status=status,
-        complete=None if error else _complete(_table(entry, "media")),
+        complete=complete if isinstance(complete, bool) else None,
         failure=error,
-        model=_text(_table(entry, "tool"), "model"),
-        tolerance=_text(_table(entry, "tolerance"), "name"),
-        command=None if error else _text({"command": older, **entry}, "command"),
-        ticket=_ticket(_table(entry, "resume")) if "resume" in entry else None,
+        model=_take(_take(entry, "tool", dict), "model", str),
+        tolerance=_take(_take(entry, "tolerance", dict), "name", str),
+        command=None if error else _take({"command": older, **entry}, "command", str),
+        ticket=_ticket(_take(entry, "resume", dict)) if "resume" in entry else None,
     )
-
-
-def _complete(media: Mapping[str, Any]) -> bool | None:
-    value = media.get("complete")  # older lines have none
-    return value if isinstance(value, bool) else None
 
 
 def _ticket(entry: Mapping[str, Any]) -> Ticket:
     stamp = None
     if entry.get("size_bytes") is not None:
-        stamp = Stamp(_whole(entry, "size_bytes"), _whole(entry, "modified_us"))
-    lines = _whole(entry, "lines")
+        stamp = Stamp(_take(entry, "size_bytes", int), _take(entry, "modified_us", int))
+    lines = _take(entry, "lines", int)
     if lines < 1:
         raise UsageError(f"lines {lines} is less than one", _HINT)
-    return Ticket(_text(entry, "options"), stamp, lines)
+    return Ticket(_take(entry, "options", str), stamp, lines)
 
 
-def _table(entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _take(entry: Mapping[str, Any], key: str, kind: type[T]) -> T:
+    """What stands under a key, if it is of that kind; True and False are no numbers."""
     value = entry.get(key)
-    if not isinstance(value, dict):
-        raise UsageError(f"{key} {brief(value)} is no table", _HINT)
-    return value
-
-
-def _text(entry: Mapping[str, Any], key: str) -> str:
-    value = entry.get(key)
-    if not isinstance(value, str):
-        raise UsageError(f"{key} {brief(value)} is no text", _HINT)
-    return value
-
-
-def _whole(entry: Mapping[str, Any], key: str) -> int:
-    value = entry.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
-        raise UsageError(f"{key} {brief(value)} is no whole number", _HINT)
+    if type(value) is not kind or (isinstance(value, int) and not -(2**63) <= value < 2**63):
+        raise UsageError(f"{key} {brief(value)} is no {_KINDS[kind]}", _HINT)
     return value

@@ -170,7 +170,5 @@ def _judge(task: Task, source: Source, folder: str, version: str) -> Outcome | A
         return error
 
 
-@functools.lru_cache(maxsize=1)
-def _engine(task: Task) -> Any:
-    """The model, loaded once in every process that Ray keeps."""
-    return load_engine(task)
+_engine = functools.lru_cache(maxsize=1)(load_engine)
+"""The model, loaded once in every process that Ray keeps."""

@@ -22,7 +22,7 @@ from avsync_cli.batch import worker
 from avsync_cli.batch.task import Outcome, Task, Watcher, failure
 from avsync_cli.cores import usable_cores
 from avsync_cli.errors import WorkerError
-from avsync_cli.interrupt import held_back, on_exit
+from avsync_cli.interrupt import SIGNALS, held_back, on_exit
 from avsync_cli.media.source import Source
 
 HANG_S = 300.0
@@ -31,10 +31,6 @@ stalled ffmpeg is noticed by itself after a fifth of this."""
 
 MAX_STILLBORN = 3
 """Processes in a row that may end before they are ready."""
-
-_HELD_BACK = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
 
 
 def shared_threads(threads: int, jobs: int) -> int:
@@ -155,7 +151,8 @@ class _Pool:
         try:
             message: Any = one.pipe.recv()
         except (EOFError, OSError):
-            return self._lost(one, *_lost_words(one))
+            hint = "memory may have run out: try fewer --jobs, or the file alone"
+            return self._lost(one, f"the process judging it {one.end_words()}", hint)
         one.heard_at = time.monotonic()
         kind = message[0]
         if kind == "fatal":
@@ -225,19 +222,12 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _lost_words(one: _Worker) -> tuple[str, str]:
-    return (
-        f"the process judging it {one.end_words()}",
-        "memory may have run out: try fewer --jobs, or the file alone",
-    )
-
-
 @contextlib.contextmanager
 def _signals_held_back() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:

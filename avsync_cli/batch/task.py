@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import traceback
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from avsync_cli.config import Settings
@@ -13,10 +16,10 @@ from avsync_cli.interrupt import raise_again
 from avsync_cli.judging import Excerpt, ProgressCall, analyse_file, load_model
 from avsync_cli.media.source import Source, Stamp
 from avsync_cli.report.machine import Failure
+from avsync_cli.verdict.answer import Judgement
 
 if TYPE_CHECKING:
     from avsync_cli.model.engine import Engine
-    from avsync_cli.verdict.answer import Judgement
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,13 @@ class Watcher(Protocol):
     def advanced(self, number: int, done_s: float, total_s: float) -> None: ...
 
     def ended(self, number: int) -> None: ...
+
+
+def log_to_stderr(verbose: int) -> None:
+    """Show what the program logs: INFO for -v, DEBUG for -vv."""
+    if verbose:
+        level = logging.DEBUG if verbose >= 2 else logging.INFO
+        logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
 
 
 def load_engine(task: Task) -> Engine:
@@ -137,10 +147,6 @@ def one_by_one(
     """
     for number, source in enumerate(files):
         watcher.started(number)
-
-        def progress(done_s: float, total_s: float, number: int = number) -> None:
-            watcher.advanced(number, done_s, total_s)
-
-        outcome = judge_file(task, engine, source, progress)
+        outcome = judge_file(task, engine, source, partial(watcher.advanced, number))
         watcher.ended(number)
         yield number, outcome

@@ -7,16 +7,14 @@ It is told (number, source), and says ("ready",), ("progress", number, done_s, t
 from __future__ import annotations
 
 import contextlib
-import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from multiprocessing.connection import Connection, wait
 
-from avsync_cli.batch.task import Task, judge_file, load_engine
+from avsync_cli.batch.task import Task, judge_file, load_engine, log_to_stderr
 from avsync_cli.errors import AvsyncError
 from avsync_cli.interrupt import undo_all
 
@@ -27,9 +25,7 @@ SAY_EVERY_S = 0.5
 def main(pipe: Connection, task: Task) -> None:
     """Judge what the pipe names until it is closed."""
     _live_and_die_alone()
-    if task.verbose:
-        level = logging.DEBUG if task.verbose >= 2 else logging.INFO
-        logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
+    log_to_stderr(task.verbose)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             engine = load_engine(task)

@@ -13,8 +13,8 @@ from avsync_cli.cli.layers import load_settings
 from avsync_cli.cli.output import say
 from avsync_cli.cli.takes import typed_values
 from avsync_cli.config import Command, Settings
+from avsync_cli.devices import is_special
 from avsync_cli.errors import UsageError
-from avsync_cli.files import is_special
 from avsync_cli.judging import Excerpt
 
 
@@ -63,14 +63,3 @@ def check_no_input(flag: str, place: Path, files: Iterable[str]) -> None:
         with contextlib.suppress(OSError):  # one of them does not exist: they are not the same
             if place.samefile(file):
                 raise UsageError(f"{flag} {place} would overwrite an input", "name another file")
-
-
-def log_to_stderr(verbose: int) -> None:
-    """Show what the program logs: INFO for -v, DEBUG for -vv."""
-    if not verbose:
-        return
-    import logging
-    import sys
-
-    level = logging.DEBUG if verbose >= 2 else logging.INFO
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")

@@ -10,13 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from avsync_cli.cli.checks import (
-    check_folder,
-    check_place,
-    checked_excerpt,
-    checked_settings,
-    log_to_stderr,
-)
+from avsync_cli.batch.task import log_to_stderr
+from avsync_cli.cli.checks import check_folder, check_place, checked_excerpt, checked_settings
 from avsync_cli.cli.flags import ConsoleFlags
 from avsync_cli.cli.flags_fix import CopyFlags, FixFlags
 from avsync_cli.cli.inputs import expand_inputs
@@ -44,7 +39,6 @@ if TYPE_CHECKING:
     from avsync_cli.repair.run import Order, Pitch, Repair
 
 PITCHES = ("auto", "keep", "shift")
-
 
 SEVERITY = (EXIT_INTERNAL, EXIT_OUT_OF_SYNC, EXIT_USAGE, EXIT_UNDECIDED, EXIT_IN_SYNC)
 """Exit codes of single files; the first that one of them has is that of all."""
@@ -123,10 +117,8 @@ def _mend(
     """Repair one file: exit code and outcome."""
     from avsync_cli.repair.run import repair
 
-    color = not console.no_color
-    done = repair(
-        order, engine, lambda doing: FileProgress(doing, shown=not console.quiet, color=color)
-    )
+    look = {"shown": not console.quiet, "color": not console.no_color}
+    done = repair(order, engine, lambda doing: FileProgress(doing, **look))
     Teller(order, sink, quiet=console.quiet).tell(done)
     return _exit_code(order, done), done.outcome
 
@@ -185,9 +177,8 @@ def parse_offset_ms(text: str) -> float:
     try:
         size = parse_duration_ms(match[2], unit="ms")
     except UsageError:
-        raise UsageError(
-            f"--offset {text!r} is no lag", "write 120ms for late, -80ms for early sound"
-        ) from None
+        hint = "write 120ms for late, -80ms for early sound"
+        raise UsageError(f"--offset {text!r} is no lag", hint) from None
     return -size if match[1] == "-" else size
 
 
@@ -207,17 +198,14 @@ def _targets(copy: CopyFlags, files: Sequence[str]) -> list[Path]:
         raise UsageError(f"{given[0]} and {given[1]} exclude each other", "choose one")
     if copy.in_place:
         if copy.keep_unverified:
-            raise UsageError(
-                "--in-place and --keep-unverified exclude each other",
-                "only a checked copy takes a file's place",
-            )
+            hint = "only a checked copy takes a file's place"
+            raise UsageError("--in-place and --keep-unverified exclude each other", hint)
         return [Path(file).resolve() for file in files]
     if copy.out_dir is not None:
         return _in_folder(copy.out_dir, files, make=not copy.dry_run)
     if copy.output is None:
-        raise UsageError(
-            "where to? no output named", "name it with -o or --out-dir, or use --in-place"
-        )
+        hint = "name it with -o or --out-dir, or use --in-place"
+        raise UsageError("where to? no output named", hint)
     if len(files) > 1:
         what = f"--output names one copy, and there are {len(files)} files"
         raise UsageError(what, "name a folder for the copies with --out-dir")

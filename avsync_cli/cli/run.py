@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from avsync_cli._version import __version__
 from avsync_cli.batch.journal import Journal
 from avsync_cli.batch.line import Asked, fingerprint
+from avsync_cli.batch.task import Outcome, Task, log_to_stderr, one_by_one
 from avsync_cli.cli.answer import Answer
 from avsync_cli.cli.called import fix_words
-from avsync_cli.cli.checks import log_to_stderr
 from avsync_cli.cli.flags import JudgeFlags
 from avsync_cli.cli.job import Job, checked_job
 from avsync_cli.cli.output import Sink, say, say_annotations, say_error
@@ -41,11 +41,10 @@ from avsync_cli.media.source import Source, Stamp
 from avsync_cli.report import terminal
 from avsync_cli.report.beside import FilesBeside
 from avsync_cli.report.machine import Failure, Tool, status_of
+from avsync_cli.verdict.answer import Judgement
 
 if TYPE_CHECKING:
-    from avsync_cli.batch.task import Outcome
     from avsync_cli.model.engine import OnnxEngine
-    from avsync_cli.verdict.answer import Judgement
 
 
 def judge(command: Command, flags: JudgeFlags) -> int:
@@ -73,7 +72,7 @@ class Run:
     def __init__(self, job: Job, engine: OnnxEngine, sink: Sink) -> None:
         self.job, self.engine = job, engine
         self.quiet = job.flags.console.quiet
-        tool = Tool(__version__, engine.name, engine.backend)
+        self.tool = Tool(__version__, engine.name, engine.backend)
         self.asked = Asked(
             model=engine.name,
             tolerance=tolerance_profile(job.settings.tolerance).name,
@@ -82,12 +81,11 @@ class Run:
                 job.settings, job.excerpt, model_digest(engine), all_audio=job.flags.all_audio
             ),
         )
-        self.tool = tool
-        self.answer = Answer(job, tool, self.asked.options, sink)
+        self.answer = Answer(job, self.tool, self.asked.options, sink)
         self.beside = FilesBeside(
             job.beside,
             job.excerpt,
-            tool,
+            self.tool,
             job.command,
             say=(lambda _: None) if self.quiet else say,
             complain=say_error,
@@ -100,7 +98,8 @@ class Run:
     def all(self) -> int:
         """Judge every file, write the answer, and say at the end what could not be judged."""
         batch = self.job.flags.batch
-        with self._opened_journal() as journal:
+        opened = nullcontext() if batch.resume is None else Journal(batch.resume, self.asked)
+        with opened as journal:
             self.answer.journal = journal
             if self.job.template is None:
                 self.answer.begin()
@@ -141,10 +140,6 @@ class Run:
         except KeyboardInterrupt:
             say("no longer watching")
 
-    def _opened_journal(self) -> Journal | nullcontext[None]:
-        path = self.job.flags.batch.resume
-        return nullcontext() if path is None else Journal(path, self.asked)
-
     def _take_up(self, files: Sequence[Source], journal: Journal | None) -> Sequence[Source]:
         """Those still to judge; those that the journal holds are counted as it says."""
         if journal is None:
@@ -183,7 +178,6 @@ class Run:
     def _found(
         self, files: Sequence[Source], progress: BatchProgress
     ) -> Generator[tuple[int, Outcome], None, None]:
-        from avsync_cli.batch.task import Task, one_by_one
 
         batch = self.job.flags.batch
         task = Task(
@@ -207,10 +201,11 @@ class Run:
             self.internal = True
             if self.job.flags.console.verbose >= 2:
                 sys.stderr.write(outcome.trace)
-        failed = [one for one in outcome.results if isinstance(one, Failure)]
-        judged = [one for one in outcome.results if not isinstance(one, Failure)]
-        self.failures += failed
-        self.incomplete |= any(one.evidence.media.complete is False for one in judged)
+        for one in outcome.results:
+            if isinstance(one, Failure):
+                self.failures.append(one)
+            else:
+                self.incomplete |= one.evidence.media.complete is False
         self.counts[worst([status_of(one) for one in outcome.results])] += 1
 
     def _tell(self, outcome: Outcome) -> None:
