@@ -11,22 +11,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import io
 import os
 import shutil
-import socket
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
+from avsync_cli.devices import HINT, cannot, is_special, open_special, stream_to, telling
 from avsync_cli.errors import WriteError
 from avsync_cli.interrupt import held_back, on_exit
 from avsync_cli.leftovers import remove, sweep, unfinished_name
-
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _LEAST_ROOM_BYTES = 1 << 18
 
@@ -59,16 +56,16 @@ def open_whole(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     if is_special(path):
         if not overwrite:
             raise _taken(path)
-        with _stream(_open_special(path), path) as stream:
+        with open_special(path) as stream:
             yield stream
         return
     with file_beside(path, overwrite=overwrite) as part:
-        with _stream(os.open(part, os.O_WRONLY), path) as stream:
+        with stream_to(os.open(part, os.O_WRONLY), path) as stream:
             yield stream
             stream.flush()
             wrote = stream.tell()
         if part.stat().st_size != wrote:
-            raise WriteError(f"cannot write {path}: the disk kept a part of it only", _HINT)
+            raise WriteError(f"cannot write {path}: the disk kept a part of it only", HINT)
 
 
 @contextmanager
@@ -88,7 +85,7 @@ def file_beside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     part = _beside(Path(tempfile.gettempdir()) / "x" if special else place, path.suffix.lower())
     withdraw = on_exit(functools.partial(remove, part))
     try:
-        with _telling(path, part):
+        with telling(path, part):
             # Nobody may read it earlier than what it takes the place of.
             private = special or place.exists()
             os.close(os.open(part, os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666))
@@ -122,7 +119,7 @@ def folder_beside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     beside = _beside(place)
     withdraw = on_exit(functools.partial(remove, beside))
     try:
-        with _telling(path, beside):
+        with telling(path, beside):
             place.parent.mkdir(parents=True, exist_ok=True)
             beside.mkdir()
             yield beside
@@ -162,7 +159,7 @@ def scratch_folder() -> Iterator[Path]:
     folder = _beside(Path(tempfile.gettempdir()) / "x")
     withdraw = on_exit(functools.partial(remove, folder))
     try:
-        with _telling(folder, folder):
+        with telling(folder, folder):
             folder.mkdir(mode=0o700)
         yield folder
     finally:
@@ -191,7 +188,7 @@ def append_whole(fd: int, data: bytes, path: Path) -> None:
         if stat.S_ISREG(before.st_mode):
             with contextlib.suppress(OSError):
                 os.ftruncate(fd, before.st_size)
-        raise _cannot(path, error) from None
+        raise cannot(path, error) from None
 
 
 def append_line(path: Path, line: str) -> None:
@@ -200,26 +197,12 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         WriteError: as `append_whole`.
     """
-    with _telling(path, path):
+    with telling(path, path):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             append_whole(fd, f"{line}\n".encode(), path)
         finally:
             os.close(fd)
-
-
-def is_special(path: Path) -> bool:
-    """Whether `path` leads to a device, pipe or socket, or to a file that somebody has opened for
-    us: one without a name, or one named by its number, as /dev/stdout does."""
-    if _descriptor(path) is not None:
-        return True
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    if stat.S_ISDIR(mode):
-        return False
-    return not stat.S_ISREG(mode) or not Path(os.path.realpath(path)).exists()
 
 
 def has_no_room(folder: Path) -> bool:
@@ -232,99 +215,19 @@ def has_no_room(folder: Path) -> bool:
 
 def no_room(path: Path) -> WriteError:
     """The error for a full disk, where a program met it that cannot say so."""
-    return _cannot(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    return cannot(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
-# --- Errors ---------------------------------------------------------------------------------------
-
-_HINT = "make room there, or name another place"
-
-
-def _cannot(path: Path, error: OSError) -> WriteError:
-    full = error.errno is None or error.errno in _NO_ROOM
-    hint = _HINT if full else "check its folder and its rights"
-    return WriteError(f"cannot write {path}: {error.strerror or error}", hint)
+# --- Steps ----------------------------------------------------------------------------------------
 
 
 def _taken(path: Path) -> WriteError:
     return WriteError(f"{path} exists already; nothing is overwritten", "name another")
 
 
-@contextmanager
-def _telling(path: Path, part: Path) -> Iterator[None]:
-    """Make WriteErrors of what the system says of `part`, and of a full disk; the block's other
-    errors are somebody else's. NumPy gives no number for a full disk."""
-    try:
-        yield
-    except OSError as error:
-        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
-        below = name.startswith((os.fspath(part), os.fspath(path)))
-        ours = below or (bool(name) and os.path.realpath(path).startswith(name))
-        if ours or error.errno is None or error.errno in _NO_ROOM | {errno.EIO, errno.EROFS}:
-            raise _cannot(path, error) from None
-        raise
-
-
-# --- Streams --------------------------------------------------------------------------------------
-
-
-class _Raw(io.FileIO):
-    """A file that raises WriteErrors, so that its user's other errors are not taken for them."""
-
-    def __init__(self, fd: int, path: Path) -> None:
-        super().__init__(fd, "wb")
-        self._path = path
-
-    def write(self, data: Any) -> int:
-        try:
-            return super().write(data)
-        except OSError as error:
-            raise _cannot(self._path, error) from None
-
-
-def _stream(fd: int, path: Path) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedWriter(_Raw(fd, path)))
-
-
-def _descriptor(path: Path) -> int | None:
-    """The number of the open file that `path` names, as /dev/stdout and /dev/fd/3 do; else None.
-
-    Opened by its own name it would be written from its beginning on, or renamed over.
-    """
-    ours = (os.path.realpath("/dev/fd"), f"/proc/{os.getpid()}/fd")
-    for _ in range(8):  # links as a rule: /dev/stdout, /proc/self/fd/1, the file itself
-        name = path.name
-        if name.isdecimal() and len(name) < 9 and os.path.realpath(path.parent) in ours:
-            return int(name)
-        if not path.is_symlink():
-            break
-        path = path.parent / path.readlink()
-    return None
-
-
-def _open_special(path: Path) -> int:
-    with _telling(path, path):
-        if (number := _descriptor(path)) is not None:
-            try:
-                return os.dup(number)
-            except OSError as error:  # it is not open
-                raise _cannot(path, error) from None
-        if not stat.S_ISSOCK(path.stat().st_mode):
-            return os.open(path, os.O_WRONLY)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-            try:
-                line.connect(os.fspath(path))
-            except OSError as error:  # it does not name the socket
-                raise _cannot(path, error) from None
-            return line.detach()
-
-
 def _pour(part: Path, path: Path) -> None:
-    with _stream(_open_special(path), path) as stream, part.open("rb") as ready:
+    with open_special(path) as stream, part.open("rb") as ready:
         shutil.copyfileobj(ready, stream)
-
-
-# --- Steps ----------------------------------------------------------------------------------------
 
 
 def _beside(place: Path, suffix: str = "") -> Path:

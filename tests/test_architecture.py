@@ -16,7 +16,7 @@ PACKAGE = REPO / "avsync_cli"
 LAYERS = [
     {"cores"},
     {"errors", "timebase", "names", "wording", "_version", "onnx_runtime"},
-    {"config", "interrupt", "leftovers"},
+    {"config", "devices", "interrupt", "leftovers"},
     {"files"},
     {"media", "regions"},
     {"model"},
