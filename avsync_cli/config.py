@@ -152,10 +152,8 @@ def tolerance_profile(text: str) -> Profile:
         raise UsageError(f"unknown tolerance {brief(text)}", hint)
     early, late = float(pair[1]), float(pair[2])
     if max(early, late) > RANGE_LIMIT_MS:
-        raise UsageError(
-            f"a tolerance of {max(early, late):g} ms tolerates everything",
-            f"{RANGE_LIMIT_MS // 1000} s is the most that can be measured",
-        )
+        hint = f"{RANGE_LIMIT_MS // 1000} s is the most that can be measured"
+        raise UsageError(f"a tolerance of {max(early, late):g} ms tolerates everything", hint)
     return Profile(f"{early:g}:{late:g}", early, late, f"{early:g} ms early to {late:g} ms late")
 
 
@@ -272,13 +270,18 @@ def user_cache() -> Path:
     return platformdirs.user_cache_path("avsync", appauthor=False) / "clips"
 
 
-def models_dir() -> Path:
-    """Folder with the bundled models: `models/` of a source checkout, else inside the package."""
+def shipped(name: str) -> Path:
+    """What comes with avsync, by its name in a source checkout; else its place in the package."""
     package = Path(__file__).resolve().parent
     checkout = package.parent
-    if (checkout / "pyproject.toml").is_file() and (checkout / "models").is_dir():
-        return checkout / "models"
-    return package / "_models"
+    if (checkout / "pyproject.toml").is_file() and (checkout / name).exists():
+        return checkout / name
+    return package / f"_{name}"
+
+
+def models_dir() -> Path:
+    """Folder with the bundled models."""
+    return shipped("models")
 
 
 def model_names() -> list[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from avsync_cli.batch.journal import read_back
+from avsync_cli.batch.journal import Journal, read_back
 from avsync_cli.batch.line import Ticket
 from avsync_cli.cli.job import Job
 from avsync_cli.cli.output import Sink
@@ -14,11 +13,8 @@ from avsync_cli.config import tolerance_profile
 from avsync_cli.media.source import Stamp
 from avsync_cli.report import machine, terminal
 from avsync_cli.report.machine import Failure, Tool
+from avsync_cli.verdict.answer import Judgement
 from avsync_cli.wording import safe_text
-
-if TYPE_CHECKING:
-    from avsync_cli.batch.journal import Journal
-    from avsync_cli.verdict.answer import Judgement
 
 
 class Answer:
@@ -43,14 +39,14 @@ class Answer:
         self._job, self._tool, self._options, self._sink = job, tool, options, sink
         profile = tolerance_profile(job.settings.tolerance)
         self._tolerance = machine.tolerance_entry(profile.name, profile.early_ms, profile.late_ms)
-        self._curve = job.command == "offset-scan"
+        self._curve, self._pieces = job.command == "offset-scan", job.flags.output.pieces
         self.journal: Journal | None = None
         self._whole: list[Judgement | Failure] = []
 
     def begin(self) -> None:
         """Write what comes before the first file."""
         if self._job.form == "csv":
-            self._sink.write(machine.csv_header(pieces=self._job.flags.output.pieces))
+            self._sink.write(machine.csv_header(pieces=self._pieces))
 
     def take(self, results: Sequence[Judgement | Failure], stamp: Stamp | None) -> None:
         """Write one file's part, or keep it where the answer is one document.
@@ -67,8 +63,7 @@ class Answer:
         if form == "jsonl":
             self._write_lines(results, Ticket(self._options, stamp, len(results)))
         elif form == "csv":
-            rows = machine.csv_pieces if self._job.flags.output.pieces else machine.csv_row
-            self._sink.write("".join(map(rows, results)))
+            self._sink.write(self._csv(results))
         elif form == "json":
             self._whole += results
         else:
@@ -82,37 +77,32 @@ class Answer:
         """Write what comes after the last file."""
         if self._job.form != "json":
             return
-        document = machine.document(
-            [one for one in self._whole if not isinstance(one, Failure)],
-            [one for one in self._whole if isinstance(one, Failure)],
-            self._tool,
-            self._tolerance,
-            curve=self._curve,
-        )
+        reports = [one for one in self._whole if not isinstance(one, Failure)]
+        failures = [one for one in self._whole if isinstance(one, Failure)]
+        about = self._tool, self._tolerance
+        document = machine.document(reports, failures, *about, curve=self._curve)
         self._sink.write(machine.to_json(document))
 
     def write_csv(self, journal: Path) -> None:
         """Write the CSV of all files, whichever run judged them, in their order."""
-        pieces = self._job.flags.output.pieces
-        rows = machine.csv_pieces if pieces else machine.csv_row
         held = {
-            told[0].result.path: "".join(rows(one.result) for one in told)
+            told[0].result.path: self._csv([one.result for one in told])
             for told in read_back([journal], lambda _: None)
         }
-        self._sink.write(machine.csv_header(pieces=pieces))
+        self._sink.write(machine.csv_header(pieces=self._pieces))
         self._sink.write("".join(held.get(source.path, "") for source in self._job.files))
+
+    def _csv(self, results: Sequence[Judgement | Failure]) -> str:
+        return "".join(map(machine.csv_pieces if self._pieces else machine.csv_row, results))
 
     def _tell(self, judgement: Judgement) -> None:
         """For a person: in short for one of many, unless all was asked for."""
         if self._job.flags.console.quiet:
             self._sink.write_lines([terminal.sentence(judgement)])
             return
-        all_rows = self._job.flags.output.blocks
+        all_rows, curve = self._job.flags.output.blocks, self._full and self._curve
         layout = terminal.Layout(self._sink.width, self._sink.unicode, all_rows)
-        lines = terminal.render(
-            judgement, layout, table=self._full, curve=self._full and self._curve
-        )
-        self._sink.write_lines(lines)
+        self._sink.write_lines(terminal.render(judgement, layout, table=self._full, curve=curve))
 
     def _write_lines(self, results: Sequence[Judgement | Failure], ticket: Ticket) -> None:
         lines = "".join(

@@ -97,19 +97,11 @@ def run(args: list[str]) -> int:
     try:
         code = app(args, prog_name="avsync", standalone_mode=False)
     except typer.TyperException as error:
-        if not error.format_message():  # no command at all: the help has been shown instead
+        message = " ".join(error.format_message().split()).rstrip(".")
+        if not message:  # no command at all: the help has been shown instead
             return EXIT_USAGE
-        raise UsageError(_one_line(error.format_message()), _usage_hint(error)) from None
+        command = getattr(getattr(error, "ctx", None), "command_path", None) or "avsync"
+        raise UsageError(message, f"see {command} --help") from None
     except typer.Abort:
         return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0
-
-
-def _one_line(message: str) -> str:
-    return " ".join(message.split()).rstrip(".")
-
-
-def _usage_hint(error: typer.TyperException) -> str:
-    context = getattr(error, "ctx", None)
-    command = getattr(context, "command_path", None) or "avsync"
-    return f"see {command} --help"

@@ -33,8 +33,12 @@ def check_wanted(
             raise UsageError(what, f"name it with {known}, or name a folder that exists")
         check_installed(path.suffix.lower())
     if wanted.html is not None and wanted.html.is_dir():
+        from avsync_cli.report.html import INDEX, is_ours
+
         check_folder("--html", wanted.html)
-        _check_index(wanted.html)
+        if not is_ours(wanted.html / INDEX):  # its overview is somebody else's
+            what = f"--html: {wanted.html / INDEX} is no report, and would be overwritten"
+            raise UsageError(what, "name an empty folder")
     if wanted.tracks is not None and wanted.tracks.is_dir():
         raise UsageError(f"--tracks {wanted.tracks} is a folder", "name a file in it")
     if wanted.crops is not None:
@@ -50,15 +54,6 @@ def check_wanted(
         if other != flag:
             raise UsageError(f"{other} and {flag} name the same file", "name two files")
         check_no_input(flag, place, files)
-
-
-def _check_index(folder: Path) -> None:
-    """Refuse a folder whose overview is somebody else's."""
-    from avsync_cli.report.html import INDEX, is_ours
-
-    if not is_ours(folder / INDEX):
-        what = f"--html: {folder / INDEX} is no report, and would be overwritten"
-        raise UsageError(what, "name an empty folder")
 
 
 def _check_crops(folder: Path) -> None:

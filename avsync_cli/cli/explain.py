@@ -56,12 +56,10 @@ def explain(
 
 
 def page_file() -> Path:
-    """The page: in `docs/` of a source checkout, else inside the package."""
-    package = Path(__file__).resolve().parent.parent
-    checkout = package.parent / "docs" / PAGE
-    if (package.parent / "pyproject.toml").is_file() and checkout.is_file():
-        return checkout
-    return package / "_docs" / PAGE
+    """Where the page is."""
+    from avsync_cli.config import shipped
+
+    return shipped(f"docs/{PAGE}")
 
 
 def sections() -> dict[str, str]:

@@ -33,8 +33,10 @@ _what = partial(option, panel="What to look for", show_default=False)
 _where = partial(option, panel="Which part of the file")
 _input = partial(option, panel="Input")
 _out = partial(option, panel="Output")
-_beside = partial(option, panel="Files beside the answer")
+_beside = partial(option, panel="Files beside the answer", metavar="FILE|DIR")
 _many = partial(option, panel="Many files")
+_seconds = partial(Sets, shown="{:.10g}s".format)
+_switch = partial(Sets, Settings, parse=switch, shown=lambda on: "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,14 +109,10 @@ class MediaFlags:
         "From 0.", min=0, metavar="N", sets=Sets(Excerpt, "audio_track", number)
     )
     start: str | None = _where(
-        "Begin here: 90s, 1:30.",
-        metavar="TIME",
-        sets=Sets(Excerpt, "start_s", seconds, shown=lambda s: f"{s:.10g}s"),
+        "Begin here: 90s, 1:30.", metavar="TIME", sets=_seconds(Excerpt, "start_s", seconds)
     )
     duration: str | None = _where(
-        "Judge this much.",
-        metavar="TIME",
-        sets=Sets(Excerpt, "duration_s", seconds, shown=lambda s: f"{s:.10g}s"),
+        "Judge this much.", metavar="TIME", sets=_seconds(Excerpt, "duration_s", seconds)
     )
 
 
@@ -125,17 +123,12 @@ class QuickFlags:
     quick: bool | None = _where(
         "Read stretches of a long file until they settle it.",
         show_default=False,
-        sets=Sets(Settings, "quick", switch, shown=lambda on: ""),
+        sets=_switch("quick"),
     )
     most: str | None = _where(
         "With --quick: read at most this much of it.",
         metavar="TIME",
-        sets=Sets(
-            Settings,
-            "most_s",
-            lambda value: check_most_s(seconds(value)),
-            shown=lambda s: f"{s:.10g}s",
-        ),
+        sets=_seconds(Settings, "most_s", lambda value: check_most_s(seconds(value))),
     )
     until: str | None = _where(
         "With --quick: read on until this sure.  \\[default: 0.99]",
@@ -163,15 +156,13 @@ class OutputFlags:
     html: Path | None = _beside(
         "Also write a page with figures and stills, complete in itself; into a folder one "
         "for each film, and an overview.",
-        metavar="FILE|DIR",
     )
-    plot: Path | None = _beside("Also draw the offset curve: .png or .svg.", metavar="FILE|DIR")
+    plot: Path | None = _beside("Also draw the offset curve: .png or .svg.")
     overlay: Path | None = _beside(
-        "Also write the film with attention drawn on it: .mp4, .mov or .mkv.", metavar="FILE|DIR"
+        "Also write the film with attention drawn on it: .mp4, .mov or .mkv."
     )
     markers: Path | None = _beside(
-        "Also list out-of-sync stretches for an editing program: .csv, .edl, .otio or .fcpxml.",
-        metavar="FILE|DIR",
+        "Also list out-of-sync stretches for an editing program: .csv, .edl, .otio or .fcpxml."
     )
     blocks: bool = _out(
         "Show all pieces and blocks, not those that decide; in batches too.", default=False
@@ -183,13 +174,13 @@ class PeopleFlags:
     """What is written of every face."""
 
     tracks: Path | None = _beside("Also write a line of CSV for every face.", metavar="FILE")
-    boxes: Path | None = _beside(
-        "Also write where every face is in every frame: .csv.", metavar="FILE|DIR"
-    )
+    boxes: Path | None = _beside("Also write where every face is in every frame: .csv.")
     crops: Path | None = _beside(
         "Also write every face whose sound is its own as a clip, with a manifest.", metavar="DIR"
     )
-    align: bool = _beside("With --crops: move the sound of each clip to zero.", default=False)
+    align: bool = _beside(
+        "With --crops: move the sound of each clip to zero.", default=False, metavar=None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,8 +246,7 @@ class JudgeFlags:
     media: MediaFlags
     quick: QuickFlags
     slate: bool | None = _what(
-        "Find the clap at the head: its frame, its sample, its lag.",
-        sets=Sets(Settings, "slate", switch, shown=lambda on: ""),
+        "Find the clap at the head: its frame, its sample, its lag.", sets=_switch("slate")
     )
     all_audio: bool = _where("Judge every audio track, each with its own answer.", default=False)
     input: InputFlags

@@ -10,7 +10,7 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from avsync_cli.errors import UsageError
@@ -45,20 +45,24 @@ def expand_inputs(
     found: dict[str, None] = {}
     for name in names:
         found.update(dict.fromkeys(_expand(name, recursive)))
-    for name in listed:  # a list is taken at its word: its names are not globs
-        found.update(dict.fromkeys(_listed(name, recursive)))
+    # A list is taken at its word: its names are not globs. A folder without any media (one may well
+    # be called film.mp4) stays a name, and becomes one error among the others' answers.
+    for name in listed:
+        found.update(dict.fromkeys(media_in(name, recursive) or [name]))
     return list(found)
 
 
 def media_in(folder: str, recursive: bool) -> list[str]:
     """The media files of a folder, by name; hidden ones left out."""
-    return [path for path in _walk(folder, recursive) if _is_media(path)]
-
-
-def _listed(name: str, recursive: bool) -> list[str]:
-    """What one name of a list stands for: itself, or a folder's files. A folder without any (one
-    may well be called film.mp4) stays a name, and becomes one error among the others' answers."""
-    return media_in(name, recursive) or [name]
+    found = []
+    for parent, folders, files in os.walk(folder):
+        # Hidden folders hold thumbnails and trash; links could lead in circles and are not
+        # followed by os.walk.
+        folders[:] = sorted(f for f in folders if not f.startswith(".")) if recursive else []
+        for file in sorted(files):
+            if not file.startswith(".") and Path(file).suffix.lower() in MEDIA_SUFFIXES:
+                found.append(os.path.join(parent, file))
+    return found
 
 
 def _expand(name: str, recursive: bool) -> list[str]:
@@ -82,20 +86,6 @@ def _folder(name: str, recursive: bool) -> list[str]:
     return files
 
 
-def _walk(folder: str, recursive: bool) -> Iterator[str]:
-    for parent, folders, files in os.walk(folder):
-        # Hidden folders hold thumbnails and trash; links could lead in circles and are not
-        # followed by os.walk.
-        folders[:] = sorted(f for f in folders if not f.startswith(".")) if recursive else []
-        for file in sorted(files):
-            yield os.path.join(parent, file)
-
-
-def _is_media(path: str) -> bool:
-    name = Path(path).name
-    return not name.startswith(".") and Path(name).suffix.lower() in MEDIA_SUFFIXES
-
-
 def _read_list(source: str) -> list[str]:
     try:
         if source == "-":
@@ -107,9 +97,8 @@ def _read_list(source: str) -> list[str]:
         reason = error.strerror or str(error)
         raise UsageError(f"cannot read {_shown(source)}: {reason}", "check --files-from") from None
     if len(data) > _LIST_LIMIT:
-        raise UsageError(
-            f"{_shown(source)} is too large for a list of names", "name the file itself"
-        )
+        what = f"{_shown(source)} is too large for a list of names"
+        raise UsageError(what, "name the file itself")
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     return [os.fsdecode(line) for line in lines if line.strip()]
 

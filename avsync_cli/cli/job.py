@@ -107,17 +107,19 @@ def _form(flags: JudgeFlags) -> Form:
     if batch.resume is None:
         return forms[0] if forms else "text"
     with_csv = output.csv and not is_template(output.output)
-    other = "--json" if output.json else "--output" if output.output and not with_csv else ""
-    if other:
-        hint = "--resume writes JSON lines to its own file; beside them there can be --csv"
-        raise UsageError(f"--resume and {other} exclude each other", hint)
-    if output.html is not None:
-        hint = "make the page of it afterwards: avsync report JOURNAL --html FILE"
-        raise UsageError("--resume and --html exclude each other", hint)
-    if flags.people.tracks is not None or flags.people.crops is not None:
-        flag = "--tracks" if flags.people.tracks is not None else "--crops"
-        hint = "an earlier run's faces would be missing; the lines hold them as `tracks`"
-        raise UsageError(f"--resume and {flag} exclude each other", hint)
+    lines = "--resume writes JSON lines to its own file; beside them there can be --csv"
+    page = "make the page of it afterwards: avsync report JOURNAL --html FILE"
+    faces = "an earlier run's faces would be missing; the lines hold them as `tracks`"
+    others = (
+        ("--json", output.json, lines),
+        ("--output", output.output and not with_csv, lines),
+        ("--html", output.html, page),
+        ("--tracks", flags.people.tracks, faces),
+        ("--crops", flags.people.crops, faces),
+    )
+    for flag, given, hint in others:
+        if given:
+            raise UsageError(f"--resume and {flag} exclude each other", hint)
     return "jsonl"
 
 

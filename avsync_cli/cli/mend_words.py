@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from avsync_cli.cli.output import Sink, say, say_error
-from avsync_cli.wording import safe_text, shell_quote
+from avsync_cli.repair.plan import GOOD_ENOUGH_MS, FixPlan
+from avsync_cli.report.sentences import is_at_border, limits_words, sure_words
+from avsync_cli.verdict.answer import Judgement
+from avsync_cli.wording import drift_words, interval_words, offset_words, safe_text, shell_quote
 
 if TYPE_CHECKING:
-    from avsync_cli.repair.plan import FixPlan
     from avsync_cli.repair.run import Order, Repair
-    from avsync_cli.verdict.answer import Judgement
 
 
 class Teller:
@@ -38,9 +39,6 @@ class Teller:
         tellers[done.outcome](done)
 
     def _nothing_to_do(self, done: Repair) -> None:
-        from avsync_cli.repair.plan import GOOD_ENOUGH_MS
-        from avsync_cli.report.sentences import is_at_border, limits_words, sure_words
-        from avsync_cli.wording import offset_words
 
         before = done.before
         assert before is not None and before.verdict.offset_ms is not None
@@ -51,16 +49,13 @@ class Teller:
             return
         where = "at the border of" if is_at_border(before) else "inside"
         limits = limits_words(before.tolerance)
-        self._line(
-            f"{self.source}: {offset_words(offset)} ({sure}), {where} {limits}; nothing to fix "
-            "(--force moves it all the same)"
-        )
+        found = f"{self.source}: {offset_words(offset)} ({sure}), {where} {limits}"
+        self._line(f"{found}; nothing to fix (--force moves it all the same)")
 
     def _command(self, done: Repair) -> None:
         assert done.recipe is not None
         self._line(f"# {self.source}: {_was(done.plan, done.before)}")
-        target = self.order.target
-        for words in done.recipe.shown(self.order.source.path, target):
+        for words in done.recipe.shown(self.order.source.path, self.order.target):
             self._line(" ".join(shell_quote(word) for word in words))
 
     def _written(self, done: Repair) -> None:
@@ -96,7 +91,6 @@ class Teller:
 
 def _measured(after: Judgement | None) -> str:
     """The copy's offset as it was measured, or ""."""
-    from avsync_cli.wording import interval_words
 
     if after is None or after.verdict.offset_ms is None:
         return ""
@@ -107,7 +101,6 @@ def _measured(after: Judgement | None) -> str:
 
 def _was(plan: FixPlan, before: Judgement | None) -> str:
     """What was wrong: "was 120 ms late"."""
-    from avsync_cli.wording import drift_words, offset_words
 
     said = "by hand:" if before is None else "was"
     first = plan.pieces[0]

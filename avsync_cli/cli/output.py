@@ -9,10 +9,10 @@ import sys
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from avsync_cli.files import open_whole
+from avsync_cli.wording import safe_text
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,7 +24,7 @@ _PLAIN_WIDTH = 80
 """Columns of a table that goes to a file or a pipe."""
 
 
-class Sink:
+class Sink(contextlib.ExitStack):
     """The answer's way out; a context manager.
 
     With a path, everything goes to a neighbour of it that takes its place when the block ends
@@ -37,15 +37,15 @@ class Sink:
     """
 
     def __init__(self, path: Path | None, *, machine: bool, color: bool) -> None:
+        super().__init__()
         self._path = path
-        self._place = contextlib.ExitStack()
+        errors = "surrogateescape" if machine else "backslashreplace"
         if path is None:
             self._stream: TextIO = sys.stdout
             if isinstance(sys.stdout, io.TextIOWrapper):
-                _prepare(sys.stdout, machine)
+                sys.stdout.reconfigure(encoding="utf-8" if machine else None, errors=errors)
         else:
-            errors = "surrogateescape" if machine else "backslashreplace"
-            raw = self._place.enter_context(open_whole(path))
+            raw = self.enter_context(open_whole(path))
             self._stream = io.TextIOWrapper(raw, encoding="utf-8", errors=errors)
         self._color = color
         self.width = _PLAIN_WIDTH
@@ -53,17 +53,6 @@ class Sink:
             # Falls back to 80 where a terminal does not know its own width.
             self.width = max(40, shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns)
         self.unicode = _can_show(self._stream, "▁█│┼▲±–")
-
-    def __enter__(self) -> Sink:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._place.__exit__(kind, error, trace)
 
     def write(self, text: str) -> None:
         """Write `text` as it is, at once.
@@ -99,13 +88,6 @@ class Sink:
         self.write(buffer.getvalue())
 
 
-def _prepare(stream: io.TextIOWrapper, machine: bool) -> None:
-    if machine:
-        stream.reconfigure(encoding="utf-8", errors="surrogateescape")
-    else:
-        stream.reconfigure(errors="backslashreplace")
-
-
 def _can_show(stream: TextIO, characters: str) -> bool:
     try:
         characters.encode(getattr(stream, "encoding", None) or "ascii")
@@ -116,7 +98,6 @@ def _can_show(stream: TextIO, characters: str) -> bool:
 
 def say(text: str) -> None:
     """One line to stderr, made safe for a terminal."""
-    from avsync_cli.wording import safe_text
 
     sys.stderr.write(f"{safe_text(text)}\n")
 

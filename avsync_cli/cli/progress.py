@@ -5,37 +5,29 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from avsync_cli.wording import clock
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from avsync_cli.media.source import Source
 
-
 LABEL_CHARS = 32
 """Of a file's name beside its bar: with the bar it fits 80 columns."""
 
 
-class _OnTerminal:
-    """A bar that is there within a `with` block, if it is wanted and a person watches."""
+class _OnTerminal(ExitStack):
+    """A bar that is there to the end of a `with` block, if it is wanted and a person watches."""
 
     def __init__(self, *, shown: bool, color: bool) -> None:
-        self._bar = _bar(color) if shown and sys.stderr.isatty() else None
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        super().__init__()
+        self._bar: Progress | None = None
+        if shown and sys.stderr.isatty():
+            self._bar = self.enter_context(_bar(color))
 
 
 class FileProgress(_OnTerminal):
@@ -152,7 +144,6 @@ class StageProgress(_OnTerminal):
         began_s, first = self._began.setdefault(stage, (now_s, done))
         if not first < done < total:
             return ""
-        from avsync_cli.wording import clock
 
         return f", {clock((now_s - began_s) / (done - first) * (total - done))} left"
 

@@ -6,16 +6,18 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from avsync_cli.batch.journal import read_back
 from avsync_cli.cli.beside import check_wanted
 from avsync_cli.cli.checks import check_no_input, check_place
 from avsync_cli.cli.flags_results import ReportFlags
 from avsync_cli.cli.output import Sink, say, say_annotations, say_error
 from avsync_cli.errors import UsageError, exit_code, worst
-
-if TYPE_CHECKING:
-    from avsync_cli.report.reread import Reread
+from avsync_cli.report import machine, terminal
+from avsync_cli.report.beside import Wanted
+from avsync_cli.report.junit import junit_text
+from avsync_cli.report.machine import Failure, status_of
+from avsync_cli.report.reread import Reread
 
 
 def retell(flags: ReportFlags) -> int:
@@ -25,11 +27,6 @@ def retell(flags: ReportFlags) -> int:
         UsageError: something cannot be used or does not go together.
         WriteError: the answer cannot be written.
     """
-    from avsync_cli.batch.journal import read_back
-    from avsync_cli.report import terminal
-    from avsync_cli.report.beside import Wanted
-    from avsync_cli.report.machine import Failure, status_of
-
     _check(flags)
     check_wanted(Wanted(html=flags.html), flags.output, list(map(str, flags.journals)))
     counts: Counter[str] = Counter()
@@ -43,8 +40,8 @@ def retell(flags: ReportFlags) -> int:
             counts[worst([status_of(one.result) for one in told])] += 1
             yield from told
 
-    machine = flags.csv or flags.junit
-    with Sink(flags.output, machine=machine, color=not flags.no_color) as sink:
+    for_scripts = flags.csv or flags.junit
+    with Sink(flags.output, machine=for_scripts, color=not flags.no_color) as sink:
         _write(flags, counted(), sink)
     if not flags.quiet:
         say(terminal.summary(counts))
@@ -64,9 +61,6 @@ def _check(flags: ReportFlags) -> None:
 
 
 def _write(flags: ReportFlags, results: Iterator[Reread], sink: Sink) -> None:
-    from avsync_cli.report import terminal
-    from avsync_cli.report.junit import junit_text
-    from avsync_cli.report.machine import Failure, csv_header, csv_pieces, csv_row
 
     if flags.html is not None:
         results = _with_page(flags.html, results)
@@ -75,10 +69,10 @@ def _write(flags: ReportFlags, results: Iterator[Reread], sink: Sink) -> None:
         sink.write(junit_text(answers))
         return
     if flags.csv:
-        sink.write(csv_header(pieces=flags.pieces))
+        sink.write(machine.csv_header(pieces=flags.pieces))
     for answer in answers:
         if flags.csv:
-            sink.write(csv_pieces(answer) if flags.pieces else csv_row(answer))
+            sink.write((machine.csv_pieces if flags.pieces else machine.csv_row)(answer))
         elif not isinstance(answer, Failure):
             layout = terminal.Layout(sink.width, sink.unicode)
             sink.write_lines(terminal.render(answer, layout, table=False, curve=False))
@@ -88,7 +82,6 @@ def _with_page(path: Path, results: Iterator[Reread]) -> Iterator[Reread]:
     """The results as they come; when all have, the page of them is written."""
     from avsync_cli.report.html import HtmlReport
     from avsync_cli.report.html_section import Illustrations
-    from avsync_cli.report.machine import Failure
 
     first = next(results, None)
     if first is None:

@@ -11,6 +11,7 @@ from avsync_cli.cli.checks import check_folder
 from avsync_cli.config import suggestion
 from avsync_cli.errors import UsageError
 from avsync_cli.names import MEDIA_SUFFIXES
+from avsync_cli.report.places import Names, plain_stem
 
 FIELDS = ("stem", "status")
 
@@ -37,7 +38,6 @@ class Template:
     """
 
     def __init__(self, output: Path, files: Sequence[str]) -> None:
-        from avsync_cli.report.places import Names
 
         self._folder, self._name = output.parent, output.name
         for field in _FIELD.findall(str(output)):
@@ -61,7 +61,6 @@ class Template:
         Raises:
             UsageError: there lies one of the films.
         """
-        from avsync_cli.report.places import plain_stem
 
         wanted = Path(self._name)
         stem = wanted.stem.replace("{status}", status).replace("{stem}", plain_stem(film))

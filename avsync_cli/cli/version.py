@@ -7,6 +7,7 @@ from importlib import metadata
 from avsync_cli._version import __version__
 from avsync_cli.config import DEFAULTS, models_dir
 from avsync_cli.errors import AvsyncError, ModelError
+from avsync_cli.media.ffmpeg import ffmpeg_version, find_ffmpeg
 from avsync_cli.model.folder import read_bundle
 
 
@@ -16,7 +17,6 @@ def version_lines() -> list[str]:
 
 
 def _ffmpeg() -> str:
-    from avsync_cli.media.ffmpeg import ffmpeg_version, find_ffmpeg
 
     try:
         return f"ffmpeg {ffmpeg_version()} ({find_ffmpeg()})"
