@@ -12,191 +12,21 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from avsync_cli.media.decode import TimelineChunk
 from tests.clips import CLIP_S, EVENTS_S, Clips
-from tests.media_kinds import AUDIO, LAYOUTS, VIDEO, encoder
+from tests.media_kinds import LAYOUTS
 from tests.media_surgery import (
     cut_by_edit_list,
     jump_stamps,
     shuffle_stamps,
     turn_quarter,
 )
-
-
-@dataclass(frozen=True)
-class Case:
-    """One animal.
-
-    Attributes:
-        name: unique; the file's stem.
-        suffix: names the container.
-        video, audio: keys of VIDEO and AUDIO.
-        rate: frames a second, or "vfr".
-        lag_ms: how long after the flashes the clicks come (< 0: before). It lies in the time
-            stamps: the later stream starts later.
-        note: what else is odd about it.
-        size: of the coded picture.
-        hz, channels: of the sound.
-        filters: for the picture, after its scaling.
-        inputs: further inputs, numbered from 2.
-        extra: output arguments.
-        picture_s, sound_s: lengths.
-        events_s: the flashes from the beginning of the picture that count.
-        surgery: what is done to the finished file's bytes.
-        make: makes the file in a way of its own.
-        video_track, audio_track: which to decode.
-        frame: (height, width) expected of the decoded frames, where that is the point.
-        tolerance_ms: 10, or more with the reason in `why`.
-    """
-
-    name: str
-    suffix: str
-    video: str = "h264"
-    audio: str = "aac"
-    rate: str = "25"
-    lag_ms: int = 0
-    note: str = ""
-    size: str = "64x48"
-    hz: int = 48_000
-    channels: int = 1
-    filters: str = ""
-    inputs: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()
-    picture_s: float = CLIP_S
-    sound_s: float = CLIP_S
-    events_s: tuple[float, ...] = EVENTS_S
-    surgery: Callable[[bytes], bytes] | None = None
-    make: Callable[[Zoo, Case, Path], None] | None = None
-    video_track: int = 0
-    audio_track: int = 0
-    frame: tuple[int, int] | None = None
-    tolerance_ms: float = 10.0
-    why: str = ""
-
-    def missing(self) -> list[str]:
-        """What of it the ffmpeg at hand cannot encode."""
-        kinds = [(VIDEO, self.video), (AUDIO, self.audio)]
-        return [kind for table, kind in kinds if encoder(table[kind]) is None]
-
-
-class Zoo:
-    """Makes the files in a folder, on demand; sources and whole files are made once.
-
-    Args:
-        clips: the sources.
-    """
-
-    def __init__(self, clips: Clips) -> None:
-        self.clips = clips
-        self.run = clips.run
-
-    def file(self, case: Case) -> Path:
-        """The case's file, made if need be."""
-        path = self.clips.folder / f"zoo-{case.name}.{case.suffix}"
-        if not path.exists():
-            (case.make or Zoo.encode)(self, case, path)
-            if case.surgery is not None:
-                path.write_bytes(case.surgery(path.read_bytes()))
-        return path
-
-    def encode(self, case: Case, path: Path) -> None:
-        """The ordinary way: one run of ffmpeg over picture, sound and further inputs."""
-        lag = ["-itsoffset", f"{case.lag_ms / 1000:.3f}"] if case.lag_ms else []
-        picture = self.clips.picture(case.rate, case.picture_s)
-        sound = ["-i", str(self.clips.sound(seconds=case.sound_s))]
-        maps = [] if "-map" in case.extra else ["-map", "0:v", "-map", "1:a"]
-        self.run(*picture, *lag, *sound, *case.inputs, *maps, *self.codecs(case), str(path))
-
-    def codecs(self, case: Case) -> list[str]:
-        """Output arguments: filters, encoders, and what the case adds."""
-        video, audio = encoder(VIDEO[case.video]), encoder(AUDIO[case.audio])
-        assert video is not None and audio is not None
-        out = ["-threads", "1", "-c:v", *video, "-c:a", *audio]
-        filters = [] if case.size == "64x48" else [f"scale={case.size}:flags=neighbor"]
-        if "interlaced" in case.video:
-            filters.append("format=yuv420p,setfield=tff")
-        if case.rate == "vfr":
-            filters.append("settb=1/90000,setpts=(N+0.35*sin(1.7*N))/(30*TB)")
-            out += ["-fps_mode:v", "passthrough", "-enc_time_base:v", "1/90000"]
-        filters += [case.filters] if case.filters else []
-        if filters and case.video != "copy":
-            out += ["-filter:v", ",".join(filters)]
-        if case.channels > 1:
-            # The click lies in one channel alone, the hardest for a mix: the second, or the
-            # centre where there is one.
-            channel = 2 if case.channels > 4 else 1
-            out += ["-filter:a", f"pan={LAYOUTS[case.channels]}|c{channel}=c0"]
-        out += ["-ar", str(case.hz)]
-        if case.suffix == "m2ts":
-            out += ["-mpegts_m2ts_mode", "1"]
-        return [*out, *case.extra]
-
-
-def _cut_copy(zoo: Zoo, case: Case, path: Path) -> None:
-    """Cut off the first 13 frames without coding anew: an edit list hides what lies before."""
-    whole = zoo.clips.folder / f"zoo-{case.name}-whole.{case.suffix}"
-    zoo.encode(case, whole)
-    zoo.run("-ss", "0.52", "-i", str(whole), "-c", "copy", str(path))
-
-
-def _two_sizes(zoo: Zoo, case: Case, path: Path) -> None:
-    """The picture is twice as large from 1.4 s on."""
-    parts = []
-    for number, (size, cut) in enumerate((("64x48", "end=1.4"), ("128x96", "start=1.4"))):
-        part = path.with_suffix(f".{number}.ts")
-        picture, sound = zoo.clips.picture(case.rate), ["-i", str(zoo.clips.sound())]
-        filters = f"trim={cut},scale={size}"
-        out = [*zoo.codecs(case), "-filter:v", filters, "-filter:a", f"atrim={cut}"]
-        fixed = ["-muxdelay", "0", "-muxpreload", "0", "-output_ts_offset", "10"]
-        zoo.run(*picture, *sound, *out, *fixed, str(part))
-        parts.append(part.read_bytes())
-    joined = b"".join(parts)
-    if case.suffix == "ts":
-        path.write_bytes(joined)
-        return
-    whole = path.with_suffix(".ts")
-    whole.write_bytes(joined)
-    zoo.run("-i", str(whole), "-c", "copy", str(path))
-
-
-def _with_cover(zoo: Zoo, case: Case, path: Path) -> None:
-    """A still picture as the first video stream."""
-    cover = zoo.clips.folder / "zoo-cover.jpg"
-    if not cover.exists():
-        zoo.run("-f", "lavfi", "-i", "color=white:s=320x320", "-frames:v", "1", str(cover))
-    picture, sound = zoo.clips.picture(case.rate), ["-i", str(zoo.clips.sound())]
-    maps = ["-map", "2:v", "-map", "0:v", "-map", "1:a", "-c:v:0", "copy"]
-    out = [*zoo.codecs(case), *maps, "-disposition:v:0", "attached_pic"]
-    if case.suffix == "mkv":
-        maps = ["-map", "0:v", "-map", "1:a", "-attach", str(cover)]
-        out = [*zoo.codecs(case), *maps, "-metadata:s:t:0", "mimetype=image/jpeg"]
-        zoo.run(*picture, *sound, *out, str(path))
-        return
-    zoo.run(*picture, *sound, "-i", str(cover), *out, str(path))
-
-
-def _with_titles(zoo: Zoo, case: Case, path: Path) -> None:
-    """Subtitles, and a data stream where the container has them."""
-    titles = zoo.clips.folder / "zoo-titles.srt"
-    titles.write_text("1\n00:00:00,200 --> 00:00:02,000\nStream #0:9: Video: none\n\n")
-    picture, sound = zoo.clips.picture(case.rate), ["-i", str(zoo.clips.sound())]
-    maps = ["-map", "2:s", "-map", "0:v", "-map", "1:a"]
-    zoo.run(*picture, *sound, "-i", str(titles), *maps, *zoo.codecs(case), str(path))
-
-
-def _with_data(zoo: Zoo, case: Case, path: Path) -> None:
-    """A stream of private data first."""
-    notes = zoo.clips.folder / "zoo-notes.bin"
-    notes.write_bytes(bytes(range(256)))
-    maps = ("-map", "2:d", "-map", "0:v", "-map", "1:a", "-c:d", "copy")
-    zoo.encode(replace(case, inputs=("-f", "data", "-i", str(notes)), extra=maps), path)
-
+from tests.zoo_keeper import Case, Zoo, cut_copy, two_sizes, with_cover, with_data, with_titles
 
 _BLACK = ("-f", "lavfi", "-i", f"color=gray:s=96x64:r=25:d={CLIP_S}")
 _HUM = ("-f", "lavfi", "-i", f"sine=100:d={CLIP_S}")
@@ -357,7 +187,7 @@ CASES: tuple[Case, ...] = (
     Case("live", "mkv", "h264", "aac", "30", 80, "neither duration nor index",
          extra=("-live", "1")),
     # Edit lists and start offsets.
-    Case("edit-cut", "mp4", "h264", "aac", make=_cut_copy, note="its first 13 frames hidden",
+    Case("edit-cut", "mp4", "h264", "aac", make=cut_copy, note="its first 13 frames hidden",
          events_s=tuple(e - 0.52 for e in EVENTS_S[1:])),
     Case(
         "edit-two",
@@ -394,9 +224,9 @@ CASES: tuple[Case, ...] = (
     Case("tiny", "mp4", "h264", "aac", "25", 40, size="16x16", note="16×16", frame=(16, 16)),
     Case("8k", "mp4", "h264", "aac", "10", 40, size="7680x4320", note="8K", frame=(360, 640),
          picture_s=1.5, sound_s=1.5, events_s=_SHORT, extra=("-tune", "zerolatency")),
-    Case("sizes", "ts", "mpeg2", "mp2", make=_two_sizes, note="another size from 1.4 s on",
+    Case("sizes", "ts", "mpeg2", "mp2", make=two_sizes, note="another size from 1.4 s on",
          frame=(48, 64)),
-    Case("sizes-mkv", "mkv", "h264", "mp2", make=_two_sizes, note="another size from 1.4 s on",
+    Case("sizes-mkv", "mkv", "h264", "mp2", make=two_sizes, note="another size from 1.4 s on",
          frame=(48, 64)),
     # Tracks.
     Case("tracks-mkv", "mkv", "mpeg4", "flac", lag_ms=120, note="second video and audio track",
@@ -405,14 +235,14 @@ CASES: tuple[Case, ...] = (
          inputs=(*_BLACK, *_HUM), extra=_TWO_AND_TWO, video_track=1, audio_track=1, frame=(48, 64)),
     Case("tracks-ts", "ts", "mpeg2", "mp2", lag_ms=80, note="second video and audio track",
          inputs=(*_BLACK, *_HUM), extra=_TWO_AND_TWO, video_track=1, audio_track=1, frame=(48, 64)),
-    Case("cover-mp4", "mp4", make=_with_cover, note="a cover as first video stream",
+    Case("cover-mp4", "mp4", make=with_cover, note="a cover as first video stream",
          frame=(48, 64)),
-    Case("cover-mkv", "mkv", make=_with_cover, note="a cover as attachment", frame=(48, 64)),
-    Case("titles-mkv", "mkv", make=_with_titles, note="subtitles"),
-    Case("titles-mov", "mov", "mpeg4", "pcm 16 bit", make=_with_titles,
+    Case("cover-mkv", "mkv", make=with_cover, note="a cover as attachment", frame=(48, 64)),
+    Case("titles-mkv", "mkv", make=with_titles, note="subtitles"),
+    Case("titles-mov", "mov", "mpeg4", "pcm 16 bit", make=with_titles,
          note="subtitles and time code", extra=("-c:s", "mov_text", "-timecode", "01:00:00:00")),
     Case("titles-ts", "ts", "mpeg2", "mp2", note="a data stream", lag_ms=40,
-         make=_with_data),
+         make=with_data),
     # Lengths.
     Case("long-sound", "mp4", picture_s=1.5, events_s=_SHORT, lag_ms=40, note="picture ends first"),
     Case("long-picture", "mkv", "mpeg4", "flac", sound_s=1.5, events_s=_SHORT, lag_ms=-40,

@@ -8,16 +8,29 @@ import sys
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from avsync_cli.cli import mend
 from avsync_cli.media.ffmpeg import find_ffmpeg
+from avsync_cli.repair import run as repair
 from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from avsync_cli.verdict.answer import Judgement
 from tests.conftest import REPO
 from tests.toy_model import build_toy_model, flash_pattern
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+Make = Callable[..., Judgement]
+
+LATE: dict[str, Any] = {}
+FINE: dict[str, Any] = {"status": "in_sync", "offset_ms": 4.0, "ci_ms": (-16.0, 24.0)}
+OPEN: dict[str, Any] = {
+    "status": "undecided", "offset_ms": None, "ci_ms": None, "reasons": ["no face found"],
+}  # fmt: skip
 
 SECONDS = 8
 
@@ -81,3 +94,48 @@ def avsync(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+# --- `fix` in this process ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def movie(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Three seconds of picture and sound."""
+    path = tmp_path_factory.mktemp("movie") / "movie.mp4"
+    command = [str(find_ffmpeg()), "-v", "error", "-f", "lavfi", "-i", "testsrc=s=64x48:d=3:r=25"]
+    command += ["-f", "lavfi", "-i", "sine=d=3:r=48000", "-c:v", "mpeg4", "-c:a", "aac", str(path)]
+    subprocess.run(command, check=True, timeout=60)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def here(tmp_path: Path, movie: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with movie.mp4 in it."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "movie.mp4").write_bytes(movie)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def verdicts(monkeypatch: pytest.MonkeyPatch, make_report: Make) -> list[Any]:
+    """What is judged, in order: keywords of a report, or something to raise or call."""
+    outcomes: list[Any] = []
+
+    def analyse_file(path: object, *_: object) -> Judgement:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        if callable(outcome):
+            outcome = outcome(path)
+        return make_report(str(path), **outcome)
+
+    monkeypatch.setattr(mend, "load_model", lambda *_: SimpleNamespace(name="fake", backend="-"))
+    monkeypatch.setattr(repair, "analyse_file", analyse_file)
+    return outcomes
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())

@@ -8,9 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,60 +17,8 @@ from avsync_cli.__main__ import main
 from avsync_cli.cli import mend
 from avsync_cli.errors import UsageError
 from avsync_cli.media.ffmpeg import find_ffmpeg
-from avsync_cli.repair import run as repair
-from avsync_cli.verdict.answer import Judgement
-from tests.cli.conftest import Run
+from tests.cli.conftest import FINE, LATE, OPEN, Run, names
 from tests.conftest import REPO
-
-Make = Callable[..., Judgement]
-
-LATE: dict[str, Any] = {}
-FINE: dict[str, Any] = {"status": "in_sync", "offset_ms": 4.0, "ci_ms": (-16.0, 24.0)}
-OPEN: dict[str, Any] = {
-    "status": "undecided", "offset_ms": None, "ci_ms": None, "reasons": ["no face found"],
-}  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def movie(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Three seconds of picture and sound."""
-    path = tmp_path_factory.mktemp("movie") / "movie.mp4"
-    command = [str(find_ffmpeg()), "-v", "error", "-f", "lavfi", "-i", "testsrc=s=64x48:d=3:r=25"]
-    command += ["-f", "lavfi", "-i", "sine=d=3:r=48000", "-c:v", "mpeg4", "-c:a", "aac", str(path)]
-    subprocess.run(command, check=True, timeout=60)
-    return path.read_bytes()
-
-
-@pytest.fixture
-def here(tmp_path: Path, movie: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with movie.mp4 in it."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    (folder / "movie.mp4").write_bytes(movie)
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
-def verdicts(monkeypatch: pytest.MonkeyPatch, make_report: Make) -> list[Any]:
-    """What is judged, in order: keywords of a report, or something to raise or call."""
-    outcomes: list[Any] = []
-
-    def analyse_file(path: object, *_: object) -> Judgement:
-        outcome = outcomes.pop(0)
-        if isinstance(outcome, BaseException):
-            raise outcome
-        if callable(outcome):
-            outcome = outcome(path)
-        return make_report(str(path), **outcome)
-
-    monkeypatch.setattr(mend, "load_model", lambda *_: SimpleNamespace(name="fake", backend="-"))
-    monkeypatch.setattr(repair, "analyse_file", analyse_file)
-    return outcomes
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_late_file_gets_a_checked_copy(
@@ -363,72 +309,3 @@ def test_the_whole_road(avsync: Run, clips: Path, toy: Path, tmp_path: Path, nam
     assert b"audio is in sync now" in done.stdout
     again = avsync("fix", "--model", toy, copy, "-o", tmp_path / f"again{copy.suffix}")
     assert b"nothing to fix" in again.stdout
-
-
-def test_several_files_go_into_a_folder_and_a_bad_one_stops_nobody(
-    here: Path, verdicts: list[Any], capsys: pytest.CaptureFixture[str], movie: bytes
-) -> None:
-    for name in ("a.mp4", "b.mp4", "c.mp4", "d.wmv"):
-        (here / name).write_bytes(movie)
-    (here / "broken.mp4").write_bytes(b"no film")
-    verdicts += [LATE, FINE, RuntimeError("ours"), FINE, OPEN, LATE, FINE]
-    files = ["a.mp4", "b.mp4", "movie.mp4", "c.mp4", "gone.mp4", "d.wmv"]
-    assert main(["fix", *files, "--out-dir", "fixed"]) == 70
-    out, err = capsys.readouterr()
-    assert names(here / "fixed") == ["a.mp4", "d.mkv"]
-    assert [line for line in out.splitlines() if line[0] != " "] == [
-        "fixed/a.mp4: audio is in sync now (+4 ms ±20 ms), was 120 ms late",
-        "movie.mp4: in sync (+4 ms, ±20 ms, 98 % sure); nothing to fix",
-        "fixed/d.mkv: audio is in sync now (+4 ms ±20 ms), was 120 ms late",
-    ]
-    assert "internal error: RuntimeError: ours" in err
-    assert "6 files: 3 could not be fixed, 1 left as they are, 2 written" in err
-    assert "error: no such file: gone.mp4" in err
-    assert "error: undecided (no face found), so nothing was changed: c.mp4" in err
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "code"),
-    [
-        ([LATE, FINE, FINE], 0),
-        ([LATE, FINE, OPEN], 3),
-        ([LATE, LATE, OPEN], 1),
-    ],
-)
-def test_the_exit_code_of_several(
-    here: Path, verdicts: list[Any], movie: bytes, outcomes: list[Any], code: int
-) -> None:
-    (here / "a.mp4").write_bytes(movie)
-    verdicts += outcomes
-    assert main(["fix", "-q", "a.mp4", "movie.mp4", "--out-dir", "fixed"]) == code
-
-
-def test_copies_that_exist_are_left_alone(
-    here: Path, verdicts: list[Any], capsys: pytest.CaptureFixture[str], movie: bytes
-) -> None:
-    (here / "fixed").mkdir()
-    (here / "fixed" / "a.mp4").write_bytes(b"precious")
-    (here / "a.mp4").write_bytes(movie)
-    verdicts += [LATE, FINE]
-    assert main(["fix", "a.mp4", "movie.mp4", "--out-dir", "fixed"]) == 2
-    assert "--out-dir: fixed/a.mp4 exists already" in capsys.readouterr().err
-    assert (here / "fixed" / "a.mp4").read_bytes() == b"precious"
-    assert names(here / "fixed") == ["a.mp4", "movie.mp4"]
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (["movie.mp4", "x/movie.mp4", "--out-dir", "o"], "2 files would be called o/movie.mp4"),
-        (["movie.mp4", "a.mp4", "-o", "o.mp4"], "--output names one copy, and there are 2 files"),
-        (["movie.mp4", "--out-dir", "none/o"], "--out-dir: there is no folder"),
-        (["movie.mp4", "--out-dir", "o", "-o", "p.mp4"], "--output and --out-dir exclude"),
-        (["movie.mp4", "--out-dir", "o", "--in-place"], "--in-place and --out-dir exclude"),
-    ],
-)
-def test_what_several_files_cannot_mean(
-    here: Path, capsys: pytest.CaptureFixture[str], args: list[str], message: str
-) -> None:
-    assert main(["fix", *args]) == 2
-    assert message in capsys.readouterr().err
-    assert names(here) == ["movie.mp4"]
