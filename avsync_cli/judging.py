@@ -18,14 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsync_cli.config import (
-    Profile,
-    Settings,
-    brief,
-    model_names,
-    models_dir,
-    tolerance_profile,
-)
+from avsync_cli.config import Profile, Settings, brief, model_names, models_dir, tolerance_profile
 from avsync_cli.errors import MediaError, ModelError, UsageError
 from avsync_cli.timebase import HOP_MS
 from avsync_cli.wording import safe_text
@@ -182,15 +175,20 @@ def _by_strikes(found: Judgement, info: MediaInfo, options: AnalyseOptions) -> J
     return replace(found, verdict=verdict, evidence=replace(found.evidence, strikes=strikes))
 
 
+def _remarked(found: Judgement, remark: str) -> Judgement:
+    """The judgement with one more reason."""
+    reasons = [*found.verdict.reasons, remark]
+    return replace(found, verdict=replace(found.verdict, reasons=reasons))
+
+
 def _with_clap(found: Judgement, info: MediaInfo, options: AnalyseOptions) -> Judgement:
     """The judgement with the clap at the file's head, or the remark that there is none."""
     from avsync_cli.inference.slate import NO_CLAP, read_clap
 
     clap = read_clap(info, options.video_track, options.audio_track, options.range_ms)
-    if clap is not None:
-        return replace(found, evidence=replace(found.evidence, clap=clap))
-    reasons = [*found.verdict.reasons, NO_CLAP]
-    return replace(found, verdict=replace(found.verdict, reasons=reasons))
+    if clap is None:
+        return _remarked(found, NO_CLAP)
+    return replace(found, evidence=replace(found.evidence, clap=clap))
 
 
 def _by_stretches(
@@ -261,8 +259,7 @@ def _by_other_sounds(
             continue
         if best is None or found.verdict.confidence > best.verdict.confidence:
             words = f"by the sound of {other.name} alone, which differs from the rest"
-            told = replace(found.verdict, reasons=[*found.verdict.reasons, words])
-            best = replace(found, verdict=told)
+            best = _remarked(found, words)
     return best
 
 
