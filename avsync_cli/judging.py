@@ -148,14 +148,14 @@ def analyse_file(
 
 
 def _by_strikes(found: Judgement, info: MediaInfo, options: AnalyseOptions) -> Judgement:
-    """The judgement of a file without faces by the strikes at its head, where these tell a lag."""
+    """The judgement of an undecided file by the strikes at its head, where these tell a lag."""
     from avsync_cli.inference.slate import HEAD_S
     from avsync_cli.media.head import read_head
     from avsync_cli.regions.motion import contact_strength
-    from avsync_cli.verdict.by_strikes import as_strikes, decide_by_strikes
+    from avsync_cli.verdict.by_strikes import as_strikes, beside_faces, decide_by_strikes
     from avsync_cli.verdict.strikes import LINES, find_strikes
 
-    if found.tracks or options.start_s > 0 or found.evidence.media.stamps == "unsound":
+    if options.start_s > 0 or found.evidence.media.stamps == "unsound":
         return found
     wanted_s = HEAD_S if options.duration_s is None else min(HEAD_S, options.duration_s)
     tracks = options.video_track, options.audio_track
@@ -168,7 +168,10 @@ def _by_strikes(found: Judgement, info: MediaInfo, options: AnalyseOptions) -> J
         peak = find_strikes(strength, head.sound)
     if peak is None:
         return found
-    strikes = as_strikes(peak, len(strength) * HOP_MS / 1000)
+    end_s, (height, width) = len(strength) * HOP_MS / 1000, head.pictures.shape[1:]
+    strikes = as_strikes(peak, end_s, (height, width))
+    if found.tracks:
+        strikes = beside_faces(strikes, found.verdict, found.evidence)
     verdict = decide_by_strikes(found.verdict, found.evidence, strikes, found.tolerance)
     if verdict is found.verdict:
         return found

@@ -10,6 +10,13 @@ from avsync_cli.timebase import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 FRAMES = 200
 
 
+def blows(period: int | None = None) -> np.ndarray:
+    """Frames in which the block lands: every `period`, or at irregular times."""
+    rng = np.random.default_rng(7)
+    strikes = np.cumsum(rng.integers(15, 36, 20) if period is None else np.full(40, period))
+    return strikes[(strikes > 8) & (strikes < FRAMES - 8)]
+
+
 def hammer(late_ms: float, *, heard: bool = True, period: int | None = None) -> Track:
     """A block that swings down ever faster and stops dead, with a burst of noise at each stop.
 
@@ -18,9 +25,7 @@ def hammer(late_ms: float, *, heard: bool = True, period: int | None = None) -> 
         heard: False puts the bursts at times of their own.
         period: frames from one blow to the next; None for blows at irregular times.
     """
-    rng = np.random.default_rng(7)
-    strikes = np.cumsum(rng.integers(15, 36, 20) if period is None else np.full(40, period))
-    strikes = strikes[(strikes > 8) & (strikes < FRAMES - 8)]
+    strikes, rng = blows(period), np.random.default_rng(8)
     crops = rng.integers(90, 110, (1, 96, 96)).repeat(FRAMES, 0).astype(np.float32)
     gap = np.full(FRAMES, 24)
     for at in strikes:

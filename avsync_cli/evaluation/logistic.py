@@ -1,4 +1,4 @@
-"""Logistic regression on two numbers, all that calibration needs of it."""
+"""Logistic regression on a few numbers, all that calibration needs of it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ def line_in(x: np.ndarray) -> np.ndarray:
     return np.stack([x, np.ones_like(x)], axis=1)
 
 
-def logistic_fit(design: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """The two coefficients of a weighted logistic regression, by Newton's method.
+def logistic_fit(design: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, ...]:
+    """The F coefficients of a weighted logistic regression, by Newton's method.
 
     A little weight decay keeps them finite where the data can be separated completely.
 
     Args:
-        design: (N, 2); y: (N,) 0 or 1; weight: (N,).
+        design: (N, F); y: (N,) 0 or 1; weight: (N,).
     """
-    beta = np.array([0.1, 0.0])
-    ridge = np.diag([1e-4, 1e-4])
+    beta = np.zeros(design.shape[1])
+    beta[0] = 0.1
+    ridge = 1e-4 * np.eye(len(beta))
     for _ in range(50):
         p = 1.0 / (1.0 + np.exp(-np.clip(design @ beta, -40, 40)))
         gradient = design.T @ (weight * (p - y)) + ridge @ beta
         curvature = (design * (weight * p * (1 - p))[:, None]).T @ design + ridge
         step = np.linalg.solve(curvature, gradient)
-        beta = beta - np.clip(step, -2.0, 2.0)
+        beta = beta - step / max(1.0, np.abs(step).max() / 2.0)  # the same way, less far
         if np.abs(step).max() < 1e-8:
             break
-    return float(beta[0]), float(beta[1])
+    return tuple(map(float, beta))

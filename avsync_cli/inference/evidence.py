@@ -205,11 +205,16 @@ class Strikes:
         offset_ms: by how much the sound comes after the picture.
         p: probability 0..1 that this is right within two frames (80 ms).
         end_s: how far the file was read for it.
+        box: the square that goes with the sound best, (left, top, width, height) as shares of the
+            picture; None where it is not known.
+        heard_s: when those are heard that are seen there.
     """
 
     offset_ms: float
     p: float
     end_s: float
+    box: tuple[float, float, float, float] | None = None
+    heard_s: tuple[float, ...] = ()
 
 
 @dataclass(kw_only=True)

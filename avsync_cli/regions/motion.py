@@ -32,6 +32,9 @@ rate says have such, and a stop and a start at each of them that nobody saw."""
 _FLOOR_LEVELS = 0.3
 """Change that noise and compression make."""
 
+_SOON, _LATER = 3, 10
+"""Steps of 10 ms: about a picture, and about the three within which a thing swings and stops."""
+
 
 def squares(height: int, width: int) -> np.ndarray:
     """(C, 4) int left, top, width and height of the squares in a picture, in pixels."""
@@ -45,10 +48,11 @@ def squares(height: int, width: int) -> np.ndarray:
 
 
 def contact_strength(pictures: np.ndarray, times_s: np.ndarray, first_s: float) -> np.ndarray:
-    """(n, C) float32 how much like a blow each square's motion is, in steps of 10 ms.
+    """(n, 2, C) float32 how much like a blow each square's motion is, in steps of 10 ms.
 
-    The log of its motion, and how far that falls within the next two pictures. A step at which a
-    thing hits is one or two pictures later than that at which this is largest.
+    Two views of its log: first, what it is, and how far it falls within the next two pictures;
+    second, what it is within 30 ms, against what it is 100 ms later and before. A step at which a
+    thing hits is one or two pictures later than that at which they are largest.
 
     Args:
         pictures: (T, H, W) uint8 brightness, some 72 lines of it.
@@ -59,18 +63,28 @@ def contact_strength(pictures: np.ndarray, times_s: np.ndarray, first_s: float) 
     new = _new_ones(pictures)
     pictures, times_s = pictures[new], times_s[new]
     if len(pictures) < 4:
-        return np.zeros((count, len(squares(*pictures.shape[1:]))), np.float32)
+        return np.zeros((count, 2, len(squares(*pictures.shape[1:]))), np.float32)
     level = np.log(_FLOOR_LEVELS + _motion(pictures))
     after = np.concatenate([level[1:], level[-1:], level[-1:]])
-    stop = np.maximum(level - np.minimum(after[:-1], after[1:]), 0.0)
+    stop = level + np.maximum(level - np.minimum(after[:-1], after[1:]), 0.0)
     middles = (times_s[1:] + times_s[:-1]) / 2
     at = first_s + np.arange(count) * HOP_MS / 1000
     before = np.clip(np.searchsorted(middles, at) - 1, 0, len(middles) - 2)
     share = (at - middles[before]) / np.maximum(middles[before + 1] - middles[before], 1e-3)
     share = np.clip(share, 0.0, 1.0)[:, None]
-    strength = level + stop
-    found: np.ndarray = strength[before] * (1.0 - share) + strength[before + 1] * share
+    stop, level = (x[before] * (1.0 - share) + x[before + 1] * share for x in (stop, level))
+    found: np.ndarray = np.stack([stop, _swing(level)], axis=1)
     return found.astype(np.float32)
+
+
+def _swing(level: np.ndarray) -> np.ndarray:
+    """(n, C) how far each step of 10 ms is faster than what comes before and after it."""
+    steps = np.arange(len(level))
+    soon, after, before = (
+        level[np.clip(steps + by, 0, len(level) - 1)] for by in (_SOON, _LATER, -_LATER)
+    )
+    swing: np.ndarray = np.maximum(level, soon) - 0.5 * after - 0.25 * before
+    return swing
 
 
 def _new_ones(pictures: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ and how far it carries.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,8 +57,15 @@ _SEEN, _POWER = 0.5, 6.0
 """Share of onsets whose blow is seen, and how much it is then the strongest: of a share u of all
 times that look less like one, the likelihood is 0.5 + 0.5 x 6 u^5, against 1 for no relation."""
 
-_LIVELY = 80
-"""Percentile of squares, by how much they vary, above which they make up the whole picture."""
+_SHARED = 0.6
+"""Weight of each of the two views of a square's motion, which tell much the same."""
+
+_LIVELY, _WHOLE = 80, 0.3
+"""Percentile of squares, by how much they stop, above which they make up the whole picture, and how
+likely that, and no one square, is where things strike."""
+
+_ALONE = 0.7
+"""Weight of an onset: what moves for a second or two tells of each of the onsets in it."""
 
 _ELSEWHERE = 0.3
 """Share of stretches whose sound comes from elsewhere."""
@@ -67,8 +74,12 @@ _SAME_STEPS = 4
 _BESIDE_STEPS = 12
 """Onsets within 40 ms of each other count as the same; lags within 120 ms are no rivals."""
 
-PEAK_SCALE, PEAK_BIAS = 2.418, 1.389
-"""From the log-odds of the mass at a peak to those of its being right."""
+PEAK = 4.7, -1.74, 9.91
+"""From the log-odds of the mass at a peak, and the log of the number of onsets behind it, to the
+log-odds of its being right: of many onsets, more go together by chance."""
+
+_ONE_MORE = 0.1
+"""So that a part of an onset has a logarithm that is not far below that of a whole one."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,11 @@ class Onsets:
 
     steps: np.ndarray
     weights: np.ndarray
+
+    @property
+    def number(self) -> float:
+        """How many they are, each by its weight."""
+        return float(self.weights.sum())
 
     def alike(self, lags: np.ndarray) -> np.ndarray:
         """(L,) share 0..1 of the onsets that have another one `lags` steps later."""
@@ -135,16 +151,16 @@ def blow_likelihoods(strength: np.ndarray) -> np.ndarray:
     """(n, C + 1) float32 log-likelihood of a blow, against none, in each square and in the picture.
 
     Args:
-        strength: (n, C) as of `regions.motion.contact_strength`.
+        strength: (n, 2, C) as of `regions.motion.contact_strength`.
     """
-    reach = ((_WIDE_STEPS, _WIDE_STEPS), (0, 0))
+    reach = ((_WIDE_STEPS, _WIDE_STEPS), (0, 0), (0, 0))
     wide = np.lib.stride_tricks.sliding_window_view(
         np.pad(strength, reach, "edge"), 2 * _WIDE_STEPS + 1, axis=0
     ).max(axis=-1)
-    spans = wide.std(axis=0)
-    single = _from_ranks(wide)
+    spans = wide[:, 0].std(axis=0)
+    single = _fair(_SHARED * _from_ranks(wide).sum(axis=1))
     whole = np.exp(single[:, spans >= np.percentile(spans, _LIVELY)]).mean(axis=1, keepdims=True)
-    return np.concatenate([single, _from_ranks(whole)], axis=1).astype(np.float32)
+    return np.concatenate([single, _fair(np.log(whole))], axis=1).astype(np.float32)
 
 
 def _from_ranks(values: np.ndarray) -> np.ndarray:
@@ -154,13 +170,19 @@ def _from_ranks(values: np.ndarray) -> np.ndarray:
     return likelihood
 
 
+def _fair(likelihood: np.ndarray) -> np.ndarray:
+    """The same, so that over all times a blow is as likely as none."""
+    fair: np.ndarray = likelihood - np.log(np.exp(likelihood).mean(axis=0))
+    return fair
+
+
 def coincidence(
     likelihoods: np.ndarray, onsets: Onsets, first_step: int, shifts: np.ndarray
 ) -> np.ndarray:
     """(O,) log-odds that the strikes seen are those heard, after the sound is taken from later.
 
-    What all onsets say of a square is added up; any one square, or the picture as a whole, as
-    likely as all squares together, is where it happens. Onsets without a picture say nothing.
+    What all onsets say of a square is added up; any one square, or the picture as a whole, is
+    where it happens. Onsets without a picture say nothing.
 
     Args:
         likelihoods: (n, C + 1) as of `blow_likelihoods`.
@@ -168,18 +190,30 @@ def coincidence(
         first_step: step of the first row among the sound's.
         shifts: (O,) in steps of 10 ms.
     """
-    count, places = likelihoods.shape
-    at = onsets.steps[None] - AFTER_STEPS - first_step - np.asarray(shifts)[:, None]
-    weights = np.where((at >= 0) & (at < count), onsets.weights[None], 0.0)
-    rows = np.clip(at, 0, count - 1)
-    odds = np.stack([w @ likelihoods[r] for w, r in zip(weights, rows, strict=True)])
-    prior = np.full(places, 0.5 / max(1, places - 1))
-    prior[-1] = 0.5
-    top = odds.max(axis=1, keepdims=True)
-    found: np.ndarray = (top + np.log((np.exp(odds - top) * prior).sum(axis=1, keepdims=True)))[
-        :, 0
-    ]
+    odds = _odds_by_place(likelihoods, onsets, first_step, shifts)
+    places = odds.shape[1]
+    prior = np.full(places, (1.0 - _WHOLE) / max(1, places - 1))
+    prior[-1] = _WHOLE
+    top = odds.max(axis=1)
+    found: np.ndarray = top + np.log((np.exp(odds - top[:, None]) * prior).sum(axis=1))
     return found
+
+
+def _odds_by_place(
+    likelihoods: np.ndarray, onsets: Onsets, first_step: int, shifts: np.ndarray
+) -> np.ndarray:
+    """(O, C) log-odds that what is heard is seen in each of C places."""
+    count = len(likelihoods)
+    at = _rows(onsets, first_step, np.asarray(shifts)[:, None])
+    weights = np.where((at >= 0) & (at < count), _ALONE * onsets.weights[None], 0.0)
+    rows = np.clip(at, 0, count - 1)
+    return np.stack([w @ likelihoods[r] for w, r in zip(weights, rows, strict=True)])
+
+
+def _rows(onsets: Onsets, first_step: int, shifts: np.ndarray | int) -> np.ndarray:
+    """Of the pictures, where the blows that are heard must be seen."""
+    rows: np.ndarray = onsets.steps - AFTER_STEPS - first_step - shifts
+    return rows
 
 
 @dataclass(frozen=True)
@@ -189,19 +223,30 @@ class StrikePeak:
     Attributes:
         offset_ms: > 0 for late sound.
         mass: probability that lies within `NEAR_MS` of it, before calibration.
+        onsets: number of onsets behind it.
         at_edge: whether it lies that near the end of the scan, where half of a peak is none.
+        square: number of the square that goes with the sound best.
+        heard_s: when those are heard that are seen there.
     """
 
     offset_ms: float
     mass: float
+    onsets: float
     at_edge: bool = False
+    square: int = 0
+    heard_s: tuple[float, ...] = ()
 
     @property
     def p(self) -> float:
         """Calibrated probability 0..1 that it is right within `NEAR_MS`; 0 at the edge."""
         if self.at_edge:
             return 0.0
-        return 1.0 / (1.0 + math.exp(-PEAK_SCALE * log_odds(self.mass) - PEAK_BIAS))
+        return 1.0 / (1.0 + math.exp(-float(np.dot(PEAK, self.evidence))))
+
+    @property
+    def evidence(self) -> tuple[float, float, float]:
+        """What `PEAK` weighs: log-odds of the mass, log of the number of onsets, and one."""
+        return log_odds(self.mass), math.log(self.onsets + _ONE_MORE), 1.0
 
 
 def strike_peak(curve: np.ndarray, steps: np.ndarray, onsets: Onsets) -> StrikePeak:
@@ -222,14 +267,14 @@ def strike_peak(curve: np.ndarray, steps: np.ndarray, onsets: Onsets) -> StrikeP
     rivals = np.where(np.abs(steps - steps[top]) > _BESIDE_STEPS, rivals, curve)
     mass = _posterior(rivals)[np.abs(steps - offset) * HOP_MS <= NEAR_MS].sum()
     at_edge = min(offset - steps[0], steps[-1] - offset) * HOP_MS < NEAR_MS
-    return StrikePeak(offset * float(HOP_MS), float(mass), bool(at_edge))
+    return StrikePeak(offset * float(HOP_MS), float(mass), onsets.number, bool(at_edge))
 
 
 def find_strikes(strength: np.ndarray, sound: np.ndarray) -> StrikePeak | None:
     """The lag at which strikes seen and heard in a stretch go together best.
 
     Args:
-        strength: (n, C) as of `regions.motion.contact_strength`, from the sound's beginning on.
+        strength: (n, 2, C) as of `regions.motion.contact_strength`, from the sound's beginning on.
         sound: (S,) float32 in -1..1 at 16 kHz; what is longer than the other is left out.
 
     Returns:
@@ -241,8 +286,20 @@ def find_strikes(strength: np.ndarray, sound: np.ndarray) -> StrikePeak | None:
     onsets = find_onsets(onset_strength(sound[: steps * HOP_SAMPLES]))
     if not len(onsets.steps):
         return None
-    curve = coincidence(blow_likelihoods(strength[:steps]), onsets, 0, SHIFTS)
-    return strike_peak(curve, SHIFTS, onsets)
+    likelihoods = blow_likelihoods(strength[:steps])
+    peak = strike_peak(coincidence(likelihoods, onsets, 0, SHIFTS), SHIFTS, onsets)
+    return _with_place(peak, likelihoods, onsets)
+
+
+def _with_place(peak: StrikePeak, likelihoods: np.ndarray, onsets: Onsets) -> StrikePeak:
+    """The peak with the square that goes with the sound best."""
+    shift = round(peak.offset_ms / HOP_MS)
+    squares = likelihoods[:, :-1]
+    place = int(np.argmax(_odds_by_place(squares, onsets, 0, np.array([shift]))))
+    rows = _rows(onsets, 0, shift)
+    inside = (rows >= 0) & (rows < len(likelihoods))
+    seen = onsets.steps[inside][squares[rows[inside], place] > 0]
+    return replace(peak, square=place, heard_s=tuple((seen * HOP_MS / 1000).tolist()))
 
 
 def _posterior(curve: np.ndarray) -> np.ndarray:

@@ -8,8 +8,9 @@ no more than `--rate`). Followed: of six known shifts up to 400 ms, those by whi
 moved, within 80 ms. Right: within 80 ms of 0, the clip as it is published, so that a lag of its own
 counts as an error. Another clip's sound: how often it is answered there, where every answer is
 wrong. A row for clips in which strikes can be seen (`strikes_seen.txt`), one for all others.
-`--fit` fits the two constants of the peak's log-odds to these clips, another's sound counting half
-as much as their own, and judges every source by a fit to the others.
+`--fit` fits the constants of the peak's log-odds to these clips and to parts of them (a quarter to
+0.7 of their onsets, drawn by a fixed seed), another's sound counting half as much as their own, and
+judges every source by a fit to the others.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from avsync_cli.timebase import HOP_MS, HOP_SAMPLES
 from avsync_cli.verdict.posterior import log_odds
 from avsync_cli.verdict.strikes import (
     NEAR_MS,
-    PEAK_BIAS,
-    PEAK_SCALE,
+    PEAK,
+    Onsets,
+    StrikePeak,
     blow_likelihoods,
     coincidence,
     find_onsets,
@@ -45,6 +47,8 @@ STEPS = np.arange(-100, 101)
 SHIFTS = (-40, -24, -12, 12, 24, 40)
 STRANGERS = 8
 STRANGERS_WEIGHT = 0.5
+PARTS, PART_WEIGHT = 5, 0.2
+SHARES = 0.25, 0.35, 0.5, 0.7
 HEAD_S = 30.0
 NO_ANSWER = -9.0
 """Log-odds of a peak at the edge of the scan."""
@@ -64,18 +68,27 @@ class Shown:
 
 @dataclass(frozen=True)
 class Said:
-    """What is said of one clip: lag in ms and log-odds of the mass at the peak."""
+    """What is said of one clip, of parts of it, and the same with the sound of others."""
 
     clip: Clip
     seen: bool
-    found_ms: float
-    odds: float
+    own: StrikePeak
     followed: float
-    strangers: tuple[float, ...]
+    parts: tuple[StrikePeak, ...]
+    strangers: tuple[StrikePeak, ...]
+    strange_parts: tuple[StrikePeak, ...]
 
     @property
     def right(self) -> bool:
-        return abs(self.found_ms) <= NEAR_MS
+        return is_right(self.own)
+
+
+def is_right(peak: StrikePeak) -> bool:
+    return abs(peak.offset_ms) <= NEAR_MS
+
+
+def odds(peak: StrikePeak, line: Sequence[float]) -> float:
+    return NO_ANSWER if peak.at_edge else float(np.dot(line, peak.evidence))
 
 
 def shown(clip: Clip, rate: float, lines: int) -> Shown:
@@ -87,36 +100,66 @@ def shown(clip: Clip, rate: float, lines: int) -> Shown:
     return Shown(clip, blow_likelihoods(strength), found.sound[: count * HOP_SAMPLES])
 
 
-def say(blows: np.ndarray, sound: np.ndarray) -> tuple[float, float]:
-    onsets = find_onsets(onset_strength(sound))
-    peak = strike_peak(coincidence(blows, onsets, 0, STEPS), STEPS, onsets)
-    return peak.offset_ms, NO_ANSWER if peak.at_edge else log_odds(peak.mass)
+def say(blows: np.ndarray, onsets: Onsets) -> StrikePeak:
+    return strike_peak(coincidence(blows, onsets, 0, STEPS), STEPS, onsets)
+
+
+def heard(sound: np.ndarray) -> Onsets:
+    return find_onsets(onset_strength(sound))
+
+
+def part_of(onsets: Onsets, count: int, rng: np.random.Generator) -> Onsets:
+    share = rng.choice(SHARES)
+    first = rng.uniform(0.0, 1.0 - share) * count
+    inside = (onsets.steps >= first) & (onsets.steps < first + share * count)
+    return Onsets(onsets.steps[inside], onsets.weights[inside])
 
 
 def judged(clips: Sequence[Shown], seen: set[str]) -> Iterator[Said]:
     for number, one in enumerate(clips):
-        found_ms, odds = say(one.blows, one.sound)
-        moved = [say(one.blows, move_sound(one.sound, shift))[0] - found_ms for shift in SHIFTS]
-        near = [abs(by - s * HOP_MS) <= NEAR_MS for by, s in zip(moved, SHIFTS, strict=True)]
+        rng = np.random.default_rng([3, number])
+        blows, onsets = one.blows, heard(one.sound)
+        own = say(blows, onsets)
+        moved = [say(blows, heard(move_sound(one.sound, shift))) for shift in SHIFTS]
+        near = [
+            abs(m.offset_ms - own.offset_ms - s * HOP_MS) <= NEAR_MS
+            for m, s in zip(moved, SHIFTS, strict=True)
+        ]
         others = [c for c in clips if c.clip.source != one.clip.source]
         picked = [others[(7 * number + 13 * k + 1) % len(others)] for k in range(STRANGERS)]
-        strangers = [say(one.blows, np.resize(o.sound, len(one.sound)))[1] for o in picked]
-        is_seen = one.clip.path.stem.rsplit("_", 1)[-1] in seen
-        yield Said(one.clip, is_seen, found_ms, odds, float(np.mean(near)), tuple(strangers))
+        theirs = [heard(np.resize(o.sound, len(one.sound))) for o in picked]
+        parts = [part_of(onsets, len(blows), rng) for _ in range(PARTS)]
+        strange_parts = [part_of(o, len(blows), rng) for o in theirs]
+        yield Said(
+            clip=one.clip,
+            seen=one.clip.path.stem.rsplit("_", 1)[-1] in seen,
+            own=own,
+            followed=float(np.mean(near)),
+            parts=tuple(say(blows, o) for o in parts if len(o.steps) > 1),
+            strangers=tuple(say(blows, o) for o in theirs),
+            strange_parts=tuple(say(blows, o) for o in strange_parts if len(o.steps) > 1),
+        )
 
 
-def fitted(found: Sequence[Said]) -> tuple[float, float]:
-    strange = [x for s in found for x in s.strangers]
-    design = np.array([[x, 1.0] for x in [s.odds for s in found] + strange])
-    truth = np.array([float(s.right) for s in found] + [0.0] * len(strange))
+def fitted(found: Sequence[Said]) -> tuple[float, ...]:
+    """The constants of `StrikePeak.p`; what lies at the edge counts as without any evidence."""
     each = STRANGERS_WEIGHT / STRANGERS
-    return logistic_fit(design, truth, np.array([1.0] * len(found) + [each] * len(strange)))
+    rows: list[tuple[StrikePeak, bool, float]] = []
+    for s in found:
+        rows.append((s.own, s.right, 1.0))
+        rows += [(peak, is_right(peak), PART_WEIGHT) for peak in s.parts]
+        rows += [(peak, False, each) for peak in s.strangers]
+        rows += [(peak, False, each * PART_WEIGHT) for peak in s.strange_parts]
+    design = [(NO_ANSWER, *p.evidence[1:]) if p.at_edge else p.evidence for p, _, _ in rows]
+    truth = np.array([float(right) for _, right, _ in rows])
+    weights = np.array([weight for _, _, weight in rows])
+    return logistic_fit(np.array(design), truth, weights)
 
 
-def table(found: Sequence[Said], lines: Sequence[tuple[float, float]], bars: list[float]) -> None:
-    """A row a group and bar; `lines` are scale and bias for each clip."""
+def table(found: Sequence[Said], lines: Sequence[Sequence[float]], bars: list[float]) -> None:
+    """A row a group and bar; `lines` are the constants of the peak for each clip."""
     head("clips", "bar", "number", "followed", "answered", "of these right", "another's sound")
-    odds = np.array([a * s.odds + b for s, (a, b) in zip(found, lines, strict=True)])
+    sure = np.array([odds(s.own, line) for s, line in zip(found, lines, strict=True)])
     groups = {"all": found, "strikes seen": [s for s in found if s.seen]}
     groups["others"] = [s for s in found if not s.seen]
     for kind in sorted({s.clip.kind for s in found}):
@@ -127,9 +170,9 @@ def table(found: Sequence[Said], lines: Sequence[tuple[float, float]], bars: lis
             continue
         follow = np.mean([found[n].followed for n in mine])
         for bar in bars:
-            told = [n for n in mine if odds[n] >= log_odds(bar)]
+            told = [n for n in mine if sure[n] >= log_odds(bar)]
             right = sum(found[n].right for n in told)
-            strange = [lines[n][0] * x + lines[n][1] for n in mine for x in found[n].strangers]
+            strange = [odds(x, lines[n]) for n in mine for x in found[n].strangers]
             wrong = sum(x >= log_odds(bar) for x in strange)
             answered = f"{len(told)} ({len(told) / len(mine):.1%})"
             row(
@@ -153,19 +196,19 @@ def main() -> None:
     read = [shown(c, given.rate, given.lines) for c in clips]
     long = [s for s in read if len(s.sound) >= given.least * 1000 / HOP_MS * HOP_SAMPLES]
     found = list(judged(long, set(SEEN.read_text().split())))
-    lines = [(PEAK_SCALE, PEAK_BIAS)] * len(found)
+    lines: list[tuple[float, ...]] = [PEAK] * len(found)
     if given.fit:
-        print("scale and bias: {:.3f} {:.3f}\n".format(*fitted(found)))
+        print("constants: {:.2f} {:.2f} {:.2f}\n".format(*fitted(found)))
         sources = {s.clip.source for s in found}
         by = {source: fitted([f for f in found if f.clip.source != source]) for source in sources}
         lines = [by[f.clip.source] for f in found]
     bars = [float(bar) for bar in given.bars.split(",")]
     table(found, lines, bars)
     print()
-    for s, (a, b) in zip(found, lines, strict=True):
-        if a * s.odds + b >= log_odds(bars[0]):
+    for s, line in zip(found, lines, strict=True):
+        if odds(s.own, line) >= log_odds(bars[0]):
             name = f"{s.clip.source} {s.clip.path.name}"
-            print(f"<!-- {s.found_ms:+.0f} ms, log-odds {a * s.odds + b:.2f}: {name} -->")
+            print(f"<!-- {s.own.offset_ms:+.0f} ms, log-odds {odds(s.own, line):.2f}: {name} -->")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import pytest
 
 from avsync_cli.__main__ import main
 from avsync_cli.batch.line import Ticket
+from avsync_cli.inference.evidence import Strikes
 from avsync_cli.report import machine, terminal
 from avsync_cli.report.machine import Failure, Tool
 from avsync_cli.report.reread import reread
@@ -77,7 +78,14 @@ def _answers(make: Make) -> list[Judgement]:
         dataclasses.replace(
             drifting,
             verdict=verdict,
-            evidence=dataclasses.replace(drifting.evidence, stretches=9, read_s=96.0),
+            evidence=dataclasses.replace(
+                drifting.evidence,
+                stretches=9,
+                read_s=96.0,
+                strikes=Strikes(
+                    offset_ms=40.0, p=0.9, end_s=30.0, box=(0.1, 0.2, 0.3, 0.4), heard_s=(1.0, 2.5)
+                ),
+            ),
             min_confidence=0.9,
             fix_words=("avsync", "fix", "--min-confidence", "0.9"),
         ),

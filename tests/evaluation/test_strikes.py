@@ -61,7 +61,7 @@ def test_a_lag_that_repeated_sounds_allow_is_a_rival() -> None:
 
 def test_no_wrong_lag_is_likelier_than_another() -> None:
     """Whatever moves: over all times a blow's likelihood against none is 1 in the mean."""
-    shapes = np.random.default_rng(3).normal(size=(500, 6)) ** 3
+    shapes = np.random.default_rng(3).normal(size=(500, 2, 6)) ** 3
     likelihoods = blow_likelihoods(shapes.astype(np.float32))
     np.testing.assert_allclose(np.exp(likelihoods).mean(axis=0), 1.0, atol=0.02)
     none = coincidence(likelihoods, Onsets(np.zeros(0, int), np.zeros(0)), 0, STEPS)

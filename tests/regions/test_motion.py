@@ -43,8 +43,17 @@ def test_the_square_in_which_a_block_lands_says_when(rate: float, shake: int) ->
     pictures, times_s = falling(rate, shake=shake)
     left, top, across, down = squares(HEIGHT, WIDTH).T
     holds = (left <= 68) & (left + across > 68) & (top < 48) & (top + down > 48)
-    landing = contact_strength(pictures, times_s, 0.0)[:, holds].max(axis=1)
+    landing = contact_strength(pictures, times_s, 0.0)[:, :, holds].sum(axis=1).max(axis=1)
     assert int(landing.argmax()) / 100 == pytest.approx(STOP_S - 1 / rate, abs=1 / rate + 0.01)
+
+
+def test_what_is_faster_than_before_and_after_swings_most() -> None:
+    pictures, times_s = falling(30.0)
+    left, top, across, down = squares(HEIGHT, WIDTH).T
+    holds = (left <= 68) & (left + across > 68) & (top < 48) & (top + down > 48)
+    swing = contact_strength(pictures, times_s, 0.0)[:, 1, holds].max(axis=1)
+    assert int(swing.argmax()) / 100 == pytest.approx(STOP_S - 1 / 30, abs=0.05)
+    assert swing[:20].max() < swing.max() / 2
 
 
 def test_held_pictures_are_no_stops() -> None:
@@ -61,7 +70,7 @@ def test_a_cut_is_no_blow() -> None:
     still = np.repeat(pictures[-1:], 50, axis=0)
     still[25:] = 255 - still[25:]
     noise = np.random.default_rng(0).integers(0, 2, still.shape).astype(np.uint8)
-    assert contact_strength(still // 2 + noise, times_s, 0.0).max() < 1.0
+    assert contact_strength(still // 2 + noise, times_s, 0.0)[:, 0].max() < 1.0
 
 
 def test_squares_lie_in_the_picture_and_cover_it() -> None:
@@ -76,6 +85,6 @@ def test_squares_lie_in_the_picture_and_cover_it() -> None:
 def test_too_few_pictures_show_nothing() -> None:
     pictures, times_s = falling(25.0)
     nothing = contact_strength(pictures[:3], times_s[:3], 0.0)
-    assert nothing.shape == (9, len(squares(HEIGHT, WIDTH)))
+    assert nothing.shape == (9, 2, len(squares(HEIGHT, WIDTH)))
     assert not nothing.any()
     assert len(contact_strength(pictures[:0], times_s[:0], 0.0)) == 0

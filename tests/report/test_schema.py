@@ -13,7 +13,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from avsync_cli.inference.evidence import Region
+from avsync_cli.inference.evidence import Region, Strikes
 from avsync_cli.report import machine
 from avsync_cli.report.machine import Failure, Tool
 from avsync_cli.verdict.answer import Judgement, Segment, TrackResult
@@ -66,6 +66,15 @@ def _reports(make: Make) -> list[Judgement]:
         flat,
         dataclasses.replace(flat, verdict=broken),
         dataclasses.replace(flat, tracks=(make_track(), _silent())),
+        dataclasses.replace(
+            flat,
+            evidence=dataclasses.replace(
+                flat.evidence,
+                strikes=Strikes(
+                    offset_ms=0.0, p=0.9, end_s=9.5, box=(0.1, 0.2, 0.3, 0.4), heard_s=(1.0, 2.5)
+                ),
+            ),
+        ),
     ]
 
 

@@ -19,13 +19,13 @@ from avsync_cli.names import Status
 from avsync_cli.repair.run import Order, repair
 from avsync_cli.report.remedy import remedy
 from avsync_cli.timebase import SAMPLE_RATE_HZ
-from avsync_cli.verdict import decision
+from avsync_cli.verdict import decision, people
 from avsync_cli.verdict.answer import ITU, Tolerance, Verdict
-from avsync_cli.verdict.by_strikes import MOST_SURE, as_strikes, decide_by_strikes
+from avsync_cli.verdict.by_strikes import MOST_SURE, as_strikes, beside_faces, decide_by_strikes
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.strikes import StrikePeak
 from tests.clips import Clips
-from tests.strikes import FRAMES, hammer
+from tests.strikes import FRAMES, blows, hammer
 from tests.verdict.test_structure import film
 
 
@@ -58,7 +58,7 @@ def test_it_is_told_as_far_as_it_is_known(lag_ms: float, status: Status, border:
 
 
 def test_it_is_never_told_that_it_is_sure() -> None:
-    sure = as_strikes(StrikePeak(40.0, 1.0 - 1e-9), 10.0)
+    sure = as_strikes(StrikePeak(40.0, 1.0 - 1e-9, 20.0), 10.0, (72, 128))
     assert sure.p == MOST_SURE < 0.95
 
 
@@ -70,6 +70,30 @@ def test_what_is_less_sure_than_an_answer_must_be_changes_nothing() -> None:
     )
     beyond = Strikes(offset_ms=float(evidence.offsets_ms[-1]) + 10, p=0.9, end_s=9.0)
     assert decide_by_strikes(verdict, evidence, beyond, ITU) is verdict
+
+
+def left_beside_faces(favoured_ms: float | None, confidence: float = 0.4) -> float:
+    """What is left of strikes at 40 ms and p 0.9 where the faces favour a lag by seven to three."""
+    verdict, evidence = undecided()
+    curve = np.full(len(verdict.curve), 1.0 / len(verdict.curve))
+    if favoured_ms is not None:
+        curve = 0.3 * curve
+        curve[evidence.offsets_ms == favoured_ms] += 0.7
+    faces = replace(verdict, curve=curve, confidence=confidence)
+    return beside_faces(Strikes(offset_ms=40.0, p=0.9, end_s=9.0), faces, evidence).p
+
+
+def test_faces_that_say_nothing_leave_strikes_as_they_are() -> None:
+    assert left_beside_faces(None) == pytest.approx(0.9)
+
+
+def test_faces_may_speak_against_strikes_and_not_for_them() -> None:
+    assert left_beside_faces(-500.0) < 0.8
+    assert left_beside_faces(40.0) == pytest.approx(0.9)
+
+
+def test_where_a_part_was_sure_and_something_speaks_against_it_strikes_do_not_decide() -> None:
+    assert left_beside_faces(None, confidence=0.97) == 0.0
 
 
 @pytest.fixture(scope="module")
@@ -100,15 +124,25 @@ def nothing_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("nothing_to_say")
-def test_a_file_without_faces_is_told_by_its_strikes(
-    toy_engine: OnnxEngine, hammering: Path
+def test_a_file_is_told_by_its_strikes(
+    toy_engine: OnnxEngine, hammering: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = analyse_file(hammering, Settings(), toy_engine)
     assert found.verdict.status == "out_of_sync"
     assert found.verdict.offset_ms == pytest.approx(200.0, abs=40.0)
-    assert found.evidence.strikes is not None
+    strikes = found.evidence.strikes
+    assert strikes is not None and strikes.box is not None
+    left, top, across, down = strikes.box
+    assert left < 50 / 96 < left + across  # on the block's way
+    assert 30 / 96 <= top < top + down <= 62 / 96
+    bursts_s = (blows() / 25 + 0.2).tolist()
+    assert len(strikes.heard_s) >= len(bursts_s) / 2
+    assert all(min(abs(at_s - b) for b in bursts_s) < 0.04 for at_s in strikes.heard_s)
     told = remedy(found)
     assert told is not None and f"--offset {found.verdict.offset_ms:.0f}ms" in told.command
+    monkeypatch.setattr(people, "face_tracks", lambda *_: ["a face that says nothing"])
+    beside = analyse_file(hammering, Settings(), toy_engine)
+    assert beside.verdict.offset_ms == found.verdict.offset_ms
     later = analyse_file(hammering, Settings(), toy_engine, Excerpt(start_s=1.0))
     assert (later.verdict.status, later.evidence.strikes) == ("undecided", None)
     order = Order(
