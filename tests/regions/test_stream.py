@@ -287,13 +287,23 @@ def test_known_faces_are_followed_between_looks_at_whole_frames(chunk: int) -> N
 def test_where_nothing_changes_around_known_faces_nobody_new_is_looked_for(chunk: int) -> None:
     detector = Following(lambda k: [face(60, 70)] if k < 130 else [])
     frames = film(250)
-    frames[:, 40:80, 40:80] += np.arange(250, dtype=np.uint8)[:, None, None] % 50  # the face itself
+    frames[:, 40:80, 40:80] += np.arange(250, dtype=np.uint8)[:, None, None] % 70  # the face itself
     frames[100:, :10, W - 40 :] += 60  # somebody's hair
     frames[220:, :10, W - 40 :] += 60
     frames[180:, 40:80, 40:80] = 90
     followed_through(detector, frames, chunk)
     # Half-way between looks that differ, and before the end, all is seen.
     assert sorted(detector.whole) == [0, 100, 130, 140, 150, 160, 170, 180, 220, 245]
+
+
+@pytest.mark.parametrize("chunk", [7, 25, 100])
+def test_a_look_half_way_is_not_what_later_frames_are_held_against(chunk: int) -> None:
+    detector = Following(lambda k: [face(60, 70)] if k >= 40 else [])
+    frames = film(60)
+    frames[36:, :10, W - 40 :] += 60
+    followed_through(detector, frames, chunk)
+    # The whole of 35 is looked at after that of 40, and in one large chunk after 50 was.
+    assert sorted(detector.whole) == [0, 35, 40]
 
 
 def test_following_finds_the_same_as_looking_everywhere() -> None:
