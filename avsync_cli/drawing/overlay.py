@@ -23,7 +23,7 @@ from avsync_cli.drawing.lanes import time_span
 from avsync_cli.drawing.palette import CELLS, DARK, STATUS_ROLE, rgb
 from avsync_cli.drawing.pixels import Color, fill_rect, font, pen, plain, write
 from avsync_cli.errors import UsageError
-from avsync_cli.inference.evidence import BlockResult, Region
+from avsync_cli.inference.evidence import BlockResult, Region, Strikes
 from avsync_cli.judging import Excerpt
 from avsync_cli.media.clock import Epochs, Stretch
 from avsync_cli.media.facts import pick_audio, pick_video
@@ -47,6 +47,9 @@ _STRIP_DOTS = 52
 a small picture's is one pixel."""
 
 _TEXT_DOTS = 10
+
+_FLASH_S = 0.12
+"""For three frames a strike is shown."""
 
 Sides = TypeVar("Sides", bound=tuple[float, ...])
 
@@ -125,6 +128,7 @@ class Painter:
         self._longest_s = max((b.end_s - b.start_s for b in self._blocks), default=0.0)
         self._most = max((b.weight for b in self._blocks), default=0.0) or 1.0
         self._span = time_span(judgement)
+        self._strikes = judgement.evidence.strikes
         self._tracks: dict[tuple[str, int | None], list[BlockResult]] = {}
         for block in self._blocks:
             key = (block.region.kind, block.region.track)
@@ -140,6 +144,8 @@ class Painter:
         strip[:] = self._strip
         for block in self._now(at_s):
             self._draw_block(picture, block, at_s)
+        if self._strikes is not None and at_s < self._strikes.end_s:
+            self._draw_strikes(picture, self._strikes, at_s)
         self._draw_playhead(strip, at_s)
         return out
 
@@ -174,6 +180,18 @@ class Painter:
             fill_rect(on, moved(label), _BLACK, 0.6)
             left, top, *_ = moved(label)
             write(on, (left + 2 * dot, top + 9 * dot), words, self._letters, color)
+
+    def _draw_strikes(self, picture: np.ndarray, strikes: Strikes, at_s: float) -> None:
+        """The square of which the answer is, bright for a moment at each strike as it is seen."""
+        if strikes.box is None:
+            return
+        left, top, width, height = strikes.box
+        box = left * self._wide, top * self._high, width * self._wide, height * self._high
+        since = [at_s - heard_s + strikes.offset_ms / 1000 for heard_s in strikes.heard_s]
+        struck = any(-1e-6 <= ago_s < _FLASH_S for ago_s in since)
+        with _part(picture, [box]) as (part, moved):
+            color, thick = (_HOT, 3.0) if struck else (_COLD, 1.0)
+            _draw_frame(pen(part), moved(box), color, thick * self._dot)
 
     def _label_box(self, box: Box, words: str) -> Box:
         """Where words stand: above a box, or in it where there is no room above."""

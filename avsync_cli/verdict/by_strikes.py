@@ -23,8 +23,8 @@ from avsync_cli.verdict.strikes import NEAR_MS, StrikePeak
 from avsync_cli.wording import clock
 
 MOST_SURE = 0.93
-"""No answer is surer: no more than 16 of real clips above 0.8 were counted, twelve of train and four
-of test, all of them right."""
+"""No answer is surer: no more than 16 of real clips above 0.8 were counted, twelve of train and
+four of test, all of them right."""
 
 WITHIN_MS = 50.0
 """95 % interval of an answer that is right: 15 of those were as near to zero, one was 80 ms off."""

@@ -14,7 +14,7 @@ from avsync_cli.drawing import overlay
 from avsync_cli.drawing.attention import seen_patch, shaded_cells, strongest
 from avsync_cli.drawing.overlay import Painter, write_overlay
 from avsync_cli.errors import DecodeError, UsageError
-from avsync_cli.inference.evidence import BlockResult, Region
+from avsync_cli.inference.evidence import BlockResult, Region, Strikes
 from avsync_cli.judging import Excerpt
 from avsync_cli.media import film_writer
 from avsync_cli.media.decode import read_all
@@ -183,6 +183,25 @@ def test_weight_shows_in_the_colour_and_the_playhead_moves(make_report: Make) ->
     assert edge[0] > edge[2] + 60
     grey = painter.paint(frame, 2.5)[100, 120].astype(int)
     assert abs(grey[0] - grey[2]) < 40
+
+
+def test_the_square_of_strikes_is_bright_when_one_is_seen(make_report: Make) -> None:
+    plain = make_report(blocks=[])
+    strikes = Strikes(
+        offset_ms=200.0, p=0.9, end_s=6.0, box=(0.25, 0.25, 0.5, 0.5), heard_s=(1.2, 3.0)
+    )
+    shown = dataclasses.replace(
+        plain, evidence=dataclasses.replace(plain.evidence, strikes=strikes)
+    )
+    black = np.zeros((240, 480, 3), np.uint8)
+    drawn = [
+        Painter(shown, (240, 480)).paint(black, at_s)[:240].astype(int)
+        for at_s in (0.96, 1.0, 1.08, 1.2, 2.8, 6.0)
+    ]
+    bright = [int((picture[..., 0] > 200).sum()) for picture in drawn]
+    assert [b > 1000 for b in bright] == [False, True, True, False, True, False]
+    assert drawn[0][60, 120:360].any() and not drawn[0][100:140, 200:280].any()
+    assert not drawn[-1].any()
 
 
 @pytest.mark.parametrize("left", [-3.0, -0.4, 0.8, 0.99, 2.5])

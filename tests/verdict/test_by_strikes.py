@@ -62,6 +62,12 @@ def test_it_is_never_told_that_it_is_sure() -> None:
     assert sure.p == MOST_SURE < 0.95
 
 
+def test_of_many_onsets_more_go_together_by_chance() -> None:
+    few, many = (StrikePeak(40.0, 0.3, onsets).p for onsets in (8.0, 40.0))
+    assert few > 0.8
+    assert many < 0.6
+
+
 def test_what_is_less_sure_than_an_answer_must_be_changes_nothing() -> None:
     verdict, evidence = undecided()
     assert (
