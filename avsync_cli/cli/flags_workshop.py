@@ -20,7 +20,7 @@ class TrainFlags:
     """Everything typed after `train`; None for what was not."""
 
     data: Path = argument(
-        "Folder of videos, a manifest (CSV or JSON lines), or tar shards.",
+        "Folder of videos, a manifest (CSV or JSON lines), tar shards, or a pack.",
         metavar="DATA",
     )
     out: Path = option("Checkpoints, log and finished model.", "-o", metavar="DIR", default=MISSING)
@@ -67,6 +67,13 @@ class TrainFlags:
         default=True,
     )
     tensorboard: bool = _run("Log for TensorBoard too.", default=False)
+    on_device: bool = _run(
+        "Keep all clips on the device and draw windows there; for --sound phones.", default=False
+    )
+    pack: Path | None = _out(
+        "Train nothing: put crops and sound of all clips into this .avpack.", metavar="FILE"
+    )
+    pack_mib: float = _out("Its size at the most.", metavar="MIB", default=64.0, min=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,8 @@ def train(flags: TrainFlags) -> None:
       avsync train 'clips-{000..099}.tar' --out runs/large --cache /data/cache
       avsync train clips.csv --out runs/head --encoders runs/first/best
       avsync train clips.csv --out runs/syncnet --baseline syncnet
+      avsync train clips.csv --out runs/gpu --pack clips.avpack
+      avsync train clips.avpack --out runs/gpu --sound phones --on-device
 
     Nothing is labelled by hand: moved sound is what the model learns to tell. Run the same
     command again to go on where a run was cut off. Needs the extra: pip install
@@ -32,8 +34,17 @@ def train(flags: TrainFlags) -> None:
 
     if flags.attention is not None:
         check_attention(flags.attention)
+    cache = flags.cache or flags.out / "cache"
+    if flags.pack is not None:
+        from avsync_cli.corpus.pack import pack_data
+
+        with StageProgress() as progress:
+            pack_data(flags.data, cache, flags.pack, round(flags.pack_mib * 2**20), progress)
+        typer.echo(flags.pack)
+        return
     given = {field.name: getattr(flags, field.name) for field in fields(flags)}
-    given["cache"] = flags.cache or flags.out / "cache"
+    given = {name: value for name, value in given.items() if not name.startswith("pack")}
+    given["cache"] = cache
     with train_extra("train"):
         from avsync_cli.training import loop
         from avsync_cli.training.options import TrainOptions

@@ -29,6 +29,10 @@ SPEEDS = (0.88, 1.12)
 """Picture and sound are played together this much slower or faster: new voices, new tempi."""
 
 
+SPEED_SHARE = 0.35
+"""Share of the windows that are played at another speed."""
+
+
 @dataclass(frozen=True)
 class WindowSpec:
     """Sizes of a training sample, in frames.
@@ -76,7 +80,7 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         self.items: list[tuple[CachedClip, CachedTrack]] = [
             (clip, track) for clip in clips for track in clip.tracks
         ]
-        self.cumulative = np.cumsum(_weights(self.items))
+        self.cumulative = np.cumsum(track_weights(self.items))
         self._open: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def __len__(self) -> int:
@@ -98,7 +102,7 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         clip, track = self.items[item]
         crops, valid, sound = self._arrays(item)
         frames, context = self.window.frames, self.config.visual_context
-        speed = rng.uniform(*SPEEDS) if self.augment and rng.random() < 0.35 else 1.0
+        speed = rng.uniform(*SPEEDS) if self.augment and rng.random() < SPEED_SHARE else 1.0
         # Of two places the one with more going on in the sound: silence teaches nothing.
         span = frames * speed
         places = rng.uniform(0, max(track.count - span, 1e-6), size=2)
@@ -169,7 +173,7 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         return np.pad(piece, (0, length - len(piece)))
 
 
-def _weights(items: list[tuple[CachedClip, CachedTrack]]) -> np.ndarray:
+def track_weights(items: list[tuple[CachedClip, CachedTrack]]) -> np.ndarray:
     """How often each track is drawn: by the square root of its speaker's share, and by kind.
 
     Drawing by duration would learn the two largest sources only; drawing all groups alike would

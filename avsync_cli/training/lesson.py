@@ -11,9 +11,10 @@ from torch.utils.data import Dataset
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.progress import Progress
 from avsync_cli.evaluation.scoring import Scorer
+from avsync_cli.training.on_device import DeviceWindows
 
-Samples = Dataset[dict[str, Tensor]]
-"""Windows by number; a batch is a dictionary of stacked arrays."""
+Samples = Dataset[dict[str, Tensor]] | DeviceWindows
+"""Windows by number, or in batches; a batch is a dictionary of stacked arrays."""
 
 
 class Lesson(Protocol):

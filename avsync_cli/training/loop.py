@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from torch import Tensor
@@ -10,11 +10,13 @@ from torch.utils.data import DataLoader, Sampler
 
 from avsync_cli.corpus.cache import CachedClip, build_cache
 from avsync_cli.corpus.manifest import Clip, hold_out, load_manifest
+from avsync_cli.corpus.pack import is_pack, read_pack
 from avsync_cli.corpus.progress import Progress, stage
 from avsync_cli.corpus.rendered import rendered_clips
 from avsync_cli.errors import DataError
 from avsync_cli.training import distributed
 from avsync_cli.training.lesson import Samples
+from avsync_cli.training.on_device import DeviceWindows
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.run import Run
 from avsync_cli.training.sync_lesson import BANK_SEED
@@ -64,9 +66,13 @@ def prepare(
     options: TrainOptions, progress: Progress | None
 ) -> tuple[list[CachedClip], list[CachedClip], list[tuple[Clip, str]]]:
     """Training and validation clips, cached, and the clips that had to be skipped."""
-    learn, held = hold_out(load_manifest(options.data), options.val_share, options.seed)
+    packed = _unpacked(options, progress) if is_pack(options.data) else {}
+    rows = [c.clip for c in packed.values()] if packed else load_manifest(options.data)
+    learn, held = hold_out(rows, options.val_share, options.seed)
     if options.val_share and not held:
         raise no_validation(options, f"all {len(learn)} clips count as one speaker of one source")
+    if packed:
+        return [packed[c.key] for c in learn], [packed[c.key] for c in held], []
     every = learn + held
     # Each process decodes its share first; what the others decoded is then found in the cache.
     if distributed.world() > 1:
@@ -82,6 +88,15 @@ def prepare(
         raise no_validation(options, f"none of the {len(held)} clips held out can be used")
     seed = BANK_SEED if options.encoders else options.seed
     return train + rendered_clips(options.synthetic, seed, options.cache), val, failed
+
+
+def _unpacked(options: TrainOptions, progress: Progress | None) -> dict[str, CachedClip]:
+    """The clips of a pack by their keys; the first process unpacks."""
+    tell = stage(progress, "unpack")
+    if distributed.rank() == 0:
+        read_pack(options.data, options.cache, tell)
+    distributed.barrier()
+    return {clip.clip.key: clip for clip in read_pack(options.data, options.cache, tell)}
 
 
 def no_validation(options: TrainOptions, why: str) -> DataError:
@@ -110,9 +125,11 @@ class _Steps(Sampler[list[int]]):
         return self.end - self.first
 
 
-def _batches(run: Run, samples: Samples, end: int) -> DataLoader[dict[str, Tensor]]:
+def _batches(run: Run, samples: Samples, end: int) -> Iterable[dict[str, Tensor]]:
     """The batches of the steps from the run's next one to `end`."""
     options = run.options
+    if isinstance(samples, DeviceWindows):
+        return samples.batches(run.step, end, options.batch)
     return DataLoader(
         samples,
         batch_sampler=_Steps(run.step, end, options.batch),
@@ -124,7 +141,7 @@ def _batches(run: Run, samples: Samples, end: int) -> DataLoader[dict[str, Tenso
 
 def _learn(
     run: Run,
-    batches: DataLoader[dict[str, Tensor]],
+    batches: Iterable[dict[str, Tensor]],
     held: list[CachedClip],
     progress: Progress | None,
 ) -> None:

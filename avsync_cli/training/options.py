@@ -35,7 +35,7 @@ class TrainOptions:
     """Everything that shapes a run; stored in its checkpoints.
 
     Attributes:
-        data: folder or manifest of videos.
+        data: folder or manifest of videos, or a pack of them.
         cache: folder for decoded crops and sound.
         out: folder of the run: checkpoints, log, and the model when done.
         baseline: "syncnet" to train that shape, to compare with; "" to train our own model.
@@ -77,6 +77,7 @@ class TrainOptions:
             and the layers over time that they lack, are trained on windows that they encode once;
             None to train everything.
         windows: how many windows are encoded for that.
+        on_device: keep all clips on the device, and draw windows there; for "phones".
         similarity_skip: see `ModelConfig`.
         product: see `ModelConfig`.
     """
@@ -116,6 +117,7 @@ class TrainOptions:
     tensorboard: bool = False
     encoders: Path | None = None
     windows: int = 4000
+    on_device: bool = False
     similarity_skip: bool = True
     product: bool = True
 
@@ -139,6 +141,9 @@ class TrainOptions:
                 known = " or ".join(word for word in words if word)
                 what = f"unknown {name} {getattr(self, name)!r}"
                 raise UsageError(what, f"use {_flag(name)} {known}")
+        if self.on_device and (self.sound != "phones" or self.encoders or self.baseline):
+            what = "--on-device needs --sound phones, and learns encoders of our own"
+            raise UsageError(what, "leave out --encoders and --baseline")
         if self.device not in ("auto", "cpu") and not self.device.startswith("cuda"):
             raise UsageError(f"--device {self.device} is unknown", "use auto, cpu or cuda")
         return self

@@ -34,7 +34,7 @@ MAX_GRADIENT = 2.0
 
 RESUME_MUST_MATCH = (
     "baseline attention size sound frozen visual_layers sound_layers frames batch seed "
-    "similarity_skip product windows"
+    "similarity_skip product windows on_device"
 ).split()
 """Options that shape a run; a resumed one must have the same. Steps may be added or taken away: the
 learning rate then follows the new plan from there on."""

@@ -28,6 +28,7 @@ from avsync_cli.training.dataset import WindowDataset, WindowSpec
 from avsync_cli.training.heard import hear_clips
 from avsync_cli.training.lesson import Samples
 from avsync_cli.training.losses import PIECES, Encoded, all_losses, head_losses, in_pieces
+from avsync_cli.training.on_device import DeviceWindows
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.realign import realign
 from avsync_cli.training.start import begin_with, load_front
@@ -123,6 +124,9 @@ class SyncLesson:
         own = self._own_offsets(start, clips, averaged, progress) if known else {}
         if self._finished is None:
             spec = WindowSpec(options.frames)
+            if options.on_device:
+                device = next(averaged.parameters()).device
+                return DeviceWindows(clips, self.config, spec, options.seed, device, own)
             return WindowDataset(clips, self.config, spec, options.seed, length, own)
         finished = self._finished.to(next(averaged.parameters()).device)
         spec = WindowSpec(reach=WindowSpec().reach + self._sound_reach)
