@@ -78,6 +78,10 @@ PEAK = 4.7, -1.74, 9.91
 """From the log-odds of the mass at a peak, and the log of the number of onsets behind it, to the
 log-odds of its being right: of many onsets, more go together by chance."""
 
+_RIVAL = 0.35
+"""Where another lag has more than that for itself, the two are about equally good: a thing that
+always stops as long after the blow as it is drawn back. No answer of train has more than 0.32."""
+
 _ONE_MORE = 0.1
 """So that a part of an onset has a logarithm that is not far below that of a whole one."""
 
@@ -225,6 +229,7 @@ class StrikePeak:
         mass: probability that lies within `NEAR_MS` of it, before calibration.
         onsets: number of onsets behind it.
         at_edge: whether it lies that near the end of the scan, where half of a peak is none.
+        rival: the most probability that lies as near to any lag elsewhere.
         square: number of the square that goes with the sound best.
         heard_s: when those are heard that are seen there.
     """
@@ -233,15 +238,21 @@ class StrikePeak:
     mass: float
     onsets: float
     at_edge: bool = False
+    rival: float = 0.0
     square: int = 0
     heard_s: tuple[float, ...] = ()
 
     @property
     def p(self) -> float:
-        """Calibrated probability 0..1 that it is right within `NEAR_MS`; 0 at the edge."""
-        if self.at_edge:
+        """Calibrated probability 0..1 of being right within `NEAR_MS`; 0 where it is no answer."""
+        if not self.stands_out:
             return 0.0
         return 1.0 / (1.0 + math.exp(-float(np.dot(PEAK, self.evidence))))
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether it may be an answer: not at the edge, and without an equal."""
+        return not self.at_edge and self.rival <= _RIVAL
 
     @property
     def evidence(self) -> tuple[float, float, float]:
@@ -265,9 +276,17 @@ def strike_peak(curve: np.ndarray, steps: np.ndarray, onsets: Onsets) -> StrikeP
     same = np.square(onsets.alike(steps - steps[top]))
     rivals = curve[top] - (curve[top] - curve) * (1.0 - same)
     rivals = np.where(np.abs(steps - steps[top]) > _BESIDE_STEPS, rivals, curve)
-    mass = _posterior(rivals)[np.abs(steps - offset) * HOP_MS <= NEAR_MS].sum()
-    at_edge = min(offset - steps[0], steps[-1] - offset) * HOP_MS < NEAR_MS
-    return StrikePeak(offset * float(HOP_MS), float(mass), onsets.number, bool(at_edge))
+    posterior = _posterior(rivals)
+    apart_ms = np.abs(steps - offset) * HOP_MS
+    width = round(NEAR_MS / HOP_MS / float(steps[1] - steps[0]))
+    around = np.convolve(posterior, np.ones(2 * width + 1), "same")
+    return StrikePeak(
+        offset_ms=offset * float(HOP_MS),
+        mass=float(posterior[apart_ms <= NEAR_MS].sum()),
+        onsets=onsets.number,
+        at_edge=bool(min(offset - steps[0], steps[-1] - offset) * HOP_MS < NEAR_MS),
+        rival=float(around[apart_ms > 2 * NEAR_MS].max()),
+    )
 
 
 def find_strikes(strength: np.ndarray, sound: np.ndarray) -> StrikePeak | None:

@@ -51,7 +51,7 @@ PARTS, PART_WEIGHT = 5, 0.2
 SHARES = 0.25, 0.35, 0.5, 0.7
 HEAD_S = 30.0
 NO_ANSWER = -9.0
-"""Log-odds of a peak at the edge of the scan."""
+"""Log-odds of a peak at the edge of the scan, or with an equal."""
 
 LINES = 72
 SEEN = Path(__file__).with_name("strikes_seen.txt")
@@ -88,7 +88,7 @@ def is_right(peak: StrikePeak) -> bool:
 
 
 def odds(peak: StrikePeak, line: Sequence[float]) -> float:
-    return NO_ANSWER if peak.at_edge else float(np.dot(line, peak.evidence))
+    return float(np.dot(line, peak.evidence)) if peak.stands_out else NO_ANSWER
 
 
 def shown(clip: Clip, rate: float, lines: int) -> Shown:
@@ -142,7 +142,7 @@ def judged(clips: Sequence[Shown], seen: set[str]) -> Iterator[Said]:
 
 
 def fitted(found: Sequence[Said]) -> tuple[float, ...]:
-    """The constants of `StrikePeak.p`; what lies at the edge counts as without any evidence."""
+    """The constants of `StrikePeak.p`; what is no answer counts as without any evidence."""
     each = STRANGERS_WEIGHT / STRANGERS
     rows: list[tuple[StrikePeak, bool, float]] = []
     for s in found:
@@ -150,7 +150,7 @@ def fitted(found: Sequence[Said]) -> tuple[float, ...]:
         rows += [(peak, is_right(peak), PART_WEIGHT) for peak in s.parts]
         rows += [(peak, False, each) for peak in s.strangers]
         rows += [(peak, False, each * PART_WEIGHT) for peak in s.strange_parts]
-    design = [(NO_ANSWER, *p.evidence[1:]) if p.at_edge else p.evidence for p, _, _ in rows]
+    design = [p.evidence if p.stands_out else (NO_ANSWER, *p.evidence[1:]) for p, _, _ in rows]
     truth = np.array([float(right) for _, right, _ in rows])
     weights = np.array([weight for _, _, weight in rows])
     return logistic_fit(np.array(design), truth, weights)

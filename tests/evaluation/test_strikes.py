@@ -16,6 +16,7 @@ from avsync_cli.verdict.strikes import (
     coincidence,
     find_onsets,
     onset_strength,
+    strike_peak,
 )
 from tests.strikes import FRAMES, hammer
 
@@ -38,6 +39,15 @@ def test_half_a_peak_at_the_end_of_the_scan_is_no_answer() -> None:
     found = StrikeTrack(hammer(600)).peak(0, FRAMES, np.arange(-64, 65))
     assert found.offset_ms == pytest.approx(600, abs=NEAR_MS / 2)
     assert (found.at_edge, found.p) == (True, 0.0)
+
+
+def test_a_lag_that_has_an_equal_is_no_answer() -> None:
+    onsets = Onsets(np.cumsum([30, 47, 71, 58, 93, 64, 39, 85]), np.ones(8))
+    bumps = [np.exp(-(((STEPS - at) / 3.0) ** 2)) for at in (-14, 19)]
+    found = [strike_peak(9.0 * bumps[0] + by * bumps[1], STEPS, onsets) for by in (9.0, 8.0, 5.0)]
+    assert [peak.stands_out for peak in found] == [False, True, True]
+    assert [peak.p > 0.8 for peak in found] == [False, True, True]
+    assert found[1].rival > found[2].rival
 
 
 def test_strikes_that_are_not_heard_are_no_answer() -> None:
