@@ -48,12 +48,19 @@ def test_the_square_in_which_a_block_lands_says_when(rate: float, shake: int) ->
 
 
 def test_what_is_faster_than_before_and_after_swings_most() -> None:
-    pictures, times_s = falling(30.0)
-    left, top, across, down = squares(HEIGHT, WIDTH).T
-    holds = (left <= 68) & (left + across > 68) & (top < 48) & (top + down > 48)
-    swing = contact_strength(pictures, times_s, 0.0)[:, 1, holds].max(axis=1)
-    assert int(swing.argmax()) / 100 == pytest.approx(STOP_S - 1 / 30, abs=0.05)
-    assert swing[:20].max() < swing.max() / 2
+    """A flicker that goes on moves as much as a single flash, and swings less."""
+    bright = np.full(100, 100)
+    bright[:30:2] = bright[60:] = 140
+    wall = np.random.default_rng(5).integers(0, 60, (HEIGHT, WIDTH))
+    noise = np.random.default_rng(6).integers(0, 3, (100, HEIGHT, WIDTH))
+    pictures = wall + noise
+    pictures[:, 24:48, 40:64] += bright[:, None, None] - 100
+    strength = contact_strength(pictures.astype(np.uint8), np.arange(100) / 25, 0.0)
+    left, top, _, _ = squares(HEIGHT, WIDTH).T
+    stop, swing = strength[:, :, (left == 48) & (top == 30)][..., 0].T
+    assert swing[230:245].max() > swing[30:90].max() + 1.0
+    assert abs(int(swing.argmax()) / 100 - 2.38) < 0.05
+    assert stop[230:245].max() == pytest.approx(stop[:125].max(), abs=0.5)
 
 
 def test_held_pictures_are_no_stops() -> None:
