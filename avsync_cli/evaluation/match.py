@@ -13,14 +13,7 @@ import numpy as np
 
 from avsync_cli.evaluation.logistic import logistic_fit
 from avsync_cli.inference.evidence import Evidence
-from avsync_cli.verdict.posterior import (
-    MATCH_BLOCKS,
-    Constants,
-    Peak,
-    fair_logits,
-    find_peak,
-    window_votes,
-)
+from avsync_cli.verdict.posterior import MATCH_BLOCKS, Constants, Peak, find_peak, read_windows
 
 PRIOR_ODDS = 9.0
 """Odds that picture and sound of a file belong together, before anything is seen of it. Among
@@ -37,14 +30,7 @@ LEVELS = tuple(float(x) for x in np.round(np.arange(-4.0, 6.05, 0.1), 1))
 def peaks(stretches: Sequence[Evidence], constants: dict[str, float]) -> list[Peak]:
     """The best common offset of every stretch that has windows."""
     own = Constants.of(constants)
-    found = []
-    for stretch in stretches:
-        windows = stretch.windows
-        if windows:
-            votes, _ = window_votes(windows, own)
-            logits = np.stack([fair_logits(w, own) for w in windows])
-            found.append(find_peak(votes, logits, np.array([w.blocks for w in windows])))
-    return found
+    return [find_peak(read_windows(s.windows, own)) for s in stretches if s.windows]
 
 
 def fit_match(

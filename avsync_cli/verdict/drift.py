@@ -84,12 +84,12 @@ def without_drift(
 def read_along(reading: Reading, offsets: np.ndarray, times_s: np.ndarray, drift: Drift) -> Reading:
     """The same windows read along a drift; beyond the scanned range they say nothing."""
     nothing = np.full(len(times_s), -np.log(len(offsets)))
-    scores, logits = (
+    scores, logits, heights = (
         without_drift(x, offsets, times_s, drift, np.median(x, axis=1))
-        for x in (reading.scores, reading.logits)
+        for x in (reading.scores, reading.logits, reading.heights)
     )
     votes = without_drift(reading.votes, offsets, times_s, drift, nothing)
-    return Reading(votes, scores, logits, reading.blocks)
+    return Reading(votes, scores, logits, heights, reading.blocks)
 
 
 def step_price(offsets: int, constants: Constants) -> float:

@@ -49,7 +49,7 @@ def _with_more(
 ) -> list[WindowResult]:
     """The windows, and as many seconds more of what speaks for their best offset."""
     read = read_windows(windows, constants)
-    peak = find_peak(read.votes, read.logits, read.blocks)
+    peak = find_peak(read)
     weights = read.blocks * (peak.agreeing + 1e-6)
     logits = np.average(read.logits, axis=0, weights=weights).astype(np.float32)
     # A short window grows before others follow: evidence within one counts less than between two.

@@ -140,12 +140,14 @@ class Reading:
     Attributes:
         votes, scores: (W, O) as of `window_votes`.
         logits: (W, O) as of `fair_logits`.
+        heights: (W, O) log-odds as evidence, see `_evidence`.
         blocks: (W,) blocks behind each.
     """
 
     votes: np.ndarray
     scores: np.ndarray
     logits: np.ndarray
+    heights: np.ndarray
     blocks: np.ndarray
 
 
@@ -153,7 +155,14 @@ def read_windows(windows: list[WindowResult], constants: Constants) -> Reading:
     """What `group_answer` looks at."""
     votes, scores = window_votes(windows, constants)
     logits = np.stack([fair_logits(w, constants) for w in windows])
-    return Reading(votes, scores, logits, np.array([w.blocks for w in windows]))
+    heights = np.stack([_evidence(w) for w in windows])
+    return Reading(votes, scores, logits, heights, np.array([w.blocks for w in windows]))
+
+
+def _evidence(window: WindowResult) -> np.ndarray:
+    """(O,) log-odds of a window, nearer to 0, which is none, the less sound there is."""
+    logits = np.asarray(window.logits, np.float64)
+    return logits if window.support is None else logits * np.sqrt(window.support)
 
 
 def window_votes(
@@ -196,19 +205,17 @@ class Peak:
         return steepness * (self.height - constants.match_level)
 
 
-def find_peak(votes: np.ndarray, logits: np.ndarray, blocks: np.ndarray) -> Peak:
+def find_peak(reading: Reading) -> Peak:
     """The offset that windows fit best together.
 
-    Args:
-        votes: (W, O) log-probabilities as of `window_votes`.
-        logits: (W, O) as of `fair_logits`.
-        blocks: (W,) blocks behind each window.
+    Which one it is, fair log-odds tell: little sound makes high peaks by chance. How high it is
+    they would tell wrongly: a curve's middle, to which they shrink, speaks against any offset.
     """
-    at = int(np.argmax(votes.sum(axis=0)))
-    agreeing = agreement(votes[:, at], votes.shape[1])
-    weights = blocks * agreeing
+    at = int(np.argmax(reading.votes.sum(axis=0)))
+    agreeing = agreement(reading.votes[:, at], reading.votes.shape[1])
+    weights, heights = reading.blocks * agreeing, reading.heights[:, at]
     total = float(weights.sum())
-    mean = logits[:, at].mean() if total <= 0.0 else (weights * logits[:, at]).sum() / total
+    mean = heights.mean() if total <= 0.0 else (weights * heights).sum() / total
     return Peak(at, agreeing, float(mean), total)
 
 
@@ -285,7 +292,7 @@ def group_answer(reading: Reading, offsets: np.ndarray, constants: Constants) ->
     posterior = np.exp(total - total.max())
     posterior /= posterior.sum()
     curve = blurred(posterior, offsets, constants.jitter_ms)
-    found = find_peak(votes, reading.logits, reading.blocks)
+    found = find_peak(reading)
     peak, match = found.at, found.odds(constants)
     belongs = _logistic(match + constants.match_bias)
     common = constants.common_odds * math.exp(min(30.0, common_evidence(votes, constants)))

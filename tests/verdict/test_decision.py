@@ -344,6 +344,19 @@ def test_little_support_does_not_win() -> None:
     assert judge([nothing]).status == "undecided"
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_a_high_peak_belongs_however_little_sound_there_is(share: float) -> None:
+    """Where half of the sound lies beyond the file there is half the evidence, but none against: a
+    peak's height shrinks towards 0 and not towards the curve's middle."""
+    curve = window(-700.0, height=9.0).logits
+    support = np.where(OFFSETS < -300, share, 1.0).astype(np.float32)
+    found = judge(
+        [WindowResult(start_s=0, end_s=1.5, logits=curve, blocks=1.5, support=support)], **DOUBTER
+    )
+    assert found.status == "out_of_sync"
+    assert found.offset_ms == pytest.approx(-700.0, abs=5.0)
+
+
 def test_calibration_is_used() -> None:
     windows = [window(100.0, height=3.0)]
     assert judge(windows, scale=3.0).confidence > judge(windows).confidence
