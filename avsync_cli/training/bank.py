@@ -21,8 +21,9 @@ from avsync_cli.files import write_whole
 from avsync_cli.model.core import SyncModel
 from avsync_cli.training.augment import augment_crops
 from avsync_cli.training.dataset import WindowDataset
+from avsync_cli.training.losses import drawn_piece, in_pieces
 
-FILES = ("v", "a", "frame_valid", "sound_valid")
+FILES = ("v", "a", "frame_valid", "sound_valid", "piece")
 """Arrays of a bank, a row a window; see `FeatureBank`."""
 
 BATCH = 4
@@ -50,7 +51,8 @@ class FeatureBank(Dataset[dict[str, torch.Tensor]]):
     """An endless list of encoded windows: all in one random order, then all in another.
 
     Sample `i` holds `v` (T, C, h, w) and `a` (T + 2 R, C) float32, `frame_valid` (T,) and
-    `sound_valid` (T + 2 R,) bool. It depends on the seed and on `i` alone.
+    `sound_valid` (T + 2 R,) bool, and `piece`, the length in frames of the pieces that it was seen
+    in (T for the whole). It depends on the seed and on `i` alone.
 
     Args:
         folder: a bank that `fill_bank` has finished.
@@ -81,7 +83,8 @@ class FeatureBank(Dataset[dict[str, torch.Tensor]]):
         sample = {}
         for name, array in self._arrays.items():
             values = np.array(array[row])
-            sample[name] = torch.from_numpy(values.astype(np.float32 if name in "va" else bool))
+            kind = np.float32 if name in "va" else values.dtype
+            sample[name] = torch.from_numpy(values.astype(kind))
         return sample
 
 
@@ -90,6 +93,8 @@ def fill_bank(
     model: SyncModel,
     windows: WindowDataset,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    pieces: float = 0.0,
 ) -> Path:
     """Encode every window of a dataset; goes on where a killed run stopped.
 
@@ -100,11 +105,12 @@ def fill_bank(
         model: whose encoders to use.
         windows: what to encode.
         progress: called with (windows done, windows in all).
+        pieces: share of the windows that are seen in pieces, as of `losses.in_pieces`.
 
     Returns:
         the bank's folder.
     """
-    own = folder / f"bank-{digest(model)}-{_described(windows)}"
+    own = folder / f"bank-{digest(model)}-{_described(windows, pieces)}"
     if (own / "whole").exists():
         return own
     own.mkdir(parents=True, exist_ok=True)
@@ -119,11 +125,18 @@ def fill_bank(
         generator = torch.Generator().manual_seed(windows.seed * 1_000_003 + first)
         with torch.inference_mode():
             crops = augment_crops(batch["crops"].to(device), model.config.input_px, generator)
+            piece = drawn_piece(windows.window.frames, pieces, generator)
+            around = model.config.visual_context
+            inner = crops[:, around : crops.shape[1] - around]
+            whole = piece == windows.window.frames
             encoded = {
-                "v": model.visual(crops).half(),
+                "v": (
+                    model.visual(crops) if whole else in_pieces(model.visual, inner, piece, around)
+                ).half(),
                 "a": model.sound(batch["mel"].to(device)).half(),
                 "frame_valid": batch["frame_valid"],
                 "sound_valid": batch["sound_valid"],
+                "piece": torch.full((len(rows),), piece),
             }
         for name, values in encoded.items():
             array = values.cpu().numpy()
@@ -140,9 +153,9 @@ def fill_bank(
     return own
 
 
-def _described(windows: WindowDataset) -> str:
+def _described(windows: WindowDataset, pieces: float) -> str:
     """A digest of everything that decides what a dataset's windows hold."""
     clips = [(str(c.folder.name), c.clip.offset_ms, t.first_frame) for c, t in windows.items]
     own = sorted(windows.offsets_hops.items())
-    told = [windows.seed, windows.length, windows.augment, str(windows.window), clips, own]
+    told = [windows.seed, windows.length, windows.augment, str(windows.window), clips, own, pieces]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]

@@ -247,6 +247,15 @@ def _head_logits(model: SyncModel, windows: Encoded, offsets: Tensor) -> tuple[T
     return logits, shares > ENOUGH
 
 
+def drawn_piece(frames: int, share: float, generator: torch.Generator) -> int:
+    """Length of the pieces to see windows of so many frames in: in a share of the draws one of
+    `PIECES`, else all of them."""
+    if not share or float(torch.rand((), generator=generator)) >= share:
+        return frames
+    fitting = [n for n in PIECES if frames % n == 0]
+    return fitting[int(torch.randint(len(fitting), (), generator=generator))]
+
+
 def in_pieces(
     look: Callable[[Tensor], Tensor], windows: Tensor, frames: int, around: int
 ) -> Tensor:

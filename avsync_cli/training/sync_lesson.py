@@ -27,7 +27,7 @@ from avsync_cli.training.bank import ENCODERS, FeatureBank, digest, encoder_tens
 from avsync_cli.training.dataset import WindowDataset, WindowSpec
 from avsync_cli.training.heard import hear_clips
 from avsync_cli.training.lesson import Samples
-from avsync_cli.training.losses import PIECES, Encoded, all_losses, head_losses, in_pieces
+from avsync_cli.training.losses import Encoded, all_losses, drawn_piece, head_losses, in_pieces
 from avsync_cli.training.on_device import DeviceWindows
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.realign import realign
@@ -134,9 +134,10 @@ class SyncLesson:
         drawn = WindowDataset(clips, finished.config, spec, BANK_SEED, options.windows, own)
         tell = stage(progress, "encode")
         if distributed.rank() == 0:
-            fill_bank(options.cache, finished, drawn, tell)
+            fill_bank(options.cache, finished, drawn, tell, pieces=options.pieces)
         distributed.barrier()
-        return FeatureBank(fill_bank(options.cache, finished, drawn, tell), options.seed, length)
+        bank = fill_bank(options.cache, finished, drawn, tell, pieces=options.pieces)
+        return FeatureBank(bank, options.seed, length)
 
     @property
     def _sound_reach(self) -> int:
@@ -163,7 +164,7 @@ class SyncLesson:
         options = self.options
         there = batch["frame_valid"], batch["sound_valid"]
         if self.encoders:
-            windows = self._in_time(Encoded(batch["v"], batch["a"], *there), generator)
+            windows = self._in_time(Encoded(batch["v"], batch["a"], *there), batch["piece"])
             losses = (all_losses if self._new_layers else head_losses)(
                 self.model, windows, options.negatives, generator
             )
@@ -176,31 +177,27 @@ class SyncLesson:
     def _see(self, crops: Tensor, generator: torch.Generator) -> Tensor:
         """Features of whole windows, or, in a share of the steps, of windows seen in pieces."""
         around = self.config.visual_context
-        frames = self._piece(crops.shape[1] - 2 * around, generator)
-        if frames is None:
+        whole = crops.shape[1] - 2 * around
+        frames = drawn_piece(whole, self.options.pieces, generator)
+        if frames == whole:
             return self.model.visual(crops)
         return in_pieces(self.model.visual, crops[:, around:-around], frames, around)
 
-    def _in_time(self, windows: Encoded, generator: torch.Generator) -> Encoded:
-        """Windows of finished encoders with what new layers over time make of them."""
+    def _in_time(self, windows: Encoded, pieces: Tensor) -> Encoded:
+        """Windows of finished encoders, seen in pieces of the lengths (N,), with what new layers
+        over time make of them."""
         v, a = windows.v, windows.a
         if "visual_layers" in self._new_layers:
-            frames = self._piece(v.shape[1], generator) or v.shape[1]
-            around = layers_reach(self.config.visual_layers)
-            v = in_pieces(self.model.visual.in_time, v, frames, around)
+            around, seen = layers_reach(self.config.visual_layers), torch.empty_like(v)
+            for frames in set(pieces.tolist()):
+                rows = pieces == frames
+                seen[rows] = in_pieces(self.model.visual.in_time, v[rows], frames, around)
+            v = seen
         if "sound_layers" in self._new_layers:
             a = self.model.sound.in_time(a)
         beyond = self._sound_reach
         sound_valid = windows.sound_valid[:, beyond : windows.sound_valid.shape[1] - beyond]
         return Encoded(v, a, windows.frame_valid, sound_valid)
-
-    def _piece(self, frames: int, generator: torch.Generator) -> int | None:
-        """Length of the pieces to see windows of so many frames in; None to see all of them."""
-        share = self.options.pieces
-        if not share or float(torch.rand((), generator=generator)) >= share:
-            return None
-        fitting = [n for n in PIECES if frames % n == 0]
-        return fitting[int(torch.randint(len(fitting), (), generator=generator))]
 
     def scorer(self, averaged: nn.Module) -> Scorer:
         assert isinstance(averaged, SyncModel)

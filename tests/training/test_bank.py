@@ -18,8 +18,10 @@ from avsync_cli.model.folder import write_about
 from avsync_cli.training import loop
 from avsync_cli.training.bank import ENCODERS, FeatureBank, digest, fill_bank
 from avsync_cli.training.dataset import WindowDataset, WindowSpec
+from avsync_cli.training.losses import Encoded
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.run import Run
+from avsync_cli.training.sync_lesson import SyncLesson
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,40 @@ def test_a_killed_bank_is_gone_on_with(
     whole = fill_bank(tmp_path / "whole", model, windows(clips))
     for name in ("v", "a"):
         np.testing.assert_array_equal(np.load(cut / f"{name}.npy"), np.load(whole / f"{name}.npy"))
+
+
+def test_windows_of_a_bank_are_cut_before_they_are_seen(
+    tmp_path: Path, encoders: Path, clips: list[CachedClip]
+) -> None:
+    model, _ = load_model(encoders)
+    shown: list[tuple[int, ...]] = []
+    model.visual.register_forward_hook(lambda _, given, __: shown.append(tuple(given[0].shape[:2])))
+    cut = fill_bank(tmp_path, model, windows(clips, 16), pieces=1.0)
+    lengths = np.load(cut / "piece.npy")
+    bank = FeatureBank(cut, seed=1, length=16)
+    assert {int(bank[i]["piece"]) for i in range(16)} == set(lengths.tolist())
+    around = model.config.visual_context
+    for (pieces, frames), length in zip(shown, lengths[::4], strict=True):
+        assert length in (5, 10, 25)
+        assert (pieces, frames) == (4 * 50 // length, length + 2 * around)
+    assert cut != fill_bank(tmp_path, model, windows(clips, 16))
+
+
+def test_layers_over_time_see_no_more_than_a_piece(tmp_path: Path, encoders: Path) -> None:
+    lesson = SyncLesson(options(tmp_path, encoders, visual_layers=2, attention="temporal"))
+    with torch.no_grad():
+        for parameter in lesson.model.visual.over_time.parameters():
+            parameter.normal_(0.0, 0.2)
+    v = torch.randn(2, 50, 128, 4, 4)
+    there = torch.ones(2, 50, dtype=torch.bool), torch.ones(2, 80, dtype=torch.bool)
+    pieces = torch.tensor([10, 50])
+    lesson.model.eval()
+    before = lesson._in_time(Encoded(v, torch.randn(2, 80, 128), *there), pieces).v
+    v[:, 10:] = torch.randn(2, 40, 128, 4, 4)
+    after = lesson._in_time(Encoded(v, torch.randn(2, 80, 128), *there), pieces).v
+    same = torch.isclose(before, after, atol=1e-5).flatten(2).all(dim=2)
+    assert same[0].tolist() == [True] * 10 + [False] * 40
+    assert not same[1, 8:].any()
 
 
 def test_other_windows_or_encoders_are_another_bank(
