@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from avsync_cli import config
 from avsync_cli.__main__ import main
 from avsync_cli.cli import explain
 from avsync_cli.inference.evidence import BlockResult, Region
@@ -184,7 +185,7 @@ def test_explain_prints_the_page_or_a_part(capsys: pytest.CaptureFixture[str]) -
 def test_the_page_of_an_installation_is_inside_the_package(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(explain, "__file__", str(tmp_path / "avsync_cli" / "cli" / "explain.py"))
+    monkeypatch.setattr(config, "__file__", str(tmp_path / "avsync_cli" / "config.py"))
     page = tmp_path / "avsync_cli" / "_docs" / explain.PAGE
     assert explain.page_file() == page
     assert main(["explain"]) == 2
