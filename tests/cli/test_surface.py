@@ -42,7 +42,8 @@ FLAGS = {
         "--sound", "--visual-layers", "--sound-layers", "--start", "--frames", "--frozen",
         "--warmup", "--synthetic", "--val-share", "--val-every", "--seed", "--workers",
         "--checkpoint-minutes", "--device", "--precision", "--tensorboard", "--baseline",
-        "--encoders", "--windows", "--realign-at", "--pieces", "--on-device", "--pack", "--pack-mib",
+        "--encoders", "--windows", "--realign-at", "--pieces", "--on-device",
+        "--pack", "--pack-mib",
         "--product", "--no-product", "--similarity-skip", "--no-similarity-skip",
     },
     "eval": {
