@@ -152,10 +152,12 @@ def _by_strikes(found: Judgement, info: MediaInfo, options: AnalyseOptions) -> J
     from avsync_cli.inference.slate import HEAD_S
     from avsync_cli.media.head import read_head
     from avsync_cli.regions.motion import contact_strength
-    from avsync_cli.verdict.by_strikes import as_strikes, beside_faces, decide_by_strikes
+    from avsync_cli.verdict.by_strikes import as_strikes, beside_faces, decide_by_strikes, is_open
     from avsync_cli.verdict.strikes import LINES, find_strikes
 
     if options.start_s > 0 or found.evidence.media.stamps == "unsound":
+        return found
+    if not is_open(found.verdict, bool(found.tracks)):
         return found
     wanted_s = HEAD_S if options.duration_s is None else min(HEAD_S, options.duration_s)
     tracks = options.video_track, options.audio_track

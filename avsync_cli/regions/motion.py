@@ -102,11 +102,14 @@ def _motion(pictures: np.ndarray) -> np.ndarray:
     left, top, across, down = places.T
     starts = ShotDetector().push(list(pictures), [])
     found = np.zeros((len(pictures) - 1, len(places)), np.float32)
-    for k, (before, after) in enumerate(pairwise(pictures)):
+    window = np.outer(*(np.hanning(side) for side in pictures.shape[1:]))
+    waves = (np.fft.rfft2((p - p.mean()) * window) for p in pictures)
+    pairs = zip(pairwise(pictures), pairwise(waves), strict=True)
+    for k, ((before, after), both) in enumerate(pairs):
         if starts[k + 1]:  # a cut moves nothing
             found[k] = found[max(0, k - 1)]
             continue
-        area = np.pad(_without_camera(before, after), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+        area = np.pad(_without_camera(before, after, both), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
         inside = area[top + down, left + across] - area[top, left + across]
         found[k] = (inside - area[top + down, left] + area[top, left]) / (across * down)
     return found
@@ -117,10 +120,17 @@ def _change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return change
 
 
-def _without_camera(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Change of brightness after the one shift of the whole picture that leaves less of it."""
+def _without_camera(
+    before: np.ndarray, after: np.ndarray, waves: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Change of brightness after the one shift of the whole picture that leaves less of it.
+
+    Args:
+        before, after: (H, W) pictures.
+        waves: their spectra, as of `_motion`.
+    """
     plain = _change(before, after)
-    down, across = _shift(before, after)
+    down, across = _shift(*waves, before.shape)
     edge = _REACH_PX
     if (down, across) == (0, 0) or min(plain.shape) <= 3 * edge:
         return plain
@@ -134,13 +144,12 @@ def _without_camera(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return moved
 
 
-def _shift(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
-    """By how many pixels down and across the picture moved, by phase correlation."""
-    window = np.outer(*(np.hanning(side) for side in before.shape))
-    first, then = (np.fft.rfft2((p - p.mean()) * window) for p in (before, after))
+def _shift(first: np.ndarray, then: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int]:
+    """By how many pixels down and across a picture of a shape moved, by phase correlation of its
+    spectra."""
     cross = then * np.conj(first)
     size = np.abs(cross)
-    peaks = np.fft.irfft2(cross / (size + 1e-3 * size.max() + 1e-9), s=before.shape)
+    peaks = np.fft.irfft2(cross / (size + 1e-3 * size.max() + 1e-9), s=shape)
     near = np.roll(peaks, (_REACH_PX, _REACH_PX), (0, 1))[: 2 * _REACH_PX + 1, : 2 * _REACH_PX + 1]
     down, across = np.unravel_index(int(near.argmax()), near.shape)
     return int(down) - _REACH_PX, int(across) - _REACH_PX

@@ -46,12 +46,17 @@ def as_strikes(peak: StrikePeak, end_s: float, size: tuple[int, int]) -> Strikes
     )
 
 
+def is_open(verdict: Verdict, tracks: bool) -> bool:
+    """Whether strikes may still answer for an undecided file: not where faces were followed, a part
+    of the file was sure, and something else spoke against it."""
+    return not tracks or verdict.confidence < verdict.min_confidence
+
+
 def beside_faces(strikes: Strikes, verdict: Verdict, evidence: Evidence) -> Strikes:
     """What is left of strikes in a file in which faces were followed.
 
     A lag by which the faces rather do not go with the sound is as much less likely; one that they
-    favour is no likelier, since what a mouth does may have been taken for strikes. Nothing is left
-    where a part of the file was sure and something else spoke against it.
+    favour is no likelier, since what a mouth does may have been taken for strikes.
 
     Args:
         strikes: from `as_strikes`.
@@ -59,8 +64,6 @@ def beside_faces(strikes: Strikes, verdict: Verdict, evidence: Evidence) -> Stri
         evidence: behind it, for its grid of offsets.
     """
     offsets = np.asarray(evidence.offsets_ms, np.float64)
-    if verdict.confidence >= verdict.min_confidence:
-        return replace(strikes, p=0.0)
     flat = np.full(len(offsets), 1.0 / len(offsets))
     favour, even = (
         log_odds(mass(offsets, curve, strikes.offset_ms, NEAR_MS, NEAR_MS))

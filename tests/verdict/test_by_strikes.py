@@ -5,14 +5,18 @@ from __future__ import annotations
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from avsync_cli import judging
 from avsync_cli.config import Settings
 from avsync_cli.errors import MediaError
 from avsync_cli.inference.evidence import Evidence, Strikes
+from avsync_cli.inference.pipeline import AnalyseOptions
 from avsync_cli.judging import Excerpt, analyse_file
+from avsync_cli.media import head
 from avsync_cli.media.source import Source
 from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.names import Status
@@ -20,7 +24,7 @@ from avsync_cli.repair.run import Order, repair
 from avsync_cli.report.remedy import remedy
 from avsync_cli.timebase import SAMPLE_RATE_HZ
 from avsync_cli.verdict import decision, people
-from avsync_cli.verdict.answer import ITU, Tolerance, Verdict
+from avsync_cli.verdict.answer import ITU, Judgement, Tolerance, Verdict
 from avsync_cli.verdict.by_strikes import MOST_SURE, as_strikes, beside_faces, decide_by_strikes
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.strikes import StrikePeak
@@ -78,14 +82,14 @@ def test_what_is_less_sure_than_an_answer_must_be_changes_nothing() -> None:
     assert decide_by_strikes(verdict, evidence, beyond, ITU) is verdict
 
 
-def left_beside_faces(favoured_ms: float | None, confidence: float = 0.4) -> float:
+def left_beside_faces(favoured_ms: float | None) -> float:
     """What is left of strikes at 40 ms and p 0.9 where the faces favour a lag by seven to three."""
     verdict, evidence = undecided()
     curve = np.full(len(verdict.curve), 1.0 / len(verdict.curve))
     if favoured_ms is not None:
         curve = 0.3 * curve
         curve[evidence.offsets_ms == favoured_ms] += 0.7
-    faces = replace(verdict, curve=curve, confidence=confidence)
+    faces = replace(verdict, curve=curve, confidence=0.4)
     return beside_faces(Strikes(offset_ms=40.0, p=0.9, end_s=9.0), faces, evidence).p
 
 
@@ -98,8 +102,25 @@ def test_faces_may_speak_against_strikes_and_not_for_them() -> None:
     assert left_beside_faces(40.0) == pytest.approx(0.9)
 
 
-def test_where_a_part_was_sure_and_something_speaks_against_it_strikes_do_not_decide() -> None:
-    assert left_beside_faces(None, confidence=0.97) == 0.0
+def test_where_a_part_was_sure_and_something_speaks_against_it_strikes_are_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verdict, evidence = undecided()
+    read: list[float] = []
+
+    def nothing(*_: object, seconds: float, **__: object) -> None:
+        read.append(seconds)
+        raise MediaError("nothing is read here")
+
+    monkeypatch.setattr(head, "read_head", nothing)
+    for confidence, faces, times in ((0.97, True, 0), (0.4, True, 1), (0.97, False, 1)):
+        told = replace(verdict, confidence=confidence)
+        tracks: Any = ("a face",) if faces else ()
+        found = Judgement("film.mp4", evidence, told, ITU, tracks=tracks)
+        read.clear()
+        info: Any = None
+        assert judging._by_strikes(found, info, AnalyseOptions()) is found
+        assert len(read) == times
 
 
 @pytest.fixture(scope="module")
