@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
@@ -25,6 +26,7 @@ DOUBT_ODDS = 1.0
 or a dubbed film would get one now and then because films usually are not dubbed."""
 
 LEVELS = tuple(float(x) for x in np.round(np.arange(-4.0, 6.05, 0.1), 1))
+FALLS = (0.0, 0.2, 0.4, 0.6, 0.8)
 
 
 def peaks(stretches: Sequence[Evidence], constants: dict[str, float]) -> list[Peak]:
@@ -39,8 +41,8 @@ def fit_match(
     """What a peak's height says of whether sound and picture belong together at all.
 
     Of true pairs a peak wanders about its own height and of exchanged ones about a lower, the less
-    the longer they are. So there is one level between the two, and how clearly a peak's distance
-    from it speaks grows with the evidence.
+    the longer they are. So there is a level between the two, which falls with the evidence, and how
+    clearly a peak's distance from it speaks grows with it.
     """
     right, wrong = peaks(matched, constants), peaks(swapped, constants)
     if not right or not wrong:
@@ -49,15 +51,15 @@ def fit_match(
     sizes = np.log(np.clip([p.blocks for p in right + wrong], 1.0, MATCH_BLOCKS))
     labels = np.concatenate([np.ones(len(right)), np.zeros(len(wrong))])
     weight = np.where(labels > 0, 0.5 / len(right), 0.5 / len(wrong))
-    best, chosen = -np.inf, (0.0, 0.0, 0.0)
-    for level in LEVELS:
-        above = heights - level
+    best, chosen = -np.inf, (0.0, 0.0, 0.0, 0.0)
+    for level, fall in product(LEVELS, FALLS):
+        above = heights - level + fall * sizes
         scale, growth = logistic_fit(np.stack([above, above * sizes], axis=1), labels, weight)
         odds = (scale + growth * sizes) * above
         score = float((weight * np.where(labels > 0, _log_share(odds), _log_share(-odds))).sum())
         if score > best:
-            best, chosen = score, (scale, growth, level)
-    names = ("match_scale", "match_growth", "match_level")
+            best, chosen = score, (scale, growth, level, fall)
+    names = ("match_scale", "match_growth", "match_level", "match_fall")
     beforehand = {"match_bias": math.log(PRIOR_ODDS), "match_doubt": math.log(DOUBT_ODDS)}
     return dict(zip(names, chosen, strict=True)) | beforehand
 

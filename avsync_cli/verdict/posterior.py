@@ -39,9 +39,10 @@ class Constants:
             sound shrink towards the curve's middle by s^support_power, so that little evidence
             is never the best evidence.
         file_outlier: share of files whose curve is wrong as a whole (dubbed, post-synchronised).
-        match_scale, match_growth, match_level: log-odds, from the evidence alone, that sound and
-            picture belong together at all: how far the peak (log-odds "in sync" of the windows that
-            vote for it) rises above `match_level`, times match_scale + match_growth * ln(blocks).
+        match_scale, match_growth, match_level, match_fall: log-odds, from the evidence alone, that
+            sound and picture belong together at all: how far the peak (log-odds "in sync" of the
+            windows that vote for it) rises above match_level - match_fall * ln(blocks), times
+            match_scale + match_growth * ln(blocks).
             Speech laid over other speech has a best offset too, but a low one, and the more of it
             is seen the clearer that is.
         match_bias: log-odds of that beforehand, among files as they come. Like `match_doubt` it
@@ -66,6 +67,7 @@ class Constants:
     match_scale: float = 0.0
     match_growth: float = 0.0
     match_level: float = 0.0
+    match_fall: float = 0.0
     match_bias: float = 10.0
     match_doubt: float = 10.0
     confidence_scale: float = 1.0
@@ -202,7 +204,7 @@ class Peak:
         """Log-odds, by this evidence alone, that sound and picture belong together."""
         size = math.log(min(max(self.blocks, 1.0), MATCH_BLOCKS))
         steepness = max(0.0, constants.match_scale + constants.match_growth * size)
-        return steepness * (self.height - constants.match_level)
+        return steepness * (self.height - constants.match_level + constants.match_fall * size)
 
 
 def find_peak(reading: Reading) -> Peak:
