@@ -13,7 +13,7 @@ or is no picture is not encoded, since nothing judges it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -66,6 +66,28 @@ class Block:
     region: Region
     features: np.ndarray
     reason: str
+
+
+def by_shot(blocks: Sequence[Block]) -> list[list[Block]]:
+    """Blocks in order of time, in groups of which none shows anything of another.
+
+    Tracks that are seen at the same time belong together; by as much as a picture may be held, the
+    blocks of one shot may reach into the next.
+    """
+    spans: dict[int, tuple[int, int]] = {}
+    for block in blocks:
+        first, _ = spans.get(block.track, (block.first_frame, 0))
+        spans[block.track] = first, block.first_frame + BLOCK_FRAMES
+    shots: list[list[Block]] = []
+    shot_of: dict[int, list[Block]] = {}
+    end = 0
+    for track, span in sorted(spans.items(), key=lambda item: item[1]):
+        if not shots or span[0] >= end - (BLOCK_FRAMES - MIN_VALID_FRAMES):
+            shots.append([])
+        shot_of[track], end = shots[-1], max(end, span[1])
+    for block in blocks:
+        shot_of[block.track].append(block)
+    return shots
 
 
 class BlockBuilder:

@@ -109,7 +109,7 @@ class BlockTrace:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowResult:
-    """A few neighbouring blocks judged together at every offset of the scan.
+    """A few neighbouring blocks of one shot judged together at every offset of the scan.
 
     Attributes:
         start_s, end_s: on the file's timeline.
@@ -168,11 +168,14 @@ class SecondCurves:
         offsets_ms: (K,) rising in equal steps, within the scan's.
         logits: (N, K) float16 log-odds of "in sync" of the second by itself, as in `WindowResult`;
             NaN at offsets at which its sound lies beyond the file's ends.
+        anew: (N,) bool, whether nothing of what was judged in the second before is seen any more:
+            after a cut, in another shot. None where that is not known.
     """
 
     start_s: np.ndarray
     offsets_ms: np.ndarray
     logits: np.ndarray
+    anew: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,11 @@
 """Sliding the sound past the picture: every window of blocks judged at every offset.
 
-A window is eight seconds of the file with all regions seen in it. At each offset the joint part of
-the model is run on every block, and all units (cells of blocks of regions) compete in one softmax,
-so that the attention picks the speaker among faces as it picks the mouth among cells. Where
-several regions are seen at once, each is also heard by itself, and one of them is the speaker.
+A window is eight seconds of the file with all regions seen in it, or what lies between two cuts in
+them: who listens in one shot would water down what the speaker's says in another. At each offset
+the joint part of the model is run on every block, and all units (cells of blocks of regions)
+compete in one softmax, so that the attention picks the speaker among faces as it picks the mouth
+among cells. Where several regions are seen at once, each is also heard by itself, and one of them
+is the speaker.
 
 An offset o > 0 takes the sound from o ms later: the block starting at frame k is compared with
 the sound features of the steps 4 k + o / 10 + 4 t, t = 0..24. The log-odds therefore peak at the
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from avsync_cli.inference.blocks import SILENCE, Block
+from avsync_cli.inference.blocks import SILENCE, Block, by_shot
 from avsync_cli.inference.evidence import BlockTrace, SecondCurves, WindowResult
 from avsync_cli.inference.sound import SoundStream
 from avsync_cli.inference.traces import KEPT_OFFSETS, left_out
@@ -89,6 +91,8 @@ class WindowScanner:
         self._kept = np.arange(0, len(offsets_ms), -(-len(offsets_ms) // KEPT_BY_SECOND))
         self._second_curves: list[np.ndarray] = []
         self._second_starts: list[float] = []
+        self._anew: list[bool] = []
+        self._shown: set[int] = set()
         self._pending: list[Block] = []
         self._next_window = 0
         self._judged_to = 0
@@ -130,8 +134,8 @@ class WindowScanner:
                 self.traces.append(left_out(block, reason))
             else:
                 used.append(block)
-        if used:
-            self._judge(used)
+        for shot in by_shot(used):
+            self._judge(shot)
         self.traces[known:] = sorted(self.traces[known:], key=lambda t: (t.first_frame, t.track))
         self._sound.drop_before(end * HOPS_PER_FRAME + int(self._shifts[0]) - _BLOCK_HOPS)
 
@@ -151,7 +155,7 @@ class WindowScanner:
             window.evaluate(self._promising(window.logits))
             window.interpolate()
         self._record(blocks, window.logits, window.heard)
-        self._record_seconds(window)
+        self._record_seconds(window, {b.track for b in blocks})
         keep = self._worth_keeping(window.logits)
         kept_ms = self.offsets_ms[self._coarse[keep]]
         cells = self._engine.config.cells > 1
@@ -206,12 +210,15 @@ class WindowScanner:
         at = self._shifts - self._shifts[0]
         return slid, (known[at + _BLOCK_HOPS] - known[at]) / _BLOCK_HOPS
 
-    def _record_seconds(self, window: JudgedWindow) -> None:
-        """Keep what single seconds say."""
+    def _record_seconds(self, window: JudgedWindow, shown: set[int]) -> None:
+        """Keep what single seconds say, of a shot in which these tracks are shown."""
+        anew, self._shown = not shown & self._shown, shown
         for start, curve in zip(window.second_starts, window.seconds, strict=True):
             if np.isfinite(curve[self._kept]).any():
                 self._second_curves.append(curve[self._kept].astype(np.float16))
                 self._second_starts.append(start / FPS)
+                self._anew.append(anew)
+                anew = False
 
     @property
     def seconds(self) -> SecondCurves | None:
@@ -222,6 +229,7 @@ class WindowScanner:
             start_s=np.array(self._second_starts),
             offsets_ms=self.offsets_ms[self._kept],
             logits=np.stack(self._second_curves),
+            anew=np.array(self._anew),
         )
 
     def _record(self, blocks: list[Block], logits: np.ndarray, heard: np.ndarray) -> None:

@@ -214,10 +214,16 @@ def pooled(parts: Sequence[Evidence], read_s: float) -> Evidence:
             np.concatenate([c.start_s for c in curves]),
             curves[0].offsets_ms,
             np.concatenate([c.logits for c in curves]),
+            _joined([c.anew for c in curves]),
         ),
         stretches=len(parts),
         read_s=read_s,
     )
+
+
+def _joined(anew: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    known = [part for part in anew if part is not None]
+    return np.concatenate(known) if len(known) == len(anew) else None
 
 
 def _renumbered(trace: BlockTrace, faces: int) -> BlockTrace:

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from avsync_cli.verdict.steps import WOBBLE_MS, wobbling
+from avsync_cli.verdict.steps import OTHER_SHOT, WOBBLE_MS, wobbling
 
 LEAST, MOST = 3, 6
 """Rows of an end, of a second each: fewer may be about something else by chance, more can speak for
@@ -28,18 +28,25 @@ AGAINST = 1.0
 of the rest does, before that is in doubt. Of 109 files of held-out clips that have one lag none
 comes above -1.5."""
 
+AGAINST_SHOWN = 2.5
+"""The same where another shot is shown: two of three of its seconds agree by chance now and then.
+"""
+
 WITH_IT = 3.0
 """By how much the same number of rows next to the end speak for the lag of the rest, at the least:
 where these do not either, the end is longer, and steps are looked for in it as anywhere."""
 
 
-def end_against(votes: np.ndarray, lags_ms: np.ndarray, told_ms: float) -> slice | None:
+def end_against(
+    votes: np.ndarray, lags_ms: np.ndarray, told_ms: float, anew: np.ndarray | None = None
+) -> slice | None:
     """The end of a file that does not go with the lag that would be told of it.
 
     Args:
         votes: (T, O) log-probabilities of each second's lag.
         lags_ms: (O,) of the columns.
         told_ms: the one that would be told.
+        anew: (T,) whether a second shows another shot than the one before; None if not known.
 
     Returns:
         its rows, the first ones or the last ones; None where both ends fit, or the file is too
@@ -54,18 +61,63 @@ def end_against(votes: np.ndarray, lags_ms: np.ndarray, told_ms: float) -> slice
     slice(0, 3, None)
     """
     rows, lags = votes.shape
-    flat = wobbling(votes, round(WOBBLE_MS / float(lags_ms[1] - lags_ms[0]))) + math.log(lags)
+    reach = round(WOBBLE_MS / float(lags_ms[1] - lags_ms[0]))
+    flat = wobbling(votes, reach) + math.log(lags)
     odds = np.logaddexp(flat + math.log1p(-OTHERWISE), math.log(OTHERWISE))
     column = int(np.argmin(np.abs(lags_ms - told_ms)))
     other = np.abs(lags_ms - told_ms) > OTHER_MS
-    worst, found = AGAINST, None
-    for first in (True, False):
-        ordered = odds if first else odds[::-1]
+    shot = np.zeros(rows, int) if anew is None else np.cumsum(anew)
+    price = math.log(lags / (2 * reach + 1))
+    worst, found = 0.0, None
+    for turned in (slice(None), slice(None, None, -1)):
         for count in range(LEAST, min(MOST, rows // 3) + 1):
-            end, beside = ordered[:count].sum(axis=0), ordered[count : 2 * count, column].sum()
-            against = max(0.0, float(end[other].max())) - float(end[column])
-            if against > worst and beside > WITH_IT:
-                worst, found = against, count if first else -count
-    if found is None:
-        return None
-    return slice(0, found) if found > 0 else slice(rows + found, rows)
+            against = _against(odds[turned], shot[turned], count, column, other, price)
+            if against > worst:
+                worst, found = against, slice(0, count)
+                if turned.step is not None:
+                    found = slice(rows - count, rows)
+    return found
+
+
+def _against(
+    odds: np.ndarray, shots: np.ndarray, count: int, told: int, other: np.ndarray, price: float
+) -> float:
+    """By how much more than it takes the first rows speak against the lag of those after them.
+
+    Args:
+        odds: (T, O) log-odds of each lag, against none.
+        shots: (T,) numbers of the shots.
+        count: of the rows in question.
+        told: column of the lag.
+        other: (O,) which ones differ from it.
+        price: of picking the best of many lags, where another shot is shown: of its seconds one or
+            two always agree.
+    """
+    mine, rest = shots[:count], shots[count]
+    shared = int((mine == rest).sum())
+    if 0 < shared < LEAST:
+        return 0.0
+    beside = odds[count : 2 * count, told]
+    if shared:
+        beside = beside[: int((shots[count:] == rest).sum())]
+    if float(beside.sum()) <= WITH_IT:
+        return 0.0
+    same, others = _by_shot(odds[:count], mine, int(rest))
+    end = same + others
+    if shared == count:
+        return max(0.0, float(end[other].max())) - float(end[told]) - AGAINST
+    against = max(-float(same[told]), float(end[other].max()) - price - float(end[told]))
+    return against - AGAINST_SHOWN
+
+
+def _by_shot(odds: np.ndarray, shots: np.ndarray, rest: int) -> tuple[np.ndarray, np.ndarray]:
+    """What seconds say of each lag: those of the shot that the rest begins with, and all others.
+
+    Any other shot may be of somebody who listens, and then says nothing.
+    """
+    same = odds[shots == rest].sum(axis=0)
+    others = np.zeros(odds.shape[1])
+    for number in set(shots.tolist()) - {rest}:
+        speaking = odds[shots == number].sum(axis=0) + math.log1p(-OTHER_SHOT)
+        others += np.logaddexp(speaking, math.log(OTHER_SHOT))
+    return same, others

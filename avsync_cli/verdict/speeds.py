@@ -8,6 +8,7 @@ not any slope but one of the few by which speeds are mistaken for each other.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -84,5 +85,5 @@ def find_wrong_speed(
         return None
     # A rate that is one of a few is known better than it could be measured here.
     drift = Drift(rate, (rate - 0.002 * abs(rate), rate + 0.002 * abs(rate)), zero_s)
-    found = SecondCurves(curves.start_s[rows], curves.offsets_ms, curves.logits[rows])
+    found = replace(curves, start_s=curves.start_s[rows], logits=curves.logits[rows], anew=None)
     return drift, second_windows(found, offsets_ms)

@@ -27,10 +27,13 @@ WOBBLE_MS = 20.0
 """A second's own lag lies this close around that of its stretch: less is a habit of speaking or of
 cutting, no step that anybody could see."""
 
+OTHER_SHOT = 0.3
+"""How likely it is that a shot shows somebody, or something, that does not go with the sound."""
 
 SEEN_S, UNSEEN_S = 600.0, 10.0
-"""How long a speaker is seen, and not seen, on the average. In films cutaways are more frequent;
-but taken to be rare, a weak ending that points elsewhere is doubted rather than passed over."""
+"""How long a speaker is seen, and not seen, on the average, in one and the same shot. Films show
+others more often in shots of their own; but taken to be rare, a weak ending that points elsewhere
+is doubted rather than passed over."""
 
 
 WANDER_MS = 1.0
@@ -50,21 +53,32 @@ class Steps:
         runs: rows with one lag each, of the likeliest course, in order.
         probability: that there is a step at all, 0..1.
         at: row before which a step is likeliest; 0 where there is only one row.
+        shots: whether there are several.
     """
 
     runs: list[slice]
     probability: float
     at: int
+    shots: bool = False
 
     @property
     def odds(self) -> float:
-        """How much more, or less, the evidence makes a step likely than it was beforehand."""
+        """How much more, or less, the evidence makes a step likely than it was beforehand.
+
+        A last shot that points nowhere speaks for a step in it, or for somebody else's being seen,
+        and of several shots that is nothing out of the common.
+        """
         rest = max(1.0 - self.probability, 1e-12)
-        return self.probability / rest / (STEP_SHARE / (1.0 - STEP_SHARE))
+        odds = self.probability / rest / (STEP_SHARE / (1.0 - STEP_SHARE))
+        return odds * OTHER_SHOT if self.shots else odds
 
 
 def find_steps(
-    votes: np.ndarray, step_ms: float, row_s: float = 1.0, apart_s: np.ndarray | None = None
+    votes: np.ndarray,
+    step_ms: float,
+    row_s: float = 1.0,
+    apart_s: np.ndarray | None = None,
+    anew: np.ndarray | None = None,
 ) -> Steps:
     """The posterior of steps between rows.
 
@@ -75,15 +89,19 @@ def find_steps(
         row_s: how long a row lasts.
         apart_s: (T - 1,) from each row to the next, where much between them was not read: steps,
             wandering and cutaways happen there as well. None takes rows as they follow.
+        anew: (T - 1,) bool, whether each row but the first shows another shot than the one before;
+            None where that is not known.
     """
     rows = len(votes)
     if rows < 2:
         return Steps([slice(0, rows)], 0.0, 0)
+    anew = np.zeros(rows - 1, bool) if anew is None else anew
     around = wobbling(votes, round(WOBBLE_MS / step_ms))
     lasting = np.full(rows - 1, row_s) if apart_s is None else np.asarray(apart_s, np.float64)
     chain = _Chain(
         chances=STEP_SHARE * lasting / lasting.sum(),
         lasting_s=lasting,
+        anew=anew,
         wander=(WANDER_MS / step_ms) ** 2 / 2,
         lags=votes.shape[1],
     )
@@ -94,7 +112,7 @@ def find_steps(
     at = 1 + int(np.argmax(before + after[::-1]))
     probability = -math.expm1(min(0.0, level - total))
     runs = chain.likeliest(around) if probability >= 0.5 else [slice(0, rows)]
-    return Steps(runs, probability, at)
+    return Steps(runs, probability, at, bool(anew.any()))
 
 
 @dataclass(frozen=True)
@@ -104,29 +122,38 @@ class _Chain:
     Attributes:
         chances: (T - 1,) of a step between a row and the next.
         lasting_s: (T - 1,) from a row to the next.
+        anew: (T - 1,) whether the next one shows another shot.
         wander: chance that the lag moves by a column to either side, in a second.
         lags: how many there are.
     """
 
     chances: np.ndarray
     lasting_s: np.ndarray
+    anew: np.ndarray
     wander: float
     lags: int
 
     @property
     def turned(self) -> _Chain:
         """The same from the last row to the first."""
-        return replace(self, chances=self.chances[::-1], lasting_s=self.lasting_s[::-1])
+        chances, lasting_s, anew = self.chances[::-1], self.lasting_s[::-1], self.anew[::-1]
+        return replace(self, chances=chances, lasting_s=lasting_s, anew=anew)
 
     @property
     def _share(self) -> np.ndarray:
         """(2,) log-probabilities of seen and unseen at any time."""
+        if self.anew.any():
+            shown: np.ndarray = np.log(np.array([1.0 - OTHER_SHOT, OTHER_SHOT]))
+            return shown
         hide, show = (1.0 - math.exp(-float(self.lasting_s.min()) / s) for s in (SEEN_S, UNSEEN_S))
         return np.log(np.array([show, hide]) / (show + hide))
 
     def _move(self, row: int) -> np.ndarray:
         """Log-probabilities (2, 2) from seen and unseen (rows), the row before, to the same without
         a step."""
+        if self.anew[row - 1]:
+            shot: np.ndarray = np.tile(self._share, (2, 1)) + math.log1p(-self.chances[row - 1])
+            return shot
         least_s, gap_s = float(self.lasting_s.min()), float(self.lasting_s[row - 1])
         hide, show = (1.0 - math.exp(-least_s / s) for s in (SEEN_S, UNSEEN_S))
         # What is left, after many rows' time, of how it was; 1 - hide - show after one.

@@ -74,16 +74,13 @@ _SAME_STEPS = 4
 _BESIDE_STEPS = 12
 """Onsets within 40 ms of each other count as the same; lags within 120 ms are no rivals."""
 
-PEAK = 4.7, -1.74, 9.91
+PEAK = 6.5, -2.56, 14.36
 """From the log-odds of the mass at a peak, and the log of the number of onsets behind it, to the
 log-odds of its being right: of many onsets, more go together by chance."""
 
 _RIVAL = 0.35
 """Where another lag has more than that for itself, the two are about equally good: a thing that
 always stops as long after the blow as it is drawn back. No answer of train has more than 0.32."""
-
-_ONE_MORE = 0.1
-"""So that a part of an onset has a logarithm that is not far below that of a whole one."""
 
 
 @dataclass(frozen=True)
@@ -256,8 +253,11 @@ class StrikePeak:
 
     @property
     def evidence(self) -> tuple[float, float, float]:
-        """What `PEAK` weighs: log-odds of the mass, log of the number of onsets, and one."""
-        return log_odds(self.mass), math.log(self.onsets + _ONE_MORE), 1.0
+        """What `PEAK` weighs: log-odds of the mass, log of the number of onsets, and one.
+
+        A part of an onset counts as one: that it is weak makes no lag likelier.
+        """
+        return log_odds(self.mass), math.log(max(self.onsets, 1.0)), 1.0
 
 
 def strike_peak(curve: np.ndarray, steps: np.ndarray, onsets: Onsets) -> StrikePeak:

@@ -118,7 +118,7 @@ def find_structure(
         # Of a film of which only parts were read the ends are a few seconds of many minutes.
         asked = seconds is not None and not has_gaps
         told_ms = answered(steps.runs[0])[1].offset_ms
-        end = end_against(given.votes, given.grid_ms, told_ms) if asked else None
+        end = end_against(given.votes, given.grid_ms, told_ms, given.anew) if asked else None
         course = _without_end(given, steps, end)
     found = _told_runs(course.runs, answered, joined=course.doubted is None)
     merged = len(found) == 1 and len(course.runs) > 1
@@ -147,18 +147,22 @@ class _Rows:
         votes: (T, O) fair votes, less what a drift adds to the lag.
         grid_ms: (O,) lags.
         apart_s: (T - 1,) from each row to the next, of a file of which only parts were read.
+        anew: (T,) whether a row shows another shot than the one before; None if not known.
     """
 
     units: list[WindowResult]
     votes: np.ndarray
     grid_ms: np.ndarray
     apart_s: np.ndarray | None
+    anew: np.ndarray | None
 
     def steps(self, rows: slice) -> Steps:
         """What is known of steps between some of the rows."""
         gaps_s = None if self.apart_s is None else self.apart_s[rows.start : rows.stop - 1]
         row_s = float(np.median([u.end_s - u.start_s for u in self.units]))
-        return find_steps(self.votes[rows], float(self.grid_ms[1] - self.grid_ms[0]), row_s, gaps_s)
+        step_ms = float(self.grid_ms[1] - self.grid_ms[0])
+        anew = None if self.anew is None else self.anew[rows][1:]
+        return find_steps(self.votes[rows], step_ms, row_s, gaps_s, anew)
 
 
 def _rows(
@@ -172,11 +176,13 @@ def _rows(
     units = windows if seconds is None else second_windows(seconds, seconds.offsets_ms)
     grid = offsets if seconds is None else seconds.offsets_ms.astype(np.float64)
     fine = constants if seconds is None else for_seconds(constants)
-    apart_s = None
+    apart_s, anew = None, None if seconds is None else seconds.anew
     if has_gaps:
         row_s = float(np.median([u.end_s - u.start_s for u in units]))
         apart_s = np.maximum(np.diff(_middles(units)), row_s)
-    return _Rows(units, _level_votes(units, grid, fine, drift), grid, apart_s)
+        # What lies between two parts is more than a cut.
+        anew = None if anew is None else anew & np.r_[False, apart_s < 2 * row_s]
+    return _Rows(units, _level_votes(units, grid, fine, drift), grid, apart_s, anew)
 
 
 def _told_runs(

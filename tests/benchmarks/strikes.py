@@ -8,15 +8,16 @@ no more than `--rate`). Followed: of six known shifts up to 400 ms, those by whi
 moved, within 80 ms. Right: within 80 ms of 0, the clip as it is published, so that a lag of its own
 counts as an error. Another clip's sound: how often it is answered there, where every answer is
 wrong. A row for clips in which strikes can be seen (`strikes_seen.txt`), one for all others.
-`--fit` fits the constants of the peak's log-odds to these clips and to parts of them (a quarter to
-0.7 of their onsets, drawn by a fixed seed), another's sound counting half as much as their own, and
-judges every source by a fit to the others.
+`--fit` fits the constants of the peak's log-odds, and judges every source by a fit to the others:
+how mass and number of onsets are weighed, to these clips and to parts of them (a quarter to 0.7 of
+their onsets, drawn by a fixed seed); what that is worth, to whole clips, as they are and shifted.
+Another's sound counts half as much as their own.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class Said:
     clip: Clip
     seen: bool
     own: StrikePeak
-    followed: float
+    shifted: tuple[StrikePeak, ...]
     parts: tuple[StrikePeak, ...]
     strangers: tuple[StrikePeak, ...]
     strange_parts: tuple[StrikePeak, ...]
@@ -82,9 +83,20 @@ class Said:
     def right(self) -> bool:
         return is_right(self.own)
 
+    @property
+    def followed(self) -> float:
+        """Share of the known shifts by which the estimate moved."""
+        zero_ms = self.own.offset_ms
+        return float(np.mean([is_right(p, zero_ms + ms) for p, ms in self.with_shifts]))
 
-def is_right(peak: StrikePeak) -> bool:
-    return abs(peak.offset_ms) <= NEAR_MS
+    @property
+    def with_shifts(self) -> list[tuple[StrikePeak, int]]:
+        """Its shifted copies, and by how many ms each."""
+        return [(p, s * HOP_MS) for p, s in zip(self.shifted, SHIFTS, strict=True)]
+
+
+def is_right(peak: StrikePeak, truth_ms: float = 0.0) -> bool:
+    return abs(peak.offset_ms - truth_ms) <= NEAR_MS
 
 
 def odds(peak: StrikePeak, line: Sequence[float]) -> float:
@@ -121,10 +133,6 @@ def judged(clips: Sequence[Shown], seen: set[str]) -> Iterator[Said]:
         blows, onsets = one.blows, heard(one.sound)
         own = say(blows, onsets)
         moved = [say(blows, heard(move_sound(one.sound, shift))) for shift in SHIFTS]
-        near = [
-            abs(m.offset_ms - own.offset_ms - s * HOP_MS) <= NEAR_MS
-            for m, s in zip(moved, SHIFTS, strict=True)
-        ]
         others = [c for c in clips if c.clip.source != one.clip.source]
         picked = [others[(7 * number + 13 * k + 1) % len(others)] for k in range(STRANGERS)]
         theirs = [heard(np.resize(o.sound, len(one.sound))) for o in picked]
@@ -134,17 +142,51 @@ def judged(clips: Sequence[Shown], seen: set[str]) -> Iterator[Said]:
             clip=one.clip,
             seen=one.clip.path.stem.rsplit("_", 1)[-1] in seen,
             own=own,
-            followed=float(np.mean(near)),
+            shifted=tuple(moved),
             parts=tuple(say(blows, o) for o in parts if len(o.steps) > 1),
             strangers=tuple(say(blows, o) for o in theirs),
             strange_parts=tuple(say(blows, o) for o in strange_parts if len(o.steps) > 1),
         )
 
 
-def fitted(found: Sequence[Said]) -> tuple[float, ...]:
-    """The constants of `StrikePeak.p`; what is no answer counts as without any evidence."""
+Line = tuple[float, ...]
+Weighed = tuple[StrikePeak, bool, float]
+"""A peak, whether it is right, and how much it counts."""
+
+
+def fitted(found: Sequence[Said]) -> Line:
+    """The constants of `StrikePeak.p`."""
+    lines = by_the_others(found, from_parts)
+    design, truth, weights = [], [], []
+    for s, line in zip(found, lines, strict=True):
+        for peak, right, weight in whole(s):
+            if peak.stands_out:
+                design.append((odds(peak, line), 1.0))
+                truth.append(float(right))
+                weights.append(weight)
+    worth, more = logistic_fit(np.array(design), np.array(truth), np.array(weights))
+    mass, number, one = from_parts(found)
+    return worth * mass, worth * number, worth * one + more
+
+
+def by_the_others(found: Sequence[Said], fit: Callable[[Sequence[Said]], Line]) -> list[Line]:
+    """For each clip a fit to those of other sources."""
+    sources = {s.clip.source for s in found}
+    by = {source: fit([s for s in found if s.clip.source != source]) for source in sources}
+    return [by[s.clip.source] for s in found]
+
+
+def whole(s: Said) -> list[Weighed]:
+    """A clip as it is and shifted, each half, and with another's sound."""
+    rows = [(s.own, s.right, 0.5)]
+    rows += [(peak, is_right(peak, ms), 0.5 / len(SHIFTS)) for peak, ms in s.with_shifts]
+    return rows + [(peak, False, STRANGERS_WEIGHT / STRANGERS) for peak in s.strangers]
+
+
+def from_parts(found: Sequence[Said]) -> Line:
+    """How mass and onsets are weighed; what is no answer counts as without any evidence."""
     each = STRANGERS_WEIGHT / STRANGERS
-    rows: list[tuple[StrikePeak, bool, float]] = []
+    rows: list[Weighed] = []
     for s in found:
         rows.append((s.own, s.right, 1.0))
         rows += [(peak, is_right(peak), PART_WEIGHT) for peak in s.parts]
@@ -156,9 +198,13 @@ def fitted(found: Sequence[Said]) -> tuple[float, ...]:
     return logistic_fit(np.array(design), truth, weights)
 
 
-def table(found: Sequence[Said], lines: Sequence[Sequence[float]], bars: list[float]) -> None:
+def table(found: Sequence[Said], lines: Sequence[Line], bars: list[float]) -> None:
     """A row a group and bar; `lines` are the constants of the peak for each clip."""
-    head("clips", "bar", "number", "followed", "answered", "of these right", "another's sound")
+    head(
+        *("clips", "bar", "number", "followed", "answered", "of these right"),
+        *("shifted, answered", "of these right", "parts, answered", "of these right"),
+        "another's sound",
+    )
     sure = np.array([odds(s.own, line) for s, line in zip(found, lines, strict=True)])
     groups = {"all": found, "strikes seen": [s for s in found if s.seen]}
     groups["others"] = [s for s in found if not s.seen]
@@ -170,13 +216,24 @@ def table(found: Sequence[Said], lines: Sequence[Sequence[float]], bars: list[fl
             continue
         follow = np.mean([found[n].followed for n in mine])
         for bar in bars:
-            told = [n for n in mine if sure[n] >= log_odds(bar)]
-            right = sum(found[n].right for n in told)
-            strange = [odds(x, lines[n]) for n in mine for x in found[n].strangers]
-            wrong = sum(x >= log_odds(bar) for x in strange)
-            answered = f"{len(told)} ({len(told) / len(mine):.1%})"
+            least = log_odds(bar)
+            own = [found[n].right for n in mine if sure[n] >= least]
+            shifted = [
+                is_right(p, ms)
+                for n in mine
+                for p, ms in found[n].with_shifts
+                if odds(p, lines[n]) >= least
+            ]
+            parts = [
+                is_right(p) for n in mine for p in found[n].parts if odds(p, lines[n]) >= least
+            ]
+            strange = [odds(x, lines[n]) >= least for n in mine for x in found[n].strangers]
             row(
-                name, bar, len(mine), f"{follow:.1%}", answered, right, f"{wrong} of {len(strange)}"
+                *(name, bar, len(mine), f"{follow:.1%}"),
+                *(f"{len(own)} ({len(own) / len(mine):.1%})", sum(own)),
+                *(f"{len(shifted)} of {len(SHIFTS) * len(mine)}", sum(shifted)),
+                *(f"{len(parts)} of {sum(len(found[n].parts) for n in mine)}", sum(parts)),
+                f"{sum(strange)} of {len(strange)}",
             )
 
 
@@ -196,12 +253,10 @@ def main() -> None:
     read = [shown(c, given.rate, given.lines) for c in clips]
     long = [s for s in read if len(s.sound) >= given.least * 1000 / HOP_MS * HOP_SAMPLES]
     found = list(judged(long, set(SEEN.read_text().split())))
-    lines: list[tuple[float, ...]] = [PEAK] * len(found)
+    lines: list[Line] = [PEAK] * len(found)
     if given.fit:
         print("constants: {:.2f} {:.2f} {:.2f}\n".format(*fitted(found)))
-        sources = {s.clip.source for s in found}
-        by = {source: fitted([f for f in found if f.clip.source != source]) for source in sources}
-        lines = [by[f.clip.source] for f in found]
+        lines = by_the_others(found, fitted)
     bars = [float(bar) for bar in given.bars.split(",")]
     table(found, lines, bars)
     print()

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avsync_cli.inference.blocks import FROZEN, MIN_VALID_FRAMES, NO_PICTURE, Block, BlockBuilder
+from avsync_cli.inference.blocks import (
+    FROZEN,
+    MIN_VALID_FRAMES,
+    NO_PICTURE,
+    Block,
+    BlockBuilder,
+    by_shot,
+)
 from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.regions.stream import RegionPiece
 from tests.toy_model import region_pieces
@@ -174,3 +183,25 @@ def test_a_long_track_is_not_kept(toy_engine: OnnxEngine) -> None:
             assert len(track._valid) < 400
     assert count == 80
     assert not builder._tracks
+
+
+@settings(max_examples=30, deadline=None)
+@given(cuts=st.lists(st.integers(1, 199), max_size=5, unique=True))
+def test_shots_share_no_track_and_lose_no_block(toy_engine: OnnxEngine, cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), 200]
+    builder = BlockBuilder(toy_engine)
+    blocks: list[Block] = []
+    for track, (low, high) in enumerate(pairwise(edges)):
+        for piece in region_pieces(numbered(low, high - low), low, track=track):
+            blocks += builder.push(piece)
+    blocks.sort(key=lambda b: (b.first_frame, b.track))
+    shots = by_shot(blocks)
+    assert [id(b) for shot in shots for b in shot] == [id(b) for b in blocks]
+    # Each track is a shot, whatever is held at its ends.
+    assert [len({b.track for b in shot}) for shot in shots] == [1] * len(shots)
+    assert len(shots) == len({b.track for b in blocks})
+    # Somebody who stays in the picture makes it one.
+    for piece in region_pieces(numbered(0, 200), 0, track=99):
+        blocks += builder.push(piece)
+    blocks.sort(key=lambda b: (b.first_frame, b.track))
+    assert [len(shot) for shot in by_shot(blocks)] == [len(blocks)]

@@ -136,6 +136,49 @@ def test_one_voice_among_four_talkers_is_found(toy_engine: OnnxEngine) -> None:
     assert grid.logits.max() > alone.logits.max() - np.log(5.0) - 0.01  # one of five rivals
 
 
+def shots(
+    engine: OnnxEngine, tracks: list[tuple[int, np.ndarray]], sound: np.ndarray
+) -> WindowScanner:
+    """A scan of tracks that begin at a frame each."""
+    stream = SoundStream(engine, 0)
+    stream.push(sound)
+    stream.finish()
+    scanner = WindowScanner(engine, stream, offset_grid(400, 40))
+    builder = BlockBuilder(engine)
+    for track, (first, crops) in enumerate(tracks):
+        for piece in region_pieces(crops, first, track=track):
+            scanner.add(builder.push(piece))
+    scanner.finish()
+    return scanner
+
+
+def test_what_lies_between_two_cuts_is_a_window_of_its_own(toy_engine: OnnxEngine) -> None:
+    """Who listens in one shot does not water down what the speaker's says in another."""
+    speaker, sound = flash_clip(200, 80)
+    listener = flash_clip(200, 0, 5)[0]
+    cuts = [(0, speaker[:78]), (78, listener[78:125]), (125, speaker[125:])]
+    scanner = shots(toy_engine, cuts, sound)
+    assert [(w.start_s, w.end_s) for w in scanner.windows] == [(0.0, 3.0), (3.0, 5.0), (5.0, 8.0)]
+    peaks = [int(scanner.offsets_ms[int(np.argmax(w.logits))]) for w in scanner.windows]
+    assert peaks[0] == peaks[2] == 80
+    assert scanner.seconds is not None and scanner.seconds.anew is not None
+    starts = scanner.seconds.start_s[scanner.seconds.anew]
+    assert starts.tolist() == [0.0, 3.0, 5.0]
+    # As long as one of them stays in the picture, it is one shot.
+    together = shots(toy_engine, [*cuts, (0, flash_clip(200, 0, 6)[0])], sound)
+    assert [(w.start_s, w.end_s) for w in together.windows] == [(0.0, 8.0)]
+    assert together.seconds is not None and together.seconds.anew is not None
+    assert together.seconds.anew.tolist() == [True] + [False] * 7
+
+
+def test_a_shot_that_goes_on_in_the_next_window_is_the_same(toy_engine: OnnxEngine) -> None:
+    crops, sound = flash_clip(400, 0)
+    scanner = scanned(toy_engine, [crops], sound, step_ms=40)
+    assert len(scanner.windows) == 2
+    assert scanner.seconds is not None and scanner.seconds.anew is not None
+    assert np.flatnonzero(scanner.seconds.anew).tolist() == [0]
+
+
 def test_portions_do_not_matter(toy_engine: OnnxEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     crops, sound = flash_clip(150, 80)
     whole = scanned(toy_engine, [crops, crops[::-1].copy()], sound, step_ms=20)

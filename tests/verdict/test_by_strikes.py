@@ -25,7 +25,13 @@ from avsync_cli.report.remedy import remedy
 from avsync_cli.timebase import SAMPLE_RATE_HZ
 from avsync_cli.verdict import decision, people
 from avsync_cli.verdict.answer import ITU, Judgement, Tolerance, Verdict
-from avsync_cli.verdict.by_strikes import MOST_SURE, as_strikes, beside_faces, decide_by_strikes
+from avsync_cli.verdict.by_strikes import (
+    MOST_SURE,
+    SPOKEN,
+    as_strikes,
+    beside_faces,
+    decide_by_strikes,
+)
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.strikes import StrikePeak
 from tests.clips import Clips
@@ -72,6 +78,12 @@ def test_of_many_onsets_more_go_together_by_chance() -> None:
     assert many < 0.6
 
 
+def test_that_a_sound_hardly_sets_in_makes_no_lag_likelier() -> None:
+    """By the logarithm of a tenth of an onset it would be told nine times in ten."""
+    assert StrikePeak(40.0, 0.09, 0.1).p < 0.5
+    assert StrikePeak(40.0, 0.2, 0.1).p == StrikePeak(40.0, 0.2, 1.0).p
+
+
 def test_what_is_less_sure_than_an_answer_must_be_changes_nothing() -> None:
     verdict, evidence = undecided()
     assert (
@@ -93,13 +105,13 @@ def left_beside_faces(favoured_ms: float | None) -> float:
     return beside_faces(Strikes(offset_ms=40.0, p=0.9, end_s=9.0), faces, evidence).p
 
 
-def test_faces_that_say_nothing_leave_strikes_as_they_are() -> None:
-    assert left_beside_faces(None) == pytest.approx(0.9)
+def test_where_a_face_is_followed_what_is_heard_may_be_words() -> None:
+    assert left_beside_faces(None) == pytest.approx(0.9 / (0.9 + 0.1 * SPOKEN))
 
 
 def test_faces_may_speak_against_strikes_and_not_for_them() -> None:
-    assert left_beside_faces(-500.0) < 0.8
-    assert left_beside_faces(40.0) == pytest.approx(0.9)
+    assert left_beside_faces(-500.0) < 0.8 < left_beside_faces(None)
+    assert left_beside_faces(40.0) == pytest.approx(left_beside_faces(None))
 
 
 def test_where_a_part_was_sure_and_something_speaks_against_it_strikes_are_not_asked(

@@ -1,0 +1,138 @@
+"""Films of several shots, in some of which somebody is seen who listens to what is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from avsync_cli.inference.evidence import Evidence, WindowResult
+from avsync_cli.verdict.answer import ITU
+from avsync_cli.verdict.decision import decide_verdict
+from avsync_cli.verdict.ends import end_against
+from avsync_cli.verdict.steps import find_steps
+from tests.verdict.test_steps import OFFSETS, clip, lags
+
+Shots = Sequence[tuple[int, float | None]]
+"""(seconds, lag in ms; None for somebody who listens)."""
+
+MATCH = {"match_scale": 2.0, "match_level": -1.0, "match_bias": 1.0, "match_doubt": 0.0}
+"""Sounds as high as these belong together: without that any best lag would be believed."""
+
+
+def film(shots: Shots, seed: int) -> Evidence:
+    """What a model says of it: single seconds, and a window a shot."""
+    lengths = [seconds for seconds, _ in shots]
+    starts = np.cumsum([0, *lengths])
+    course = [(int(s), lag or 0.0) for s, (_, lag) in zip(starts, shots, strict=False)]
+    known = clip(course, sum(lengths), seed)
+    listening = clip(course, sum(lengths), seed + 1000, wrong=1.0)
+    assert known.seconds is not None and listening.seconds is not None
+    curves = known.seconds.logits.copy()
+    anew = np.zeros(len(curves), bool)
+    windows = []
+    for start, (seconds, lag) in zip(starts, shots, strict=False):
+        rows = slice(start, start + seconds)
+        if lag is None:
+            curves[rows] = listening.seconds.logits[rows]
+        anew[start] = True
+        own = curves[rows].astype(np.float64)
+        heard = np.isfinite(own)
+        mean = np.where(heard, own, np.nanmedian(own)).mean(axis=0)
+        windows.append(
+            WindowResult(
+                start_s=float(start),
+                end_s=float(start + seconds),
+                logits=mean.astype(np.float32),
+                blocks=float(seconds),
+                support=heard.mean(axis=0).astype(np.float32),
+            )
+        )
+    seconds = replace(known.seconds, logits=curves, anew=anew)
+    return replace(known, windows=windows, seconds=seconds, calibration=known.calibration | MATCH)
+
+
+def drawn(rng: np.random.Generator, lag: float | None, shots: int) -> Shots:
+    return [(int(rng.integers(2, 6)), lag) for _ in range(shots)]
+
+
+def test_a_talk_that_cuts_to_who_listens_is_told() -> None:
+    rng = np.random.default_rng(1)
+    told = blind = 0
+    for seed in range(30):
+        lag = float(rng.uniform(-300, 300))
+        shots = [
+            s for pair in zip(drawn(rng, lag, 4), drawn(rng, None, 4), strict=True) for s in pair
+        ]
+        evidence = film(shots, seed)
+        verdict = decide_verdict(evidence, ITU)
+        assert lags(verdict) in ([], [pytest.approx(lag, abs=40.0)])
+        told += verdict.status != "undecided"
+        # Not knowing of shots, seconds that point anywhere are taken for lags.
+        assert evidence.seconds is not None
+        seconds = replace(evidence.seconds, anew=None)
+        blind += decide_verdict(replace(evidence, seconds=seconds), ITU).status != "undecided"
+    assert told >= 26
+    assert blind <= 15
+
+
+def test_a_talk_that_only_shows_listeners_is_never_told() -> None:
+    rng = np.random.default_rng(2)
+    for seed in range(40):
+        assert decide_verdict(film(drawn(rng, None, 6), seed), ITU).status == "undecided"
+
+
+@pytest.mark.parametrize("last_s", [5, 8])
+def test_another_lag_after_a_cut_is_not_taken_for_somebody_who_listens(last_s: int) -> None:
+    rng = np.random.default_rng(last_s)
+    found = 0
+    for seed in range(30):
+        first = float(rng.uniform(-300, 300))
+        second = first + float(rng.choice([-1, 1]) * rng.uniform(120, 480))
+        shots = [*drawn(rng, first, 2), (3, None), *drawn(rng, first, 1), (last_s, second)]
+        told = lags(decide_verdict(film(shots, seed), ITU))
+        assert told in ([], pytest.approx([first, second], abs=60.0))
+        found += len(told) == 2
+    assert found >= 15
+
+
+def seconds_at(lag_ms: float, rows: int) -> np.ndarray:
+    """(rows, O) votes for one lag, as sharp as measured ones."""
+    near = np.abs(OFFSETS - lag_ms) <= 20
+    odds = np.where(near, 0.9 / near.sum(), 0.1 / (~near).sum())
+    return np.tile(np.log(odds), (rows, 1))
+
+
+def test_an_end_in_another_shot_is_against_only_where_it_agrees_with_itself() -> None:
+    speech, shot = seconds_at(0.0, 12), np.r_[True, np.zeros(11, bool), True, np.zeros(3, bool)]
+    scattered = [seconds_at(lag, 1) for lag in (-700.0, 420.0, 150.0, 900.0)]
+    grid = OFFSETS.astype(np.float64)
+    for votes, anew, end in (
+        (np.concatenate([speech, *scattered]), shot, None),
+        (np.concatenate([speech, *scattered]), None, slice(13, 16)),
+        (np.concatenate([speech, seconds_at(300.0, 4)]), shot, slice(12, 16)),
+        (np.concatenate([speech, seconds_at(300.0, 4)]), None, slice(12, 16)),
+    ):
+        against = end_against(votes, grid, 0.0, anew)
+        assert (against is None) == (end is None)
+        turned = None if anew is None else np.r_[True, anew[1:][::-1]]
+        mirrored = end_against(votes[::-1], grid, 0.0, turned)
+        if against is not None:
+            assert mirrored == slice(16 - against.stop, 16 - against.start)
+        else:
+            assert mirrored is None
+
+
+def test_a_cut_makes_a_listener_likely_and_a_step_no_likelier() -> None:
+    speech = seconds_at(0.0, 14)
+    votes = np.concatenate([speech, *(seconds_at(lag, 1) for lag in (-700.0, 420.0, 150.0))])
+    anew = np.zeros(len(votes) - 1, bool)
+    anew[13] = True
+    plain, cut = (find_steps(votes, 10.0, anew=a).odds for a in (None, anew))
+    assert cut < 0.5 < plain
+    other = np.concatenate([speech, seconds_at(300.0, 6)])
+    at_a_cut = find_steps(other, 10.0, anew=np.r_[anew, np.zeros(3, bool)])
+    assert at_a_cut.probability > 0.99
+    assert [run.start for run in at_a_cut.runs] == [0, 14]
