@@ -145,9 +145,9 @@ def test_where_there_is_nothing_to_learn_nothing_is_learnt(
     learn = noise_clips(tmp_path / "learn", 6)
     monkeypatch.setattr(loop, "prepare", lambda *_: (learn, [], []))
     options = TrainOptions(
-        data=tmp_path, cache=tmp_path, out=tmp_path / "run", steps=30, batch=6, warmup=3,
-        learning_rate=3e-3, cooldown=0.0, ema=0.5, synthetic=0, workers=0, realign_at=0, seed=2,
-        device="cpu",
+        data=tmp_path, cache=tmp_path, out=tmp_path / "run", steps=30, batch=6, frames=30,
+        warmup=3, learning_rate=3e-3, cooldown=0.0, ema=0.5, synthetic=0, workers=0, realign_at=0,
+        seed=2, device="cpu",
     )  # fmt: skip
     model, _ = load_model(loop.train(options))
     data = WindowDataset(
