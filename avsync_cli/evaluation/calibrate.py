@@ -27,8 +27,8 @@ from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.answer import ITU
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.posterior import Constants, log_odds
+from avsync_cli.verdict.seconds import fair_votes, second_windows
 from avsync_cli.verdict.steps import WOBBLE_MS
-from avsync_cli.verdict.structure import fair_votes, second_windows
 
 SCALES = tuple(float(s) for s in np.round(np.geomspace(0.1, 3.0, 18), 3))
 POWERS = (0.2, 0.4, 0.6, 0.8, 1.0)

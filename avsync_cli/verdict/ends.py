@@ -8,6 +8,7 @@ the lag of the rest: that is asked here.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +19,10 @@ LEAST, MOST = 3, 6
 themselves."""
 
 OTHERWISE = 0.1
-"""Share of the seconds of a speaker that point anywhere."""
+"""Share of the seconds of a speaker that point anywhere, and at least so much is expected."""
+
+SCATTERED = 0.2
+"""Where more of the rest do, others speak off screen, and may at an end, too."""
 
 OTHER_MS = 60.0
 """Another lag differs by more."""
@@ -61,17 +65,14 @@ def end_against(
     slice(0, 3, None)
     """
     rows, lags = votes.shape
-    reach = round(WOBBLE_MS / float(lags_ms[1] - lags_ms[0]))
-    flat = wobbling(votes, reach) + math.log(lags)
-    odds = np.logaddexp(flat + math.log1p(-OTHERWISE), math.log(OTHERWISE))
-    column = int(np.argmin(np.abs(lags_ms - told_ms)))
+    seen = _Seen.of(votes, lags_ms, told_ms, anew)
     other = np.abs(lags_ms - told_ms) > OTHER_MS
-    shot = np.zeros(rows, int) if anew is None else np.cumsum(anew)
-    price = math.log(lags / (2 * reach + 1))
+    price = math.log(lags / (2 * _reach(lags_ms) + 1))
     worst, found = 0.0, None
     for turned in (slice(None), slice(None, None, -1)):
         for count in range(LEAST, min(MOST, rows // 3) + 1):
-            against = _against(odds[turned], shot[turned], count, column, other, price)
+            end = _End(seen.odds[turned], seen.shots[turned], count, seen.scattered)
+            against = end.against(seen.column, other, price)
             if against > worst:
                 worst, found = against, slice(0, count)
                 if turned.step is not None:
@@ -79,35 +80,107 @@ def end_against(
     return found
 
 
-def _against(
-    odds: np.ndarray, shots: np.ndarray, count: int, told: int, other: np.ndarray, price: float
-) -> float:
-    """By how much more than it takes the first rows speak against the lag of those after them.
+def silent_ends(
+    votes: np.ndarray, lags_ms: np.ndarray, told_ms: float, anew: np.ndarray | None = None
+) -> list[slice]:
+    """The ends of a file that do not speak for the lag that is told of the rest, though not against
+    it either: shots of somebody who listens, or while another speaks off screen.
 
     Args:
+        votes, lags_ms, told_ms, anew: as `end_against` has them.
+
+    Returns:
+        their rows, each at least `LEAST` and at most a third of all; [] in a file of one shot whose
+        speaker is heard throughout.
+    """
+    seen = _Seen.of(votes, lags_ms, told_ms, anew)
+    if not seen.scattered and seen.shots[0] == seen.shots[-1]:
+        return []
+    told, rows = seen.odds[:, seen.column], len(votes)
+    found = []
+    for turned in (told, told[::-1]):
+        along = np.cumsum(turned[: rows // 3])
+        count = 1 + int(np.argmin(along)) if len(along) else 0
+        if count >= LEAST and along[count - 1] < 0.0:
+            found.append(slice(0, count) if turned is told else slice(rows - count, rows))
+    return found
+
+
+def _reach(lags_ms: np.ndarray) -> int:
+    return round(WOBBLE_MS / float(lags_ms[1] - lags_ms[0]))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A file's seconds as they are compared with the lag that is told of it.
+
+    Attributes:
         odds: (T, O) log-odds of each lag, against none.
         shots: (T,) numbers of the shots.
-        count: of the rows in question.
-        told: column of the lag.
-        other: (O,) which ones differ from it.
-        price: of picking the best of many lags, where another shot is shown: of its seconds one or
-            two always agree.
+        column: of the told lag.
+        scattered: whether many seconds, ends aside, point anywhere.
     """
-    mine, rest = shots[:count], shots[count]
-    shared = int((mine == rest).sum())
-    if 0 < shared < LEAST:
-        return 0.0
-    beside = odds[count : 2 * count, told]
-    if shared:
-        beside = beside[: int((shots[count:] == rest).sum())]
-    if float(beside.sum()) <= WITH_IT:
-        return 0.0
-    same, others = _by_shot(odds[:count], mine, int(rest))
-    end = same + others
-    if shared == count:
-        return max(0.0, float(end[other].max())) - float(end[told]) - AGAINST
-    against = max(-float(same[told]), float(end[other].max()) - price - float(end[told]))
-    return against - AGAINST_SHOWN
+
+    odds: np.ndarray
+    shots: np.ndarray
+    column: int
+    scattered: bool
+
+    @classmethod
+    def of(
+        cls, votes: np.ndarray, lags_ms: np.ndarray, told_ms: float, anew: np.ndarray | None
+    ) -> _Seen:
+        rows, lags = votes.shape
+        flat = wobbling(votes, _reach(lags_ms)) + math.log(lags)
+        column = int(np.argmin(np.abs(lags_ms - told_ms)))
+        rest = flat[MOST : rows - MOST, column]
+        share = (1 + int((rest <= 0.0).sum())) / (1 / OTHERWISE + len(rest))
+        odds = np.logaddexp(flat + math.log1p(-share), math.log(share))
+        shots = np.zeros(rows, int) if anew is None else np.cumsum(anew)
+        return cls(odds, shots, column, share > SCATTERED)
+
+
+@dataclass(frozen=True)
+class _End:
+    """Rows of a file, the end in question first.
+
+    Attributes:
+        odds: (T, O) log-odds of each lag, against none.
+        shots: (T,) numbers of the shots.
+        count: rows of the end.
+        scattered: whether many of the other rows point anywhere.
+    """
+
+    odds: np.ndarray
+    shots: np.ndarray
+    count: int
+    scattered: bool
+
+    def against(self, told: int, other: np.ndarray, price: float) -> float:
+        """By how much more than it takes the end speaks against the lag of what is next to it.
+
+        Args:
+            told: column of that lag.
+            other: (O,) which ones differ from it.
+            price: of picking the best of many lags, where another shot is shown, or somebody speaks
+                off screen: of such seconds one or two always agree.
+        """
+        mine, rest = self.shots[: self.count], self.shots[self.count]
+        shared = int((mine == rest).sum())
+        if 0 < shared < LEAST:
+            return 0.0
+        beside = self.odds[self.count : 2 * self.count, told]
+        if shared:
+            beside = beside[: int((self.shots[self.count :] == rest).sum())]
+        if float(beside.sum()) <= WITH_IT:
+            return 0.0
+        same, others = _by_shot(self.odds[: self.count], mine, int(rest))
+        end = same + others
+        likelier = float(end[other].max()) - float(end[told])
+        none = 0.0 if self.scattered else -float(same[told])
+        if shared < self.count or self.scattered:
+            return max(none, likelier - price) - AGAINST_SHOWN
+        return max(none, likelier) - AGAINST
 
 
 def _by_shot(odds: np.ndarray, shots: np.ndarray, rest: int) -> tuple[np.ndarray, np.ndarray]:

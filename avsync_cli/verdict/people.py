@@ -15,7 +15,7 @@ from avsync_cli.timebase import BLOCK_FRAMES, FPS
 from avsync_cli.verdict.answer import TrackResult, Verdict
 from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows
 from avsync_cli.verdict.reasons import EDGE_CONFIDENCE, why_in_doubt
-from avsync_cli.verdict.structure import POOLED_GAIN
+from avsync_cli.verdict.seconds import POOLED_GAIN
 
 SHORT = "seen for less than a second"
 

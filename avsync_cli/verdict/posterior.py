@@ -19,6 +19,7 @@ import numpy as np
 
 from avsync_cli.inference.evidence import WindowResult
 from avsync_cli.timebase import FRAME_MS
+from avsync_cli.verdict.agreement import AGREED_BY_CHANCE, Seconds, agreed, common_evidence
 from avsync_cli.verdict.answer import Tolerance
 
 
@@ -248,46 +249,17 @@ def agreement(votes: np.ndarray, offsets: int) -> np.ndarray:
     return np.clip(1.0 - np.exp(-math.log(offsets) - votes), 0.0, 1.0)
 
 
-WRONG_SHARES = ((0.3, 0.045), (0.6, 0.004), (0.85, 0.001))
-"""Shares of windows with a sharp peak about something else that are considered beside the usual
-one, and how often files are like that. (Music and silence make flat windows, not wrong ones.)"""
-
-
-def common_evidence(votes: np.ndarray, constants: Constants) -> float:
-    """Log-odds that windows have one offset in common, against each having one of its own.
-
-    A single window says nothing of it (0). Of many windows with peaks all over the scan a few agree
-    by chance, but the others speak against it: how many wrong ones there are is not known
-    beforehand, so several shares are considered, the usual one as by far the most likely.
-
-    Args:
-        votes: (W, O) as of `window_votes`.
-        constants: the share of wrong windows that the votes were made with.
-    """
-    offsets = votes.shape[1]
-    sharp = np.maximum(np.exp(votes) - constants.outlier / offsets, 0.0)
-    sharp *= offsets / max(1.0 - constants.outlier, 1e-9)
-    usual = 1.0 - sum(often for _, often in WRONG_SHARES)
-    found = []
-    for wrong, often in ((constants.outlier, usual), *WRONG_SHARES):
-        along = np.log(wrong + (1.0 - wrong) * sharp + 1e-12).sum(axis=0)
-        found.append(math.log(often / offsets) + log_sum(along))
-    return log_sum(np.array(found))
-
-
-def log_sum(logs: np.ndarray) -> float:
-    """Log of the sum of exponentials."""
-    top = float(logs.max())
-    return top + math.log(float(np.exp(logs - top).sum()))
-
-
-def group_answer(reading: Reading, offsets: np.ndarray, constants: Constants) -> Answer:
+def group_answer(
+    reading: Reading, offsets: np.ndarray, constants: Constants, seconds: Seconds | None = None
+) -> Answer:
     """What windows with one offset in common say of it.
 
     Args:
         reading: the windows.
         offsets: (O,) ms, the scan's.
         constants: of the model.
+        seconds: those that they consist of, if they are known: that these agree is evidence, too,
+            that sound and picture belong together.
     """
     votes = reading.votes
     total = votes.sum(axis=0)
@@ -296,8 +268,11 @@ def group_answer(reading: Reading, offsets: np.ndarray, constants: Constants) ->
     curve = blurred(posterior, offsets, constants.jitter_ms)
     found = find_peak(reading)
     peak, match = found.at, found.odds(constants)
+    if seconds is not None:
+        together = agreed(seconds, float(offsets[peak]), constants.outlier)
+        match += max(0.0, together - AGREED_BY_CHANCE)
     belongs = _logistic(match + constants.match_bias)
-    common = constants.common_odds * math.exp(min(30.0, common_evidence(votes, constants)))
+    common = constants.common_odds * math.exp(min(30.0, common_evidence(votes, constants.outlier)))
     wrong = 1.0 - belongs * (1.0 - constants.file_outlier) * common / (1.0 + common)
     curve = (1.0 - wrong) * curve + wrong / len(offsets)
     # Where the peak lies between two steps is read from the unbounded scores of those windows

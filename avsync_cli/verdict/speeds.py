@@ -16,8 +16,8 @@ from avsync_cli.inference.evidence import SecondCurves, WindowResult
 from avsync_cli.timebase import BLOCK_FRAMES, FPS
 from avsync_cli.verdict.drift import CAUSES, STEEPEST_MS_PER_MIN, Drift, step_price
 from avsync_cli.verdict.posterior import Constants, window_votes
+from avsync_cli.verdict.seconds import second_windows
 from avsync_cli.verdict.steps import best_course
-from avsync_cli.verdict.structure import second_windows
 
 BLOCK_S = BLOCK_FRAMES / FPS
 

@@ -74,7 +74,7 @@ _SAME_STEPS = 4
 _BESIDE_STEPS = 12
 """Onsets within 40 ms of each other count as the same; lags within 120 ms are no rivals."""
 
-PEAK = 6.5, -2.56, 14.36
+PEAK = 6.43, -2.68, 14.54
 """From the log-odds of the mass at a peak, and the log of the number of onsets behind it, to the
 log-odds of its being right: of many onsets, more go together by chance."""
 

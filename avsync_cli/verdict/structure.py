@@ -16,10 +16,12 @@ from itertools import pairwise
 import numpy as np
 
 from avsync_cli.inference.evidence import SecondCurves, WindowResult
-from avsync_cli.timebase import BLOCK_FRAMES, FPS, FRAME_MS
+from avsync_cli.timebase import FRAME_MS
+from avsync_cli.verdict.agreement import Seconds
 from avsync_cli.verdict.drift import Drift, find_drift, read_along, without_drift
-from avsync_cli.verdict.ends import end_against
-from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows, window_votes
+from avsync_cli.verdict.ends import end_against, silent_ends
+from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows
+from avsync_cli.verdict.seconds import fair_votes, for_seconds, second_windows, windows_of
 from avsync_cli.verdict.steps import (
     PLACED,
     PLACED_APART,
@@ -30,12 +32,6 @@ from avsync_cli.verdict.steps import (
     wobbling,
 )
 from avsync_cli.verdict.stretches import STEP_WITHIN_S, UNJUDGED_S, UNPLACED_S, Part
-
-BLOCK_S = BLOCK_FRAMES / FPS
-
-POOLED_GAIN = 1.05
-"""How much further from its middle a window's curve reaches than the mean of its seconds' curves,
-measured on windows of held-out clips (correlation 0.995)."""
 
 STEP_MORE_LIKELY = 1.0
 """One lag is told only where the evidence leaves a step as unlikely as it was beforehand, or makes
@@ -50,8 +46,6 @@ STEP_MUCH_MORE_LIKELY = 10.0
 ten minutes whose ends may be about something else, seconds that point anywhere, four had a doubtful
 end, with odds of 6 at the most; three seconds that all point to one other lag have odds of 5 to
 150."""
-
-_ROUNDING_S = 0.5 / FPS
 
 _Told = tuple[list[WindowResult], Answer]
 
@@ -107,26 +101,23 @@ def find_structure(
         mine = windows
         if rows != slice(0, len(units)):
             fine = units[rows] if seconds is None else second_windows(seconds, offsets, rows)
-            mine = _windows_of(windows, fine)
+            mine = windows_of(windows, fine)
         own = read_windows(mine, constants)
         if drift is not None:
             own = read_along(own, offsets, _middles(mine), drift)
-        return mine, group_answer(own, offsets, constants)
+        alone = None if seconds is None else Seconds(given.votes[rows], given.grid_ms)
+        return mine, group_answer(own, offsets, constants, alone)
 
-    course = _Course(steps.runs, None, steps)
-    if len(steps.runs) == 1:
-        # Of a film of which only parts were read the ends are a few seconds of many minutes.
-        asked = seconds is not None and not has_gaps
-        told_ms = answered(steps.runs[0])[1].offset_ms
-        end = end_against(given.votes, given.grid_ms, told_ms, given.anew) if asked else None
-        course = _without_end(given, steps, end)
-    found = _told_runs(course.runs, answered, joined=course.doubted is None)
+    # Of a film of which only parts were read the ends are a few seconds of many minutes.
+    asked = seconds is not None and not has_gaps
+    course = _course(given, steps, answered, constants if asked else None)
+    found = _told_runs(course.runs, answered, joined=not course.doubted)
     merged = len(found) == 1 and len(course.runs) > 1
     parts = _timed(found, units, drift)
-    if course.doubted is None:
+    if not course.doubted:
         parts = _placed(parts, found, given, has_gaps)
-    else:
-        parts[course.doubted] = replace(parts[course.doubted], doubted=True)
+    for number in course.doubted:
+        parts[number] = replace(parts[number], doubted=True)
     if drift is not None:
         parts = [piece for part in parts for piece in _within_range(part, float(offsets[-1]))]
     return Structure(
@@ -206,15 +197,35 @@ class _Course:
 
     Attributes:
         runs: rows with one lag each.
-        doubted: which of them is a short end that is left out; None if none is.
+        doubted: which of them are ends that are left out.
         steps: what is known of steps in the rest.
         end_against: whether an end that is not left out does not go with the rest.
     """
 
     runs: list[slice]
-    doubted: int | None
+    doubted: tuple[int, ...]
     steps: Steps
     end_against: bool = False
+
+
+def _course(
+    given: _Rows,
+    steps: Steps,
+    answered: Callable[[slice], _Told],
+    constants: Constants | None,
+) -> _Course:
+    """A file's rows as they are told; without `constants` nothing is asked of its ends."""
+    if len(steps.runs) > 1:
+        return _Course(steps.runs, (), steps)
+    if constants is None:
+        return _without_end(given, steps, None)
+    told = answered(steps.runs[0])[1]
+    rule = given.votes, given.grid_ms, told.offset_ms, given.anew
+    course = _without_end(given, steps, end_against(*rule))
+    sure = told.sure(constants.undecided_below) and steps.odds <= STEP_MORE_LIKELY
+    if sure and not course.doubted and not course.end_against:
+        return _without_silence(steps, silent_ends(*rule), len(given.units))
+    return course
 
 
 def _without_end(given: _Rows, steps: Steps, end: slice | None) -> _Course:
@@ -230,43 +241,25 @@ def _without_end(given: _Rows, steps: Steps, end: slice | None) -> _Course:
     if end is not None and not likelier:
         steps = replace(steps, at=end.stop if end.start == 0 else end.start)
     if not likelier and end is None:
-        return _Course(steps.runs, None, steps)
+        return _Course(steps.runs, (), steps)
     ends = [slice(0, steps.at), slice(steps.at, rows)]
     doubted = 0 if steps.at < rows - steps.at else 1
     short = min(steps.at, rows - steps.at) <= NEGLIGIBLE * rows
     if short and steps.odds <= STEP_MUCH_MORE_LIKELY:
         rest = given.steps(ends[1 - doubted])
         if rest.odds <= STEP_MORE_LIKELY:
-            return _Course(ends, doubted, rest)
-    return _Course(steps.runs, None, steps, end is not None and not likelier)
+            return _Course(ends, (doubted,), rest)
+    return _Course(steps.runs, (), steps, end is not None and not likelier)
 
 
-def second_windows(
-    seconds: SecondCurves, offsets_ms: np.ndarray, rows: slice = slice(None)
-) -> list[WindowResult]:
-    """Every second as a window of its own, its log-odds read between the offsets that were kept."""
-    kept = seconds.offsets_ms.astype(np.float64)
-    wanted = np.asarray(offsets_ms, np.float64)
-    found = []
-    for start, row in zip(seconds.start_s[rows], seconds.logits[rows], strict=True):
-        known = np.isfinite(row)
-        filled = np.where(known, row, np.median(row[known])).astype(np.float64)
-        heard = None if known.all() else np.floor(np.interp(wanted, kept, known) + 1e-9)
-        found.append(
-            WindowResult(
-                start_s=float(start),
-                end_s=float(start) + BLOCK_S,
-                logits=np.interp(wanted, kept, filled).astype(np.float32),
-                blocks=1.0,
-                support=None if heard is None else heard.astype(np.float32),
-            )
-        )
-    return found
-
-
-def for_seconds(constants: Constants) -> Constants:
-    """Constants under which single seconds are compared with one another."""
-    return replace(constants, scale=constants.second_scale or constants.scale)
+def _without_silence(steps: Steps, ends: list[slice], rows: int) -> _Course:
+    """Rows of a file of which one lag is told, without ends that say nothing for it."""
+    first = next((end.stop for end in ends if end.start == 0), 0)
+    last = next((end.start for end in ends if end.start > 0), rows)
+    runs = [slice(0, first), slice(first, last), slice(last, rows)]
+    kept = [run for run in runs if run.start < run.stop]
+    doubted = tuple(n for n, run in enumerate(kept) if run != slice(first, last))
+    return _Course(kept, doubted, steps)
 
 
 def _level_votes(
@@ -280,49 +273,8 @@ def _level_votes(
     return without_drift(votes, grid, _middles(units), drift, nothing)
 
 
-def fair_votes(units: list[WindowResult], constants: Constants) -> np.ndarray:
-    """(T, O) votes that say nothing at all of a lag at which a unit's sound lies beyond the file:
-    near the ends a large lag must not look like a step only because the rest was heard."""
-    votes, _ = window_votes(units, constants)
-    for row, unit in zip(votes, units, strict=True):
-        if unit.support is not None:
-            row[np.asarray(unit.support) <= 0.0] = -math.log(len(row))
-    return votes
-
-
 def _middles(windows: list[WindowResult]) -> np.ndarray:
     return np.array([(w.start_s + w.end_s) / 2 for w in windows])
-
-
-def _windows_of(windows: list[WindowResult], units: list[WindowResult]) -> list[WindowResult]:
-    """Windows that the units of one stretch make up: whole ones, and what is left of others."""
-    begin_s, end_s = units[0].start_s - _ROUNDING_S, max(u.end_s for u in units) + _ROUNDING_S
-    found = []
-    for window in windows:
-        if window.start_s >= begin_s and window.end_s <= end_s:
-            found.append(window)
-            continue
-        inside = [u for u in units if window.start_s <= (u.start_s + u.end_s) / 2 < window.end_s]
-        if inside:
-            found.append(_pooled(inside))
-    return found or [_pooled(units)]
-
-
-def _pooled(units: list[WindowResult]) -> WindowResult:
-    """One window for several seconds: nearly what the model says of them together."""
-    mean = np.mean([u.logits for u in units], axis=0)
-    middle = np.median(mean)
-    return WindowResult(
-        start_s=units[0].start_s,
-        end_s=max(u.end_s for u in units),
-        logits=(middle + POOLED_GAIN * (mean - middle)).astype(np.float32),
-        blocks=float(len(units)),
-        support=np.mean([_support(u) for u in units], axis=0).astype(np.float32),
-    )
-
-
-def _support(unit: WindowResult) -> np.ndarray:
-    return np.ones(len(unit.logits)) if unit.support is None else np.asarray(unit.support)
 
 
 def _timed(
