@@ -23,13 +23,14 @@ from avsync_cli.verdict.strikes import NEAR_MS, StrikePeak
 from avsync_cli.wording import clock
 
 MOST_SURE = 0.93
-"""No answer is surer: of the few real clips by which that is known some tens were counted."""
+"""No answer is surer: no more than 21 of real clips above 0.8 were counted, 17 of train and four of
+test, all of them right."""
 
 SPOKEN = 2.0
 """Odds that what sets in where a face is followed is a word, and no blow."""
 
 WITHIN_MS = 50.0
-"""95 % interval of an answer that is right: 15 of those were as near to zero, one was 80 ms off."""
+"""95 % interval of an answer that is right: 20 of those were as near to zero, one was 80 ms off."""
 
 _SPREAD_MS = WITHIN_MS / 2
 

@@ -1,9 +1,9 @@
 """The course of a file's lag, constant, drifting or stepping, and the stretches that come of it.
 
-Windows of eight seconds say most surely what a lag is; seconds say when it changes. So a drift is
-looked for in windows (see `drift`), steps are looked for in seconds (see `steps`), and each stretch
-between two steps is answered by its own windows: those that lie in it, and of those that a step
-cuts in two, the seconds that lie in it.
+Windows of up to eight seconds say most surely what a lag is; seconds say when it changes. So a
+drift is looked for in windows (see `drift`), steps are looked for in seconds (see `steps`), and
+each stretch between two steps is answered by its own windows: those that lie in it, and of those
+that a step cuts in two, the seconds that lie in it.
 """
 
 from __future__ import annotations
