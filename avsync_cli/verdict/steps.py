@@ -32,14 +32,10 @@ OTHER_SHOT = 0.3
 Taken, not fitted; it and `ends.AGAINST_SHOWN` were tried on 60 scenes of validation clips
 (docs/measurements.md), and judged by others."""
 
-SEEN_S = ((600.0, 0.9), (10.0, 0.1))
-"""How long a speaker is seen and heard in one and the same shot, on the average, and in what share
-of files: of most all the time, but in some another speaks off screen every other moment. A weak
-ending that points elsewhere is doubted rather than passed over, unless the rest of the file is like
-that, too."""
-
-UNSEEN_S = 10.0
-"""How long they are not."""
+SEEN_S, UNSEEN_S = 600.0, 10.0
+"""How long a speaker is seen, and not seen, on the average, in one and the same shot. Films show
+others more often in shots of their own; but taken to be rare, a weak ending that points elsewhere
+is doubted rather than passed over."""
 
 
 WANDER_MS = 1.0
@@ -111,19 +107,13 @@ def find_steps(
         wander=(WANDER_MS / step_ms) ** 2 / 2,
         lags=votes.shape[1],
     )
-    sides, totals, levels = [], [], []
-    chains = [replace(chain, seen_s=seen_s) for seen_s, _ in SEEN_S]
-    for one, (_, share) in zip(chains, SEEN_S, strict=True):
-        before, total = one.forward(around)
-        after, _ = one.turned.forward(around[::-1])
-        _, level = replace(one, chances=np.zeros(rows - 1)).forward(around)
-        sides.append(before + after[::-1] + math.log(share))
-        totals.append(total + math.log(share))
-        levels.append(level + float(np.log1p(-chain.chances).sum()) + math.log(share))
-    at = 1 + int(np.argmax(np.logaddexp.reduce(sides)))
-    probability = -math.expm1(min(0.0, log_sum(np.array(levels)) - log_sum(np.array(totals))))
-    likelier = chains[int(np.argmax(totals))]
-    runs = likelier.likeliest(around) if probability >= 0.5 else [slice(0, rows)]
+    before, total = chain.forward(around)
+    after, _ = chain.turned.forward(around[::-1])
+    _, level = replace(chain, chances=np.zeros(rows - 1)).forward(around)
+    level += float(np.log1p(-chain.chances).sum())
+    at = 1 + int(np.argmax(before + after[::-1]))
+    probability = -math.expm1(min(0.0, level - total))
+    runs = chain.likeliest(around) if probability >= 0.5 else [slice(0, rows)]
     return Steps(runs, probability, at, bool(anew.any()))
 
 
@@ -137,7 +127,6 @@ class _Chain:
         anew: (T - 1,) whether the next one shows another shot.
         wander: chance that the lag moves by a column to either side, in a second.
         lags: how many there are.
-        seen_s: how long a speaker is seen and heard.
     """
 
     chances: np.ndarray
@@ -145,7 +134,6 @@ class _Chain:
     anew: np.ndarray
     wander: float
     lags: int
-    seen_s: float = SEEN_S[0][0]
 
     @property
     def turned(self) -> _Chain:
@@ -159,9 +147,7 @@ class _Chain:
         if self.anew.any():
             shown: np.ndarray = np.log(np.array([1.0 - OTHER_SHOT, OTHER_SHOT]))
             return shown
-        hide, show = (
-            1.0 - math.exp(-float(self.lasting_s.min()) / s) for s in (self.seen_s, UNSEEN_S)
-        )
+        hide, show = (1.0 - math.exp(-float(self.lasting_s.min()) / s) for s in (SEEN_S, UNSEEN_S))
         return np.log(np.array([show, hide]) / (show + hide))
 
     def _move(self, row: int) -> np.ndarray:
@@ -171,7 +157,7 @@ class _Chain:
             shot: np.ndarray = np.tile(self._share, (2, 1)) + math.log1p(-self.chances[row - 1])
             return shot
         least_s, gap_s = float(self.lasting_s.min()), float(self.lasting_s[row - 1])
-        hide, show = (1.0 - math.exp(-least_s / s) for s in (self.seen_s, UNSEEN_S))
+        hide, show = (1.0 - math.exp(-least_s / s) for s in (SEEN_S, UNSEEN_S))
         # What is left, after many rows' time, of how it was; 1 - hide - show after one.
         left = max(1.0 - hide - show, 1e-9) ** (gap_s / least_s)
         hide, show = (rate * (1.0 - left) / (hide + show) for rate in (hide, show))

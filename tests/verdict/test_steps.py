@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pytest
@@ -209,20 +208,23 @@ def test_the_posterior_is_that_of_all_courses_counted_one_by_one() -> None:
     steps = find_steps(votes, 1000.0)  # so coarse that a lag neither wobbles nor wanders
     from avsync_cli.verdict import steps as rules
 
+    hide = 1.0 - np.exp(-1.0 / rules.SEEN_S)
     show = 1.0 - np.exp(-1.0 / rules.UNSEEN_S)
+    share = np.array([show, hide]) / (show + hide)
+    move = np.array([[1.0 - hide, hide], [show, 1.0 - show]])
     wander = (rules.WANDER_MS / 1000.0) ** 2 / 2
     level = total = 0.0
-    for (seen_s, often), a, b, m, n in product(rules.SEEN_S, range(5), range(5), (0, 1), (0, 1)):
-        hide = 1.0 - np.exp(-1.0 / seen_s)
-        share = np.array([show, hide]) / (show + hide)
-        move = np.array([[1.0 - hide, hide], [show, 1.0 - show]])
-        near = {0: 1.0 - 2 * wander, 1: wander}.get(abs(a - b), 0.0)
-        said = often * (np.exp(votes[0, a]) if m == 0 else 0.2)
-        said *= np.exp(votes[1, b]) if n == 0 else 0.2
-        stay = share[m] / 5 * move[m, n] * near * said
-        leap = share[m] / 5 * share[n] / 5 * said
-        level += stay
-        total += (1.0 - STEP_SHARE) * stay + STEP_SHARE * leap
+    for a in range(5):
+        for b in range(5):
+            near = {0: 1.0 - 2 * wander, 1: wander}.get(abs(a - b), 0.0)
+            for m in (0, 1):
+                for n in (0, 1):
+                    said = np.exp(votes[0, a]) if m == 0 else 0.2
+                    said *= np.exp(votes[1, b]) if n == 0 else 0.2
+                    stay = share[m] / 5 * move[m, n] * near * said
+                    leap = share[m] / 5 * share[n] / 5 * said
+                    level += stay
+                    total += (1.0 - STEP_SHARE) * stay + STEP_SHARE * leap
     assert steps.probability == pytest.approx(1.0 - (1.0 - STEP_SHARE) * level / total, rel=1e-6)
 
 
