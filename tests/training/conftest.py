@@ -16,7 +16,9 @@ import pytest
 
 from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.corpus.rendered import rendered_clips
+from avsync_cli.model.config import WIDTHS
 from tests.conftest import REPO
+from tests.training.narrow import NARROW
 
 
 def surroundings(rank: int, count: int, port: str) -> dict[str, str]:
@@ -62,6 +64,12 @@ def copied(clips: Sequence[CachedClip], folder: Path) -> list[CachedClip]:
         replace(clip, folder=Path(shutil.copytree(clip.folder, folder / clip.folder.name)))
         for clip in clips
     ]
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New models are narrow ones."""
+    monkeypatch.setitem(WIDTHS, "base", NARROW)
 
 
 @pytest.fixture(scope="session")

@@ -167,7 +167,9 @@ from avsync_cli.model.checkpoint import save_tensors
 from avsync_cli.training import distributed, loop
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.run import Run
+from tests.training.narrow import narrow_models
 
+narrow_models()
 out, *folders = sys.argv[1:]
 out = Path(out)
 clips = [open_entry(Clip(Path(f), source=f, kind="talking"), Path(f)) for f in folders]

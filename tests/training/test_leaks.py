@@ -137,6 +137,7 @@ def noise_clips(folder: Path, count: int) -> list[CachedClip]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("narrow")
 def test_where_there_is_nothing_to_learn_nothing_is_learnt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

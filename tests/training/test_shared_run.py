@@ -19,7 +19,9 @@ from avsync_cli.training import loop
 from avsync_cli.corpus.cache import open_entry
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.training.options import TrainOptions
+from tests.training.narrow import narrow_models
 
+narrow_models()
 steps, out, *folders = sys.argv[1:]
 clips = [
     open_entry(Clip(Path(f), source=str(i), kind="talking"), Path(f))

@@ -198,6 +198,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_model(folder)[0].state_dict()
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_resumed_run_ends_where_an_unbroken_one_does(
     tmp_path: Path, clips: list[CachedClip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +227,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(
         torch.testing.assert_close(ours[name], value, msg=name)
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_run_with_other_options_is_not_resumed(
     tmp_path: Path, clips: list[CachedClip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +239,7 @@ def test_a_run_with_other_options_is_not_resumed(
         loop.train(options(tmp_path, steps=2, size="large"))
 
 
+@pytest.mark.usefixtures("narrow")
 def test_training_learns_what_it_is_shown(
     tmp_path: Path, clips: list[CachedClip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
