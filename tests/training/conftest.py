@@ -72,6 +72,14 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(WIDTHS, "base", NARROW)
 
 
+@pytest.fixture(scope="module")
+def all_narrow() -> Iterator[None]:
+    """New models of the whole module are narrow ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(WIDTHS, "base", NARROW)
+        yield
+
+
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> list[CachedClip]:
     return rendered_clips(5, seed=7, cache_dir=tmp_path_factory.mktemp("crops"))

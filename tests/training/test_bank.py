@@ -22,21 +22,24 @@ from avsync_cli.training.losses import Encoded
 from avsync_cli.training.options import TrainOptions
 from avsync_cli.training.run import Run
 from avsync_cli.training.sync_lesson import SyncLesson
+from tests.training.narrow import NARROW
+
+pytestmark = pytest.mark.usefixtures("all_narrow")
 
 
 @pytest.fixture(scope="module")
-def encoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def encoders(all_narrow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model whose weights nobody trained."""
     folder = tmp_path_factory.mktemp("encoders")
     torch.manual_seed(3)
-    model = SyncModel(ModelConfig(attention="temporal"))
+    model = SyncModel(ModelConfig.of("base", attention="temporal"))
     save_tensors(folder / "weights.safetensors", model.state_dict())
     write_about(folder, config=model.config.to_json())
     return folder
 
 
 def windows(clips: list[CachedClip], length: int = 6) -> WindowDataset:
-    return WindowDataset(clips, ModelConfig(), WindowSpec(), 0, length)
+    return WindowDataset(clips, ModelConfig.of("base"), WindowSpec(), 0, length)
 
 
 def options(tmp_path: Path, encoders: Path, **changes: object) -> TrainOptions:
@@ -71,7 +74,7 @@ def test_a_bank_holds_what_the_encoders_say(
         torch.testing.assert_close(sample["a"], a, atol=1e-3, rtol=1e-3)
         assert torch.equal(sample["frame_valid"], row["frame_valid"])
         assert torch.equal(sample["sound_valid"], row["sound_valid"])
-        assert sample["v"].shape == (50, 128, 4, 4)
+        assert sample["v"].shape == (50, model.config.channels, 4, 4)
         # Features of the pooled picture have length 1.
         length = sample["v"].mean(dim=(2, 3)).norm(dim=1)
         torch.testing.assert_close(length, torch.ones(50), atol=3e-3, rtol=0)
@@ -123,13 +126,13 @@ def test_layers_over_time_see_no_more_than_a_piece(tmp_path: Path, encoders: Pat
     with torch.no_grad():
         for parameter in lesson.model.visual.over_time.parameters():
             parameter.normal_(0.0, 0.2)
-    v = torch.randn(2, 50, 128, 4, 4)
+    v, a = torch.randn(2, 50, NARROW.features, 4, 4), torch.randn(2, 80, NARROW.features)
     there = torch.ones(2, 50, dtype=torch.bool), torch.ones(2, 80, dtype=torch.bool)
     pieces = torch.tensor([10, 50])
     lesson.model.eval()
-    before = lesson._in_time(Encoded(v, torch.randn(2, 80, 128), *there), pieces).v
-    v[:, 10:] = torch.randn(2, 40, 128, 4, 4)
-    after = lesson._in_time(Encoded(v, torch.randn(2, 80, 128), *there), pieces).v
+    before = lesson._in_time(Encoded(v, a, *there), pieces).v
+    v[:, 10:] = torch.randn(2, 40, NARROW.features, 4, 4)
+    after = lesson._in_time(Encoded(v, a, *there), pieces).v
     same = torch.isclose(before, after, atol=1e-5).flatten(2).all(dim=2)
     assert same[0].tolist() == [True] * 10 + [False] * 40
     assert not same[1, 8:].any()

@@ -29,13 +29,15 @@ from avsync_cli.training.start import load_front  # noqa: E402
 from avsync_cli.training.teach import _stretch, teach  # noqa: E402
 from tests.training.conftest import copied  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("all_narrow")
+
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def begun(all_narrow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model that hears log-mel, whose features differ from step to step."""
     folder = tmp_path_factory.mktemp("begun")
     torch.manual_seed(5)
-    model = SyncModel(ModelConfig())
+    model = SyncModel(ModelConfig.of("base"))
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_var.fill_(0.05)
@@ -60,7 +62,9 @@ def model() -> SyncModel:
 
 
 @pytest.fixture(scope="module")
-def heard(clips: list[CachedClip], tmp_path_factory: pytest.TempPathFactory) -> list[CachedClip]:
+def heard(
+    all_narrow: None, clips: list[CachedClip], tmp_path_factory: pytest.TempPathFactory
+) -> list[CachedClip]:
     """Clips beside which lies what the published recogniser says of them."""
     own = copied(clips, tmp_path_factory.mktemp("heard"))
     made = SyncModel(ModelConfig.of("base", sound="phones"))
