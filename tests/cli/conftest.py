@@ -71,7 +71,7 @@ def render_flashes(path: Path, offset_ms: int) -> None:
         out.writeframes((sound * 32_000).astype("<i2").tobytes())
     command = [str(find_ffmpeg()), "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "gray"]
     command += ["-s", "128x96", "-r", str(FPS), "-i", "pipe:0", "-i", str(sound_file)]
-    command += ["-c:v", "mpeg4", "-q:v", "3", "-c:a", "aac", "-b:a", "96k", str(path)]
+    command += ["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-b:a", "96k", str(path)]
     subprocess.run(command, input=picture.tobytes(), check=True, timeout=120)
     sound_file.unlink()
 

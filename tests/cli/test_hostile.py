@@ -144,7 +144,7 @@ def test_every_sound_track_has_an_answer_that_names_it(
 def test_tracks_are_chosen_by_number(avsync: Run, clips: Path, toy: Path, tmp_path: Path) -> None:
     path = tmp_path / "two.mkv"
     _two_of_each(path, clips)
-    for video, audio, late_ms in ((0, 0, 0), (0, 1, 200), (1, 0, 0), (1, 1, 200)):
+    for video, audio, late_ms in ((0, 1, 200), (1, 0, 0)):
         tracks = ["--video-track", str(video), "--audio-track", str(audio)]
         done = avsync("score", "--json", "--model", toy, *tracks, path)
         (file,) = json.loads(done.stdout)["files"]

@@ -103,7 +103,7 @@ def test_a_slow_reader_of_a_pipe_that_does_not_block(number: int, tmp_path: Path
     streams = {1: {"stdout": write}, 2: {"stderr": write}}[number]
     process = subprocess.Popen(command, cwd=tmp_path, env=around, **streams)  # type: ignore[call-overload]
     os.close(write)
-    time.sleep(3.0)
+    time.sleep(2.0)
     with os.fdopen(read, "rb") as stream:
         said = stream.read()
     assert process.wait(timeout=60) == (0 if number == 1 else 3)
