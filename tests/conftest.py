@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avsync_cli.cores import usable_cores
 from avsync_cli.inference.evidence import BlockResult, Evidence, MediaSummary, Region, WindowResult
 from avsync_cli.model.engine import OnnxEngine
 from avsync_cli.verdict.answer import Judgement, Segment, Tolerance, TrackResult, Verdict
@@ -24,6 +25,11 @@ def pytest_configure() -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(name, "1")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores: each waits now and then for a program that it has started."""
+    return usable_cores() + 1
 
 
 _LONG_ROOMS = ("real", "repair", "training", "verdict", "cli", "media", "batch", "evaluation")
