@@ -62,10 +62,11 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, clips: list[CachedCli
     alone, one = run(tmp_path / "alone", clips, 1)
     shared, two = run(tmp_path / "shared", clips, 2)
     assert [x["step"] for x in alone] == [x["step"] for x in shared] == [1, 6]
-    # The first step is the same sum in another order, and its losses tell a variance that is off by
-    # 0.2 %. Its gradient jumps wherever rounding puts a value on the other side of a ReLU's zero: by
-    # some 3e-4 in all; statistics of each process's own are off by 5e-2. After that step Adam, which
-    # at first steps by the sign of a gradient, lets rounding decide where one is next to nothing.
+    # The first step is the same sum in another order, and its losses tell a variance that is off
+    # by 0.2 %. Its gradient jumps wherever rounding puts a value on the other side of a ReLU's
+    # zero: by some 3e-4 in all; statistics of each process's own are off by 5e-2. After that step
+    # Adam, which at first steps by the sign of a gradient, lets rounding decide where one is next
+    # to nothing.
     for name in ("loss", "contrastive", "pooled", "rank", "classes", "gradient"):
         apart = 2e-3 if name == "gradient" else 1e-5
         assert shared[0][name] == pytest.approx(alone[0][name], rel=apart), name
