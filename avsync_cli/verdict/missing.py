@@ -6,7 +6,7 @@ import numpy as np
 
 from avsync_cli.inference.evidence import WindowResult
 from avsync_cli.verdict.posterior import Constants, find_peak, group_answer, read_windows
-from avsync_cli.verdict.reasons import EDGE_CONFIDENCE, SCATTERED
+from avsync_cli.verdict.reasons import EDGE_CONFIDENCE, NO_SOURCE, SCATTERED, why_in_doubt
 from avsync_cli.verdict.stretches import Part
 
 SPEECH = "a stretch in which one visible person speaks to the camera"
@@ -17,6 +17,9 @@ MORE_S = (1, 2, 3, 5, 10, 20, 30, 60)
 """Seconds more of the same that are tried: nobody adds a minute to see whether it helps."""
 
 _WINDOW_S = 8.0
+
+_WIDER, _WIDEST_MS = 4, 5_000
+"""How much wider a scan is proposed to be, and up to what range: few files are further off."""
 
 
 def would_decide(main: Part, limits: list[str], offsets: np.ndarray, constants: Constants) -> str:
@@ -41,6 +44,10 @@ def would_decide(main: Part, limits: list[str], offsets: np.ndarray, constants: 
             if answer.sure(constants.undecided_below):
                 seconds = "a second" if more_s == 1 else f"{more_s} seconds"
                 return f"speech of one visible person for {seconds} more"
+    reach_ms = float(offsets[-1])
+    if why_in_doubt(main.answer, offsets) == NO_SOURCE and reach_ms < _WIDEST_MS:
+        wider_s = min(_WIDER * reach_ms, _WIDEST_MS) / 1000.0
+        return f"{SPEECH}, or, should the sound be off by more, a wider scan (--range {wider_s:g}s)"
     return SPEECH
 
 

@@ -155,6 +155,21 @@ class _Rows:
         anew = None if self.anew is None else self.anew[rows][1:]
         return find_steps(self.votes[rows], step_ms, row_s, gaps_s, anew)
 
+    def against(self, rows: slice, told_ms: float) -> slice | None:
+        """The end of some of the rows that does not go with the lag that would be told of them."""
+        anew = None if self.anew is None else self.anew[rows]
+        return end_against(self.votes[rows], self.grid_ms, told_ms, anew)
+
+    def heard(self, lag_ms: float) -> slice:
+        """The rows from the first to the last whose sound, at a lag, lies within the file."""
+        column = int(np.argmin(np.abs(self.grid_ms - lag_ms)))
+        there = [
+            number
+            for number, unit in enumerate(self.units)
+            if unit.support is None or unit.support[column] > 0
+        ]
+        return slice(there[0], there[-1] + 1) if there else slice(0, 0)
+
 
 def _rows(
     windows: list[WindowResult],
@@ -220,12 +235,14 @@ def _course(
     if constants is None:
         return _without_end(given, steps, None)
     told = answered(steps.runs[0])[1]
-    rule = given.votes, given.grid_ms, told.offset_ms, given.anew
-    course = _without_end(given, steps, end_against(*rule))
-    sure = told.sure(constants.undecided_below) and steps.odds <= STEP_MORE_LIKELY
-    if sure and not course.doubted and not course.end_against:
-        return _without_silence(steps, silent_ends(*rule), len(given.units))
-    return course
+    rows = steps.runs[0]
+    course = _without_end(given, steps, given.against(rows, told.offset_ms))
+    if course.doubted or not told.sure(constants.undecided_below):
+        return course
+    if steps.odds <= STEP_MORE_LIKELY and not course.end_against:
+        ends = silent_ends(given.votes, given.grid_ms, told.offset_ms, given.anew)
+        return _without(ends, steps, len(given.units))
+    return _without_unheard(given, steps, told.offset_ms) or course
 
 
 def _without_end(given: _Rows, steps: Steps, end: slice | None) -> _Course:
@@ -252,7 +269,21 @@ def _without_end(given: _Rows, steps: Steps, end: slice | None) -> _Course:
     return _Course(steps.runs, (), steps, end is not None and not likelier)
 
 
-def _without_silence(steps: Steps, ends: list[slice], rows: int) -> _Course:
+def _without_unheard(given: _Rows, steps: Steps, told_ms: float) -> _Course | None:
+    """Rows of a file of which one lag is told, without ends whose sound would lie beyond the file
+    at that lag: they cannot speak for it, only, by chance, for others. None where the rest does not
+    go with one lag either, or such an end speaks clearly for another."""
+    rows, heard = len(given.units), given.heard(told_ms)
+    ends = [end for end in (slice(0, heard.start), slice(heard.stop, rows)) if end.start < end.stop]
+    if not ends or 3 * (heard.stop - heard.start) < 2 * rows or steps.odds > STEP_MUCH_MORE_LIKELY:
+        return None
+    rest = given.steps(heard)
+    if len(rest.runs) > 1 or rest.odds > STEP_MORE_LIKELY or given.against(heard, told_ms):
+        return None
+    return _without(ends, rest, rows)
+
+
+def _without(ends: list[slice], steps: Steps, rows: int) -> _Course:
     """Rows of a file of which one lag is told, without ends that say nothing for it."""
     first = next((end.stop for end in ends if end.start == 0), 0)
     last = next((end.start for end in ends if end.start > 0), rows)

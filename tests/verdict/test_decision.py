@@ -214,6 +214,9 @@ def test_what_would_decide_a_file_does(height: float, blocks: float) -> None:
 def test_an_edge_asks_for_a_wider_scan_and_nothing_for_speech() -> None:
     edge = judge([window(1000.0)] * 3)
     assert edge.would_decide == "a wider scan (--range 2s)"
+    flat = judge([window(0.0, height=0.0)] * 3)
+    assert flat.reasons[0] == NO_SOURCE
+    assert flat.would_decide.startswith(SPEECH) and flat.would_decide.endswith("(--range 4s)")
     nothing = judge([])
     assert (nothing.would_decide, nothing.best, nothing.second) == (SPEECH, None, None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -138,6 +140,29 @@ def test_a_splice_is_found_to_the_second(at: int, before: int, step: int) -> Non
     assert [s.offset_ms for s in told] == pytest.approx([first, second], abs=15.0)
     assert told[0].end_s == told[1].start_s
     assert told[0].end_s == pytest.approx(at, abs=2.0)
+
+
+@pytest.mark.parametrize("height", [1.0, 2.0, 3.0])
+def test_seconds_whose_sound_lies_beyond_the_file_cast_no_doubt(height: float) -> None:
+    """At a lag of 0.8 s the last ones cannot speak for it: only, by chance, for others."""
+    made, rng = film(lambda t: 800.0, 16.0, wrong_share=0.0), np.random.default_rng(0)
+    assert made.seconds is not None
+
+    def ending(reach_ms: float) -> Verdict:
+        logits = made.seconds.logits.copy()
+        for row in logits[-3:]:
+            row[:] = bump(-400.0, COARSE, height, rng)
+            row[COARSE > reach_ms] = np.nan
+        return judge(replace(made, seconds=replace(made.seconds, logits=logits)))
+
+    verdict = ending(500.0)
+    assert verdict.offset_ms == pytest.approx(800.0, abs=10.0)
+    assert [(s.end_s, s.status) for s in verdict.segments] == [
+        (13.0, "out_of_sync"), (16.0, "undecided"),
+    ]  # fmt: skip
+    assert "from 0:13 to 0:16, which is left out" in verdict.reasons[0]
+    # Where they could, and do not, all is in doubt.
+    assert ending(1000.0).status == "undecided"
 
 
 def test_drift_and_splice_together() -> None:
