@@ -42,7 +42,7 @@ LOOK_AHEAD = 4
 """Chunks looked at before they are judged: their crops and sound are small, their frames gone."""
 
 NO_FACE = "no face found: the whole picture was judged"
-NO_REGION = "no picture to judge"
+NO_REGION = "nothing is shown for a second without a cut"
 
 Progress = Callable[[float, float], None]
 """Called with the seconds done and the seconds there are, of the file's timeline."""
