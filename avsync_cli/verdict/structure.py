@@ -234,8 +234,8 @@ def _course(
         return _Course(steps.runs, (), steps)
     if constants is None:
         return _without_end(given, steps, None)
-    told = answered(steps.runs[0])[1]
     rows = steps.runs[0]
+    told = answered(rows)[1]
     course = _without_end(given, steps, given.against(rows, told.offset_ms))
     if course.doubted or not told.sure(constants.undecided_below):
         return course
