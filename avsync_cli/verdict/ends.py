@@ -80,6 +80,24 @@ def end_against(
     return found
 
 
+def goes_with(
+    votes: np.ndarray,
+    lags_ms: np.ndarray,
+    told_ms: float,
+    anew: np.ndarray | None,
+    end: slice,
+) -> bool:
+    """Whether the seconds next to an end speak for the lag that would be told of the file.
+
+    Args:
+        votes, lags_ms, told_ms, anew: as `end_against` has them.
+        end: the rows of the end, the first ones or the last ones.
+    """
+    seen = _Seen.of(votes, lags_ms, told_ms, anew)
+    first = end.stop if end.start == 0 else max(0, end.start - LEAST)
+    return float(seen.odds[first : first + LEAST, seen.column].sum()) > WITH_IT
+
+
 def silent_ends(
     votes: np.ndarray, lags_ms: np.ndarray, told_ms: float, anew: np.ndarray | None = None
 ) -> list[slice]:

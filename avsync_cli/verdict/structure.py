@@ -19,7 +19,7 @@ from avsync_cli.inference.evidence import SecondCurves, WindowResult
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.agreement import Seconds
 from avsync_cli.verdict.drift import Drift, find_drift, read_along, without_drift
-from avsync_cli.verdict.ends import end_against, silent_ends
+from avsync_cli.verdict.ends import end_against, goes_with, silent_ends
 from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows
 from avsync_cli.verdict.seconds import fair_votes, for_seconds, second_windows, windows_of
 from avsync_cli.verdict.steps import (
@@ -271,11 +271,13 @@ def _without_end(given: _Rows, steps: Steps, end: slice | None) -> _Course:
 
 def _without_unheard(given: _Rows, steps: Steps, told_ms: float) -> _Course | None:
     """Rows of a file of which one lag is told, without ends whose sound would lie beyond the file
-    at that lag: they cannot speak for it, only, by chance, for others. None where the rest does not
-    go with one lag either, or such an end speaks clearly for another."""
+    at that lag: they cannot speak for it, only, by chance, for others. None where what is next to
+    them or the rest does not go with that lag, or such an end speaks clearly for another."""
     rows, heard = len(given.units), given.heard(told_ms)
     ends = [end for end in (slice(0, heard.start), slice(heard.stop, rows)) if end.start < end.stop]
     if not ends or 3 * (heard.stop - heard.start) < 2 * rows or steps.odds > STEP_MUCH_MORE_LIKELY:
+        return None
+    if not all(goes_with(given.votes, given.grid_ms, told_ms, given.anew, end) for end in ends):
         return None
     rest = given.steps(heard)
     if len(rest.runs) > 1 or rest.odds > STEP_MORE_LIKELY or given.against(heard, told_ms):

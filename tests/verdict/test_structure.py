@@ -148,11 +148,11 @@ def test_seconds_whose_sound_lies_beyond_the_file_cast_no_doubt(height: float) -
     made, rng = film(lambda t: 800.0, 16.0, wrong_share=0.0), np.random.default_rng(0)
     assert made.seconds is not None
 
-    def ending(reach_ms: float) -> Verdict:
+    def ending(reach_ms: float, beside: int = 0) -> Verdict:
         logits = made.seconds.logits.copy()
-        for row in logits[-3:]:
+        for number, row in enumerate(logits[-3 - beside :]):
             row[:] = bump(-400.0, COARSE, height, rng)
-            row[COARSE > reach_ms] = np.nan
+            row[(COARSE > reach_ms) & (number >= beside)] = np.nan
         return judge(replace(made, seconds=replace(made.seconds, logits=logits)))
 
     verdict = ending(500.0)
@@ -161,8 +161,9 @@ def test_seconds_whose_sound_lies_beyond_the_file_cast_no_doubt(height: float) -
         (13.0, "out_of_sync"), (16.0, "undecided"),
     ]  # fmt: skip
     assert "from 0:13 to 0:16, which is left out" in verdict.reasons[0]
-    # Where they could, and do not, all is in doubt.
+    # Where they could, and do not, all is in doubt; or where those next to them agree with them.
     assert ending(1000.0).status == "undecided"
+    assert ending(500.0, beside=2).offset_ms is None
 
 
 def test_drift_and_splice_together() -> None:
