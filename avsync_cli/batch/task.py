@@ -58,9 +58,7 @@ class Watcher(Protocol):
     """Hears how a batch goes; files are told by their number in the list, from 0."""
 
     def started(self, number: int) -> None: ...
-
     def advanced(self, number: int, done_s: float, total_s: float) -> None: ...
-
     def ended(self, number: int) -> None: ...
 
 

@@ -39,7 +39,6 @@ class Teller:
         tellers[done.outcome](done)
 
     def _nothing_to_do(self, done: Repair) -> None:
-
         before = done.before
         assert before is not None and before.verdict.offset_ms is not None
         verdict, offset = before.verdict, before.verdict.offset_ms
@@ -91,7 +90,6 @@ class Teller:
 
 def _measured(after: Judgement | None) -> str:
     """The copy's offset as it was measured, or ""."""
-
     if after is None or after.verdict.offset_ms is None:
         return ""
     offset = after.verdict.offset_ms
@@ -101,7 +99,6 @@ def _measured(after: Judgement | None) -> str:
 
 def _was(plan: FixPlan, before: Judgement | None) -> str:
     """What was wrong: "was 120 ms late"."""
-
     said = "by hand:" if before is None else "was"
     first = plan.pieces[0]
     if plan.kind == "constant":

@@ -98,7 +98,6 @@ def _can_show(stream: TextIO, characters: str) -> bool:
 
 def say(text: str) -> None:
     """One line to stderr, made safe for a terminal."""
-
     sys.stderr.write(f"{safe_text(text)}\n")
 
 

@@ -61,7 +61,6 @@ def _check(flags: ReportFlags) -> None:
 
 
 def _write(flags: ReportFlags, results: Iterator[Reread], sink: Sink) -> None:
-
     if flags.html is not None:
         results = _with_page(flags.html, results)
     answers = (one.result for one in results)

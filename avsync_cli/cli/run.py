@@ -178,7 +178,6 @@ class Run:
     def _found(
         self, files: Sequence[Source], progress: BatchProgress
     ) -> Generator[tuple[int, Outcome], None, None]:
-
         batch = self.job.flags.batch
         task = Task(
             self.job.settings,

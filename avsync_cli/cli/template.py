@@ -38,7 +38,6 @@ class Template:
     """
 
     def __init__(self, output: Path, files: Sequence[str]) -> None:
-
         self._folder, self._name = output.parent, output.name
         for field in _FIELD.findall(str(output)):
             if field not in FIELDS:
@@ -61,7 +60,6 @@ class Template:
         Raises:
             UsageError: there lies one of the films.
         """
-
         wanted = Path(self._name)
         stem = wanted.stem.replace("{status}", status).replace("{stem}", plain_stem(film))
         place = self._folder / self._names.unique(stem, wanted.suffix)

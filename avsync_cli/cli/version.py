@@ -17,7 +17,6 @@ def version_lines() -> list[str]:
 
 
 def _ffmpeg() -> str:
-
     try:
         return f"ffmpeg {ffmpeg_version()} ({find_ffmpeg()})"
     except AvsyncError as error:

@@ -29,7 +29,6 @@ def rendered_clips(count: int, seed: int, cache_dir: Path) -> list[CachedClip]:
 
 
 def _one(number: int, seed: int, cache_dir: Path) -> CachedClip:
-
     talks = number % 5 < TALKERS_IN_FIVE
     name = f"rendered|{RENDER_FORMAT}|{seed}|{number}|{CLIP_FRAMES}"
     folder = cache_dir / hashlib.sha256(name.encode()).hexdigest()[:32]

@@ -166,7 +166,6 @@ def _shift_file(
     clip: Clip, model: str, shifts_ms: tuple[int, ...], range_ms: int
 ) -> list[ShiftRow]:
     """All shifts of one file, in a process of its own."""
-
     engine = load_engine(model, threads=1)
     settings = AnalyseOptions(range_ms=range_ms, threads=1)
     with media_file(clip.path, clip.member, clip.at, clip.size) as path, scratch_folder() as folder:

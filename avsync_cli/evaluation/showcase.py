@@ -82,7 +82,6 @@ def attention_trace(engine: Engine, track: Track, name: str) -> AttentionTrace:
 
 def rendered_maps(engine: Engine, seed: int) -> list[CellMaps]:
     """Cell maps of two rendered talkers and one rendered impact scene."""
-
     found = []
     scenes = (("talker 1", talker_clip), ("talker 2", talker_clip), ("impacts", impact_clip))
     for number, (name, render) in enumerate(scenes):
