@@ -20,7 +20,7 @@ import numpy as np
 from avsync_cli.errors import AvsyncError, UsageError
 from avsync_cli.files import file_beside, has_no_room, no_room
 from avsync_cli.media.child import ask, kill_group
-from avsync_cli.media.clock import Stretch
+from avsync_cli.media.clock import PREROLL_S, Stretch
 from avsync_cli.media.facts import AudioTrack, MediaInfo
 from avsync_cli.media.ffmpeg import INPUT, VERSION_TIMEOUT_S, command, find_ffmpeg, input_args
 from avsync_cli.media.packets import PacketReader, copied
@@ -36,9 +36,6 @@ CONTAINERS = {".mp4": _AAC, ".m4v": _AAC, ".mov": _AAC, ".mkv": {"acodec": "flac
 silence that AAC begins with, without loss and without such a delay."""
 
 _PICTURES = "pipe:0"
-
-_RUN_UP_S = 2.0
-"""How far before the wanted start a jump aims, for decoders that need a run-up."""
 
 
 @contextmanager
@@ -148,7 +145,7 @@ def _compose(
     # Times as a player has them: ffmpeg puts the file's start at 0 and bridges joints. The
     # frames' zero lies up to half a step beside that.
     begin_s = stretch.first_frame / FPS + float(stretch.zero_s - info.start_s) + lag_s
-    seek_s = max(0.0, begin_s - _RUN_UP_S)
+    seek_s = max(0.0, begin_s - PREROLL_S)
     options = dict(input_args(), **({"ss": f"{seek_s:.6f}"} if seek_s else {}))
     bounds = {"start": "0"}
     if stretch.end_frame is not None:
