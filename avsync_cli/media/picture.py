@@ -183,7 +183,7 @@ class PictureReader(TrackReader):
         while True:
             block = self._stream.read_block()
             if block is None or len(block) < self._frame_bytes:
-                self._ended = True
+                self.has_ended = True
                 return
             pts, _ = self._stamps.pop(self._file)
             self._count += 1
@@ -223,7 +223,7 @@ class PictureReader(TrackReader):
         """Every source frame with its time on the timeline, in place of `fill`."""
         while True:
             self._advance()
-            if self._ended or self._coming is None:
+            if self.has_ended or self._coming is None:
                 return
             yield self._coming
 
@@ -240,7 +240,7 @@ class PictureReader(TrackReader):
         within = 0
         for n in range(len(frames)):
             at = (self._next_k + n) / FPS
-            while not self._ended and (self._coming is None or self._coming[0] < at):
+            while not self.has_ended and (self._coming is None or self._coming[0] < at):
                 self._advance()
             best = self._coming
             earlier = self._held
@@ -252,7 +252,7 @@ class PictureReader(TrackReader):
                 break
             frames[n] = best[1]
             valid[n] = abs(best[0] - at) <= self._reach_s
-            if not self._ended or at < self.end_s - 1e-6:
+            if not self.has_ended or at < self.end_s - 1e-6:
                 within = n + 1
         self._next_k += len(frames)
         return within
@@ -260,7 +260,7 @@ class PictureReader(TrackReader):
     def next_s(self) -> float:
         """When the next source frame is shown that has not been; infinite if there is none."""
         at = self._next_k / FPS
-        while not self._ended and (self._coming is None or self._coming[0] < at):
+        while not self.has_ended and (self._coming is None or self._coming[0] < at):
             self._advance()
         later = self._coming is not None and self._coming[0] >= at
         return self._coming[0] if later and self._coming is not None else math.inf

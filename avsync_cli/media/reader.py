@@ -19,6 +19,9 @@ class TrackReader:
         info: the file.
         stretch: what of it.
         epochs: corrections shared with the other track.
+
+    Attributes:
+        has_ended: whether the end of the track was met.
     """
 
     _stream: FfmpegStream
@@ -26,18 +29,13 @@ class TrackReader:
     def __init__(self, kind: str, info: MediaInfo, stretch: Stretch, epochs: Epochs) -> None:
         self._kind, self._file, self._stretch, self._epochs = kind, info.file, stretch, epochs
         self._stamps = Stamps(kind)
-        self._ended = False
+        self.has_ended = False
         self._count = 0  # of pictures, or samples, that were read
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the end of the track was met."""
-        return self._ended
 
     def check(self) -> None:
         """Raise DecodeError if ffmpeg was killed, or ended without anything where there must be
         something."""
-        if not self._ended:
+        if not self.has_ended:
             return
         status = self._stream.check_end()
         # A stretch in the middle may well have none.

@@ -127,9 +127,9 @@ class SoundReader(TrackReader):
     def _read_block(self) -> bool:
         """Read more of the raw sound; False at the end of the track."""
         block = self._stream.read_block()
-        self._ended = block is None
+        self.has_ended = block is None
         self._bytes += block or b""
-        return not self._ended
+        return not self.has_ended
 
     def _place(self, pts: int | None, samples: int) -> int:
         """Where on the timeline (in samples) a piece begins; moves the cursor past it."""
@@ -169,7 +169,7 @@ class SoundReader(TrackReader):
         sound[:] = 0.0
         covered = np.zeros(count, bool)
         while True:
-            if self._piece is None and (self._ended or not self._read_piece()):
+            if self._piece is None and (self.has_ended or not self._read_piece()):
                 break
             assert self._piece is not None
             at, piece = self._piece
@@ -183,14 +183,14 @@ class SoundReader(TrackReader):
         valid[:] = covered.reshape(-1, HOP_SAMPLES).all(axis=1)
         self._next += count
         frames = count // SAMPLES_PER_FRAME
-        if not self._ended or self._piece is not None:
+        if not self.has_ended or self._piece is not None:
             return frames
         left = max(0, self._cursor - begin)
         return min(frames, -(-left // SAMPLES_PER_FRAME))
 
     def next_s(self) -> float:
         """When sound comes next that was not read yet; infinite if there is none."""
-        if self._piece is None and (self._ended or not self._read_piece()):
+        if self._piece is None and (self.has_ended or not self._read_piece()):
             return math.inf
         assert self._piece is not None
         return self._piece[0] / SAMPLE_RATE_HZ
