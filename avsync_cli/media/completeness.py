@@ -58,7 +58,6 @@ def _avi_header_s(head: bytes) -> float:
     main, extended = head.find(b"avih"), head.find(b"dmlh")
     if main < 0:
         return 0.0
-
     # Beyond a gigabyte the main header counts the first part alone, and the extended one all.
     in_all = _number(head, extended + 8, 4) if extended >= 0 else 0
     return max(_number(head, main + 24, 4), in_all) * _number(head, main + 8, 4) / 1e6
@@ -68,7 +67,6 @@ def _asf_header_s(head: bytes) -> float:
     at = head.find(_ASF_PROPERTIES)
     if at < 0:
         return 0.0
-
     is_live = _number(head, at + 88, 4) & 1
     lasts_s = _number(head, at + 64, 8) / 1e7 - _number(head, at + 80, 8) / 1e3
     return 0.0 if is_live else max(0.0, lasts_s)

@@ -110,9 +110,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
 def check_file(path: str | os.PathLike[str]) -> None:
     """Raise FileMissingError unless `path` is a regular file that can be opened for reading."""
     file = Source.of(path)
-
     refuse = functools.partial(file.error, FileMissingError)
-
     try:
         mode = Path(file.path).stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
