@@ -23,6 +23,9 @@ TEXT_SIZE = 12.0
 
 LETTER = 6.6
 
+ROOMY = 560.0
+"""Canvases at least so wide have room for whole sentences."""
+
 DASHED = (4.0, 4.0)
 """A dash and a gap, in units."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avsync_cli.drawing.canvas import LETTER, Canvas
+from avsync_cli.drawing.canvas import LETTER, ROOMY, Canvas
 from avsync_cli.drawing.palette import STATUS_ROLE, TRACK_ROLES, region_role
 from avsync_cli.drawing.people import LINE, draw_people, lines, people
 from avsync_cli.drawing.plot import Plot, Scale, round_ticks, signed, time_ticks
@@ -39,8 +39,6 @@ _ROOM = 6.0
 """Units above the highest bar."""
 
 _HEAT_COLUMNS = 1200
-_ROOMY = 560.0
-"""Canvases at least so wide have room for whole sentences."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def draw_lanes(canvas: Canvas, judgement: Judgement, extras: Extras) -> None:
     start_s, end_s = time_span(judgement)
     left, right = time_sides(canvas.width)
     time = Scale(low=start_s, high=end_s, start=left, end=right)
-    wide = canvas.width >= _ROOMY
+    wide = canvas.width >= ROOMY
     bottom = 0.0
 
     def lane(height: float, title: str, low: float = 0.0, high: float = 1.0) -> Plot:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avsync_cli.drawing.canvas import LETTER, Canvas
+from avsync_cli.drawing.canvas import LETTER, ROOMY, Canvas
 from avsync_cli.drawing.palette import STATUS_ROLE
 from avsync_cli.drawing.pixels import PixelCanvas
 from avsync_cli.drawing.plot import Plot, Scale, round_ticks, signed
@@ -20,9 +20,6 @@ _LETTERS = 150
 
 _BESIDE = 46.0
 """Units on the left of the field and below it, for labels."""
-
-_ROOMY = 560.0
-"""Canvases at least so wide have room for whole sentences."""
 
 
 def offset_curve_file(judgement: Judgement, suffix: str, *, says: str, shows: str) -> bytes:
@@ -95,7 +92,7 @@ def _draw_field(plot: Plot, judgement: Judgement) -> None:
 def _draw_axis_words(plot: Plot) -> None:
     canvas, y = plot.canvas, plot.canvas.height - 8
     early, middle, late = "early", "offset in ms", "late"
-    if canvas.width >= _ROOMY:
+    if canvas.width >= ROOMY:
         early, late = "< sound early", "sound late >"
         middle = "offset of the sound in ms; shaded: within tolerance"
     canvas.text((plot.left, y), early)
