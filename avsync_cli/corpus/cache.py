@@ -109,11 +109,9 @@ def _load(path: Path, mapped: bool = False) -> np.ndarray:
 
 
 def _entry_name(clip: Clip, file_path: Path) -> str:
-    digest = hashlib.sha256(f"{CACHE_FORMAT}|{clip.start_s}|{clip.end_s}|".encode())
+    about = f"{CACHE_FORMAT}|{clip.start_s}|{clip.end_s}|".encode()
     with file_path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()[:32]
+        return hashlib.file_digest(file, lambda: hashlib.sha256(about)).hexdigest()[:32]
 
 
 def cache_clip(clip: Clip, cache_dir: Path) -> CachedClip:

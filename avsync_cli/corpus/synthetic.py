@@ -13,11 +13,9 @@ import numpy as np
 from avsync_cli.corpus.synthetic_face import Pose, draw_texture, render_crops
 from avsync_cli.corpus.synthetic_impacts import draw_impact_scene
 from avsync_cli.corpus.synthetic_mouth import draw_looks
-from avsync_cli.corpus.synthetic_noise import smooth_noise
+from avsync_cli.corpus.synthetic_noise import F32, smooth_noise
 from avsync_cli.corpus.synthetic_voice import draw_voice, speak
 from avsync_cli.timebase import FPS, SAMPLES_PER_FRAME
-
-F32 = np.float32
 
 _NOISE = 0.002
 """Of any microphone, -54 dB: digital silence between words would be unlike any recording."""

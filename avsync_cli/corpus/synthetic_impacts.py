@@ -15,10 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avsync_cli.corpus.synthetic_noise import smooth_noise, value_noise
+from avsync_cli.corpus.synthetic_noise import F32, smooth_noise, value_noise
 from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-
-F32 = np.float32
 
 _RUN_IN_S = 1.5
 """Events begin this long before the clip, so that old resonances ring into it."""

@@ -31,7 +31,6 @@ def smooth_noise(rng: np.random.Generator, points: int, step: float) -> np.ndarr
     values = rng.standard_normal(knots)
     where = np.arange(points) / step + rng.random()
     left = where.astype(np.int64)
-    f = where - left
-    f = f * f * (3 - 2 * f)
+    f = ease(where - left)
     mixed = values[left] * (1 - f) + values[left + 1] * f
     return np.asarray(mixed / np.sqrt(0.75))

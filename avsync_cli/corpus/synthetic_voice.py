@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avsync_cli.corpus import synthetic_phones as phones
-from avsync_cli.corpus.synthetic_noise import smooth_noise
+from avsync_cli.corpus.synthetic_noise import ease, smooth_noise
 from avsync_cli.timebase import SAMPLE_RATE_HZ
 
 CONTROL_HZ = 1000
@@ -195,8 +195,7 @@ def _shut_curve(rows: np.ndarray, lengths: np.ndarray, total: int, ramp: float) 
         lo, hi = max(0, int(end - length - ramp)), min(total, int(end + ramp) + 1)
         t = grid[lo:hi]
         gap = np.maximum(np.maximum(end - length - t, t - end), 0) / ramp
-        near = np.clip(1 - gap, 0, 1)
-        curve[lo:hi] = np.maximum(curve[lo:hi], near * near * (3 - 2 * near))
+        curve[lo:hi] = np.maximum(curve[lo:hi], ease(1 - gap))
     return curve
 
 
