@@ -96,12 +96,23 @@ class CachedClip:
         A lag that the manifest says the file has is undone; what then is missing is silence.
         """
         sound = _load(self.folder / "sound.npy", mapped=True)
-        late = round(self.clip.offset_ms / HOP_MS) * HOP_SAMPLES
-        if late > 0:
-            return np.concatenate([sound[late:], np.zeros(min(late, len(sound)), sound.dtype)])
-        if late < 0:
-            return np.concatenate([np.zeros(min(-late, len(sound)), sound.dtype), sound[:late]])
-        return sound
+        late = round(self.clip.offset_ms / HOP_MS)
+        return move_sound(sound, -late) if late else sound
+
+
+def move_sound(sound: np.ndarray, hops: int) -> np.ndarray:
+    """Sound made later by `hops` steps of 10 ms (earlier if negative), as long as before.
+
+    >>> [int(move_sound(np.ones(480), hops).sum()) for hops in (1, -2, 9)]
+    [320, 160, 0]
+    """
+    samples = hops * HOP_SAMPLES
+    out = np.zeros_like(sound)
+    if samples >= 0:
+        out[samples:] = sound[: max(0, len(sound) - samples)]
+    else:
+        out[:samples] = sound[-samples:]
+    return out
 
 
 def _load(path: Path, mapped: bool = False) -> np.ndarray:

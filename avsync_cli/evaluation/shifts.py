@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from avsync_cli.corpus.cache import CachedClip
+from avsync_cli.corpus.cache import CachedClip, move_sound
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.corpus.progress import Stage, counted
 from avsync_cli.corpus.shards import media_file
@@ -30,7 +30,7 @@ from avsync_cli.evaluation.scoring import Scorer
 from avsync_cli.evaluation.shifted_copy import shift_sound
 from avsync_cli.evaluation.sweep import open_tracks
 from avsync_cli.evaluation.tables import ALL, mean
-from avsync_cli.evaluation.trials import Answer, answer, clip_pieces, move_sound
+from avsync_cli.evaluation.trials import Answer, answer, clip_pieces
 from avsync_cli.files import scratch_folder
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse, analyse_tracks
 from avsync_cli.media.probe import probe

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from avsync_cli.corpus.cache import CachedClip
+from avsync_cli.corpus.cache import CachedClip, move_sound
 from avsync_cli.corpus.progress import Stage, counted
 from avsync_cli.evaluation.own_offset import own_offset
 from avsync_cli.evaluation.records import Origin, Stretch
@@ -23,7 +23,7 @@ from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
 from avsync_cli.model.engine import Engine
 from avsync_cli.regions.stream import RegionPiece
-from avsync_cli.timebase import BLOCK_FRAMES, FPS, HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
+from avsync_cli.timebase import BLOCK_FRAMES, FPS, HOP_MS, SAMPLES_PER_FRAME
 from avsync_cli.verdict.answer import ITU
 from avsync_cli.verdict.decision import decide_verdict
 
@@ -146,21 +146,6 @@ def _cut(
                 Trial(origin=origin, seconds=seconds, truth_ms=truth_ms, evidence=evidence)
             )
     return found
-
-
-def move_sound(sound: np.ndarray, hops: int) -> np.ndarray:
-    """Sound made later by `hops` steps of 10 ms (earlier if negative), as long as before.
-
-    >>> [int(move_sound(np.ones(480), hops).sum()) for hops in (1, -2)]
-    [320, 160]
-    """
-    samples = hops * HOP_SAMPLES
-    out = np.zeros_like(sound)
-    if samples >= 0:
-        out[samples:] = sound[: len(sound) - samples]
-    else:
-        out[:samples] = sound[-samples:]
-    return out
 
 
 def clip_pieces(clip: CachedClip, crops: np.ndarray, start: int, frames: int) -> list[RegionPiece]:
