@@ -145,19 +145,18 @@ def _own_within(record: WindowRecord) -> float:
     return float(abs(record.best - record.own) <= NEAR_FRAMES)
 
 
-def _pair(record: WindowRecord) -> tuple[float, np.ndarray]:
-    """Score in sync, and scores when shifted by 2..15 frames from there."""
+def _pair(record: WindowRecord, values: np.ndarray) -> tuple[float, np.ndarray]:
+    """Of (2 R + 1,) values of a window, that in sync, and those shifted by 2..15 frames from it."""
     assert record.zero is not None
-    reach = len(record.score) // 2
+    reach = len(values) // 2
     at = reach + record.zero
-    away = np.abs(np.arange(len(record.score)) - at)
-    shifted = record.score[(away > NEAR_FRAMES) & (away <= reach)]
-    return float(record.score[at]), shifted
+    away = np.abs(np.arange(len(values)) - at)
+    return float(values[at]), values[(away > NEAR_FRAMES) & (away <= reach)]
 
 
 def _balanced(record: WindowRecord, negative: np.ndarray) -> float:
     assert record.threshold is not None
-    positive, _ = _pair(record)
+    positive, _ = _pair(record, record.score)
     refused = float(np.mean(negative <= record.threshold))
     return 0.5 * float(positive > record.threshold) + 0.5 * refused
 
@@ -177,7 +176,7 @@ def class_rows(
             if not known:
                 continue
             moved = [r for r in known if len(r.elsewhere)]
-            hard, hard_ci = _share(known, lambda r: _pair(r)[1], seed)
+            hard, hard_ci = _share(known, lambda r: _pair(r, r.score)[1], seed)
             easy, easy_ci = _share(moved, lambda r: r.elsewhere, seed)
             rows.append(
                 ClassRow(
@@ -187,7 +186,7 @@ def class_rows(
                     windows=len(known),
                     hard=hard,
                     hard_ci=hard_ci,
-                    hard_auc=_auc(known, lambda r: _pair(r)[1]),
+                    hard_auc=_auc(known, lambda r: _pair(r, r.score)[1]),
                     easy=easy,
                     easy_ci=easy_ci,
                     easy_auc=_auc(moved, lambda r: r.elsewhere),
@@ -208,7 +207,7 @@ def _share(records: list[WindowRecord], negatives: Negatives, seed: int) -> tupl
 def _auc(records: list[WindowRecord], negatives: Negatives) -> float:
     if not records:
         return float("nan")
-    positive = np.array([_pair(r)[0] for r in records])
+    positive = np.array([_pair(r, r.score)[0] for r in records])
     return area_under_roc(positive, np.concatenate([negatives(r) for r in records]))
 
 
@@ -217,21 +216,12 @@ def confidence_histogram(records: Sequence[WindowRecord], frames: int) -> Histog
     known = [r for r in records if r.frames == frames and r.zero is not None and len(r.confidence)]
     if not known:
         return None
-    reach = len(known[0].score) // 2
-    positive, hard = [], []
-    for record in known:
-        assert record.zero is not None
-        at = reach + record.zero
-        away = np.abs(np.arange(2 * reach + 1) - at)
-        positive.append(record.confidence[at : at + 1])
-        hard.append(record.confidence[(away > NEAR_FRAMES) & (away <= reach)])
-    if np.ptp(np.concatenate(positive + hard)) == 0:
+    pairs = [_pair(r, r.confidence) for r in known]
+    positive = np.array([p for p, _ in pairs], np.float32)
+    hard = np.concatenate([n for _, n in pairs])
+    if np.ptp(np.concatenate([positive, hard])) == 0:
         return None  # a model without attention is equally confident of everything
-    return histogram(
-        np.concatenate(positive),
-        np.concatenate(hard),
-        np.concatenate([r.elsewhere_confidence for r in known]),
-    )
+    return histogram(positive, hard, np.concatenate([r.elsewhere_confidence for r in known]))
 
 
 def score_histogram(records: Sequence[WindowRecord], frames: int) -> Histogram | None:
@@ -239,7 +229,7 @@ def score_histogram(records: Sequence[WindowRecord], frames: int) -> Histogram |
     known = [r for r in records if r.frames == frames and r.zero is not None]
     if not known:
         return None
-    pairs = [_pair(r) for r in known]
+    pairs = [_pair(r, r.score) for r in known]
     return histogram(
         np.array([p for p, _ in pairs]),
         np.concatenate([n for _, n in pairs]),
