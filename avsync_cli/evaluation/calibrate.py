@@ -56,8 +56,8 @@ def fit(samples: list[Trial]) -> dict[str, float]:
     Raises:
         DataError: nothing to fit to.
     """
-    judged = [s for s in samples if s.evidence.windows]
-    if not judged:
+    usable = [s for s in samples if s.evidence.windows]
+    if not usable:
         raise DataError("no held-out clip could be judged", "add clips with speech to validate on")
     best, chosen = -np.inf, {"scale": 1.0, "power": 0.5, "outlier": 0.05}
     # One after the other and round again: along the ridge of scale and power it hardly matters.
@@ -65,7 +65,7 @@ def fit(samples: list[Trial]) -> dict[str, float]:
         for name, values in (("scale", SCALES), ("power", POWERS), ("outlier", OUTLIERS)):
             for value in values:
                 tried = chosen | {name: value}
-                score = likelihood(judged, tried)
+                score = likelihood(usable, tried)
                 if score > best:
                     best, chosen = score, tried
     return chosen
@@ -134,17 +134,13 @@ def outcome(samples: list[Trial], constants: dict[str, float]) -> dict[str, floa
 
 
 def calibrate(
-    engine: Engine,
-    clips: list[CachedClip],
-    seed: int = 0,
-    progress: Stage | None = None,
+    engine: Engine, clips: list[CachedClip], progress: Stage | None
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Calibration constants of a model, and how well they do.
 
     Args:
         engine: the model.
         clips: held-out clips of sources in sync; never those a note's figures come from.
-        seed: of shifts and cuts.
         progress: called with (clips done, clips in all).
 
     Returns:
@@ -156,23 +152,20 @@ def calibrate(
     def cut(seed: int, swapped: bool = False) -> list[Trial]:
         return trials(engine, clips, zero_of, seed=seed, swapped=swapped, progress=progress)
 
-    matched, swapped = cut(seed), cut(seed, swapped=True)
+    matched, swapped = cut(0), cut(0, swapped=True)
     constants = fit(matched)
     constants |= fit_seconds(matched, constants)
     pairs = [s.evidence for s in matched], [s.evidence for s in swapped]
     constants |= fit_match(*pairs, constants)
     if swapped:
         constants |= fit_confidence(matched, swapped, constants)
-    measured = outcome(cut(seed + 1), constants)
-    measured["swapped_decided"] = outcome(cut(seed + 1, swapped=True), constants)["decided"]
+    measured = outcome(cut(1), constants)
+    measured["swapped_decided"] = outcome(cut(1, swapped=True), constants)["decided"]
     return constants, measured
 
 
 def calibrate_bundle(
-    bundle: Path,
-    data: Path,
-    cache: Path,
-    progress: Progress | None = None,
+    bundle: Path, data: Path, cache: Path, progress: Progress
 ) -> tuple[dict[str, float], dict[str, float]]:
     """`calibrate` for a model folder, on a folder or manifest of held-out talking clips.
 
@@ -182,6 +175,5 @@ def calibrate_bundle(
     clips = load_manifest(data)
     marked = [c for c in clips if c.split == "val"]
     clips = [c for c in marked or clips if c.kind in ("", "talking")]
-
     cached, _ = build_cache(clips, cache, progress=stage(progress, "cache"))
     return calibrate(load_engine(bundle), cached, progress=stage(progress, "calibrate"))
