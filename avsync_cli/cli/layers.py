@@ -105,16 +105,15 @@ def _read_file(path: Path, command: Command) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {error}", "compare docs/config.md", path) from None
 
     tables = {name: table.pop(name) for name in COMMANDS if name in table}
-    values: dict[str, Any] = {}
+    values = _parse(table, str(path), [*setting_keys(), *COMMANDS])
     # Both tables are read, so that a mistake in the other command's does not wait for its turn.
-    top = _parse(table, str(path), [*setting_keys(), *COMMANDS])
     for name, content in tables.items():
         if not isinstance(content, dict):
             raise ConfigError(f"{path}: {name} must be a table", f"write [{name}]", path)
         parsed = _parse(content, f"{path} [{name}]", setting_keys())
         if name == command:
-            values = parsed
-    return {**top, **values}
+            values |= parsed
+    return values
 
 
 def _read_environment() -> dict[str, Any]:
