@@ -37,6 +37,15 @@ def checked_excerpt(flags: JudgeFlags | FixFlags) -> Excerpt:
     return Excerpt(**typed_values(flags, Excerpt)).checked()
 
 
+def check_output(
+    flag: str, output: Path | None, files: Iterable[str], *, in_place: bool = False
+) -> None:
+    """`check_place`, and `check_no_input`, of what may have been left out."""
+    if output is not None:
+        check_place(flag, output, in_place=in_place)
+        check_no_input(flag, output, files)
+
+
 def check_place(flag: str, path: Path, *, in_place: bool = False) -> None:
     """Raise UsageError unless a file of that name could be written as far as folders go.
 

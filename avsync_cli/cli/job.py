@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from avsync_cli.cli.beside import check_wanted
-from avsync_cli.cli.checks import check_no_input, check_place, checked_excerpt, checked_settings
+from avsync_cli.cli.checks import check_output, checked_excerpt, checked_settings
 from avsync_cli.cli.flags import JudgeFlags
 from avsync_cli.cli.inputs import expand_inputs, take_shard
 from avsync_cli.cli.template import Template, is_template
@@ -59,25 +59,25 @@ def checked_job(command: Command, flags: JudgeFlags) -> Job:
     """
     form = _form(flags)
     _check_tracks(flags)
-    names = flags.input.files or []
-    if flags.batch.watch is not None:
-        _check_watch(flags.batch.watch, flags)
+    typed, output, batch = flags.input, flags.output, flags.batch
+    if batch.watch is not None:
+        _check_watch(batch.watch, flags)
     settings, excerpt = checked_settings(command, flags), checked_excerpt(flags)
-    watch = flags.batch.watch
-    files = [] if watch else expand_inputs(names, flags.input.files_from, flags.input.recursive)
-    if flags.batch.shard is not None:
-        files = take_shard(files, flags.batch.shard)
-    output = flags.output
+    files: list[str] = []
+    if batch.watch is None:
+        files = expand_inputs(typed.files or [], typed.files_from, typed.recursive)
+    if batch.shard is not None:
+        files = take_shard(files, batch.shard)
     template = None
     if output.output is not None and is_template(output.output):
         template = Template(output.output, files)
     else:
-        _check_output("--output", output.output, files)
-    _check_output("--resume", flags.batch.resume, files)
+        check_output("--output", output.output, files)
+    check_output("--resume", batch.resume, files, in_place=True)
     asked = {**vars(output), **vars(flags.people)}
     beside = Wanted(**{field.name: asked[field.name] for field in fields(Wanted)})
     place = None if template else output.output
-    check_wanted(beside, place, files, several=watch is not None or len(files) > 1)
+    check_wanted(beside, place, files, several=batch.watch is not None or len(files) > 1)
     return Job(
         command=command,
         flags=flags,
@@ -158,9 +158,3 @@ def _check_tracks(flags: JudgeFlags) -> None:
         if asked[flag] is not None:
             hint = "choose the track with --audio-track"
             raise UsageError(f"--all-audio and --{flag} exclude each other", hint)
-
-
-def _check_output(flag: str, output: Path | None, files: list[str]) -> None:
-    if output is not None:
-        check_place(flag, output, in_place=flag == "--resume")
-        check_no_input(flag, output, files)

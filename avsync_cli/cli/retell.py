@@ -9,7 +9,7 @@ from pathlib import Path
 
 from avsync_cli.batch.journal import read_back
 from avsync_cli.cli.beside import check_wanted
-from avsync_cli.cli.checks import check_no_input, check_place
+from avsync_cli.cli.checks import check_output
 from avsync_cli.cli.flags_results import ReportFlags
 from avsync_cli.cli.output import Sink, say, say_annotations, say_error
 from avsync_cli.errors import UsageError, exit_code, worst
@@ -28,7 +28,6 @@ def retell(flags: ReportFlags) -> int:
         WriteError: the answer cannot be written.
     """
     _check(flags)
-    check_wanted(Wanted(html=flags.html), flags.output, list(map(str, flags.journals)))
     counts: Counter[str] = Counter()
     failures: list[Failure] = []
 
@@ -55,9 +54,9 @@ def _check(flags: ReportFlags) -> None:
         raise UsageError("--csv and --junit exclude each other", "choose one")
     if flags.pieces and not flags.csv:
         raise UsageError("--pieces is for --csv", "add --csv")
-    if flags.output is not None:
-        check_place("--output", flags.output)
-        check_no_input("--output", flags.output, list(map(str, flags.journals)))
+    journals = list(map(str, flags.journals))
+    check_output("--output", flags.output, journals)
+    check_wanted(Wanted(html=flags.html), flags.output, journals)
 
 
 def _write(flags: ReportFlags, results: Iterator[Reread], sink: Sink) -> None:
