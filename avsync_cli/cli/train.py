@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import typer
 
 from avsync_cli.cli.flags_workshop import TrainFlags
@@ -42,14 +40,12 @@ def train(flags: TrainFlags) -> None:
             pack_data(flags.data, cache, flags.pack, round(flags.pack_mib * 2**20), progress)
         typer.echo(flags.pack)
         return
-    given = {field.name: getattr(flags, field.name) for field in fields(flags)}
-    given = {name: value for name, value in given.items() if not name.startswith("pack")}
-    given["cache"] = cache
+    given = {k: v for k, v in vars(flags).items() if v is not None and not k.startswith("pack")}
     with train_extra("train"):
         from avsync_cli.training import loop
         from avsync_cli.training.options import TrainOptions
 
-        options = TrainOptions(**{name: v for name, v in given.items() if v is not None})
+        options = TrainOptions(**given | {"cache": cache})
         with StageProgress() as progress:
             best = loop.train(options, progress)
     typer.echo(best)
