@@ -178,13 +178,8 @@ class Run:
     def _found(
         self, files: Sequence[Source], progress: BatchProgress
     ) -> Generator[tuple[int, Outcome], None, None]:
-        batch = self.job.flags.batch
-        task = Task(
-            self.job.settings,
-            self.job.excerpt,
-            self.job.flags.console.verbose,
-            self.job.flags.all_audio,
-        )
+        flags, batch = self.job.flags, self.job.flags.batch
+        task = Task(self.job.settings, self.job.excerpt, flags.console.verbose, flags.all_audio)
         if batch.engine == "ray":
             from avsync_cli.batch.on_ray import on_ray
 
