@@ -181,13 +181,13 @@ class FfmpegStream(Ffmpeg):
             *lines, rest = (rest + block).split(b"\n")
             yield from lines
 
-    def check_end(self, timeout_s: float = 10.0) -> int:
+    def check_end(self) -> int:
         """As `finish`, but being killed is no end: what came may be a part of it only.
 
         Raises:
             DecodeError: a signal ended the process, or ended what a script around it had started.
         """
-        status = self.finish(timeout_s)
+        status = self.finish()
         number = -status if status < 0 else status - 128
         if number in _FATAL and not self._closed:
             what = f"ffmpeg was killed (signal {number}) before its end"

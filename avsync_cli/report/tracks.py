@@ -126,8 +126,7 @@ def write_boxes(judgement: Judgement, target: Path) -> None:
         WriteError: it cannot be written.
     """
     with open_whole(target) as table:
-        for line in _box_lines(judgement):
-            table.write(line.encode("utf-8", "surrogateescape"))
+        table.writelines(x.encode("utf-8", "surrogateescape") for x in _box_lines(judgement))
 
 
 def _box_lines(judgement: Judgement) -> Iterator[str]:
