@@ -33,13 +33,10 @@ def reading_tables(report: EvalReport) -> list[Table]:
     tables = [compared(every)] if report.others and report.placement else []
     tables.append(over_seeds(every))
     for each in every:
-        name = report_name(each)
-        groups = (
-            ("by source", [*each.placement, *each.by_kind]),
-            ("by speaker", each.by_speaker),
-        )
-        tables += [placement_table(f"{name}: placement {t}", rows) for t, rows in groups if rows]
-    tables += [t for t in (classes(every), shifts(every), certainty(every)) if t.rows]
+        title = f"{report_name(each)}: placement by"
+        tables.append(placement_table(f"{title} source", [*each.placement, *each.by_kind]))
+        tables.append(placement_table(f"{title} speaker", each.by_speaker))
+    tables += [classes(every), shifts(every), certainty(every)]
     return [t for t in tables if t.rows]
 
 
