@@ -10,6 +10,7 @@ import csv
 import json
 import math
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
@@ -143,9 +144,9 @@ def _rows(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[Clip]:
             raise DataError(what, path=path) from error
         if not math.isfinite(offset_ms):
             raise DataError(f"{path}, row {number}: offset_ms is not finite", "", path)
-        words = {k: str(row.get(k) or "") for k in ("speaker", "source", "split", "kind")}
-        clip = Clip(path.parent / str(name), start_s=start, end_s=end, offset_ms=offset_ms)
-        yield replace(clip, **words)  # type: ignore[arg-type]
+        about: dict[str, Any] = {"start_s": start, "end_s": end, "offset_ms": offset_ms}
+        about |= {k: str(row.get(k) or "") for k in ("speaker", "source", "split", "kind")}
+        yield Clip(path.parent / str(name), **about)
 
 
 def _seconds(row: dict[str, Any], key: str) -> float | None:
@@ -167,19 +168,16 @@ def hold_out(clips: list[Clip], share: float, seed: int) -> tuple[list[Clip], li
     marked = [c for c in clips if c.split == "val"]
     if marked:
         return [c for c in clips if c.split != "val"], marked
-    groups: dict[str, list[Clip]] = {}
-    for clip in clips:
-        groups.setdefault(clip.group, []).append(clip)
-    names = sorted(groups)
+    sizes = Counter(clip.group for clip in clips)
+    names = sorted(sizes)
     random.Random(seed).shuffle(names)
     held: set[str] = set()
     count, wanted = 0, share * len(clips)
     for name in names:
         if count >= wanted:
             break
-        size = len(groups[name])
-        if size <= max(1.0, wanted / 3) and len(held) + 1 < len(names):
+        if sizes[name] <= max(1.0, wanted / 3) and len(held) + 1 < len(names):
             held.add(name)
-            count += size
+            count += sizes[name]
     val = [c for c in clips if c.group in held]
     return [c for c in clips if c.group not in held], val
