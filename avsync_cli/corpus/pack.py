@@ -35,6 +35,10 @@ SUFFIX = ".avpack"
 
 SIDE_PX = 96
 
+_GREY = {"format": "rawvideo", "pix_fmt": "gray", "s": f"{SIDE_PX}x{SIDE_PX}"}
+_PCM = {"format": "s16le", "ar": SAMPLE_RATE_HZ, "ac": 1}
+"""How ffmpeg is told of crops and of sound as the cache has them."""
+
 PART_FRAMES = 20_000
 """Crops of a part, but for its last clip's: 200 MB while it is written or read."""
 
@@ -60,9 +64,7 @@ def is_pack(path: Path) -> bool:
     return path.suffix == SUFFIX
 
 
-def pack_data(
-    data: Path, cache_dir: Path, path: Path, most_bytes: int, progress: Progress | None = None
-) -> int:
+def pack_data(data: Path, cache_dir: Path, path: Path, most_bytes: int, progress: Progress) -> int:
     """`write_pack` of all clips of a folder or manifest that can be used."""
     if path.suffix != SUFFIX:
         raise UsageError(f"cannot write {path.name}", f"name it with {SUFFIX}")
@@ -151,12 +153,10 @@ def _encoded(part: list[CachedClip], scratch: Path, quality: int) -> dict[str, P
     files["json"].write_text(json.dumps(rows))
     valid = np.concatenate([clip.valid()[: _crops_of(clip)] for clip in part])
     files["valid"].write_bytes(np.packbits(valid).tobytes())
-    size = f"{SIDE_PX}x{SIDE_PX}"
     crops = (clip.crops()[: _crops_of(clip)] for clip in part)
-    grey = {"format": "rawvideo", "pix_fmt": "gray", "s": size, "r": FPS}
     _encode(
         crops,
-        grey,
+        _GREY | {"r": FPS},
         files["crops.mkv"],
         vcodec="libx264",
         preset="slow",
@@ -165,8 +165,7 @@ def _encoded(part: list[CachedClip], scratch: Path, quality: int) -> dict[str, P
         color_range="pc",
     )
     waves = (np.load(clip.folder / "sound.npy", mmap_mode="r", allow_pickle=False) for clip in part)
-    pcm = {"format": "s16le", "ar": SAMPLE_RATE_HZ, "ac": 1}
-    _encode(waves, pcm, files["sound.mka"], acodec="libopus", audio_bitrate=SOUND_BITS_S)
+    _encode(waves, _PCM, files["sound.mka"], acodec="libopus", audio_bitrate=SOUND_BITS_S)
     return files
 
 
@@ -297,11 +296,9 @@ def _unpack(
         files[name] = scratch / name
         files[name].write_bytes(_member(path, tar, f"{number:03d}.{name}", 1 << 30))
     bits = np.frombuffer(_member(path, tar, f"{number:03d}.valid", _MOST_FRAMES), np.uint8)
-    grey = {"format": "rawvideo", "pix_fmt": "gray", "s": f"{SIDE_PX}x{SIDE_PX}"}
-    crops = _decoded(files["crops.mkv"], sum(counts) * SIDE_PX * SIDE_PX, grey)
+    crops = _decoded(files["crops.mkv"], sum(counts) * SIDE_PX * SIDE_PX, _GREY)
     samples = 2 * sum(frames) * SAMPLES_PER_FRAME
-    pcm = {"format": "s16le", "ar": SAMPLE_RATE_HZ, "ac": 1}
-    sound = _decoded(files["sound.mka"], samples, pcm)
+    sound = _decoded(files["sound.mka"], samples, _PCM)
     if len(crops) < sum(counts) * SIDE_PX * SIDE_PX or len(bits) * 8 < sum(counts):
         raise _broken(path, f"part {number} has fewer crops than it says")
     # A codec that works in steps may leave out some samples at the end.
