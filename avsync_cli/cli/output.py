@@ -109,7 +109,7 @@ def say_annotations(outcomes: Iterable[Judgement | Failure]) -> None:
         say(line)
 
 
-def say_error(message: str, hint: str = "") -> None:
+def say_error(message: str, hint: str) -> None:
     """An error and what to do about it, a line each."""
     say(f"error: {message}")
     if hint:

@@ -33,7 +33,7 @@ def write_face_clip(
     video: VideoTrack,
     audio: AudioTrack,
     path: TrackPath,
-    lag_ms: float = 0.0,
+    lag_ms: float,
 ) -> None:
     """Write a face from its first frame to its last, CLIP_PX square, 25 frames a second.
 

@@ -34,7 +34,7 @@ class PixelCanvas:
         scale: pixels a unit.
     """
 
-    def __init__(self, width: float, height: float, scale: int = 2) -> None:
+    def __init__(self, width: float, height: float, scale: int) -> None:
         self.width, self.height = width, height
         self._fine = scale * _FINER
         size = round(width * scale) * _FINER, round(height * scale) * _FINER

@@ -43,7 +43,7 @@ def stretches(
 
 
 def confidence_rows(
-    found: Sequence[Stretch], groups: Groups[Stretch], seed: int = 0
+    found: Sequence[Stretch], groups: Groups[Stretch], seed: int
 ) -> list[ConfidenceRow]:
     """Calibration and answers by group."""
     rows = []

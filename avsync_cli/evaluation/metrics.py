@@ -36,10 +36,9 @@ def bootstrap_statistic(
     groups: Sequence[Sequence[Item]],
     statistic: Callable[[list[Item]], float],
     seed: int = 0,
-    rounds: int = 200,
 ) -> tuple[float, float]:
     """95 % interval of any statistic of items that come in groups; see `bootstrap_interval`."""
-    filled, drawn = _drawn(groups, seed, rounds)
+    filled, drawn = _drawn(groups, seed, ROUNDS // 5)  # a statistic may cost much more than a sum
     values = [statistic([item for g in row for item in filled[g]]) for row in drawn if filled]
     return _interval([v for v in values if np.isfinite(v)])
 

@@ -140,7 +140,7 @@ def file_shifts(
     range_ms: int,
     workers: int,
     failed: list[tuple[str, str]],
-    progress: Stage | None = None,
+    progress: Stage,
 ) -> list[ShiftRow]:
     """Write every long enough clip anew at each shift, judge all, and compare with the original.
 

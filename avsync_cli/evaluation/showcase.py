@@ -30,7 +30,7 @@ RENDERED_FRAMES = 4 * BLOCK_FRAMES
 _DECIBELS = 10.0
 
 
-def showcase(engine: Engine, clips: Sequence[CachedClip], seed: int = 0) -> Showcase:
+def showcase(engine: Engine, clips: Sequence[CachedClip], seed: int) -> Showcase:
     """Attention on some clips, and on rendered ones where the attention has cells."""
     if engine.config.attention == "none":
         return Showcase()

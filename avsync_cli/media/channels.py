@@ -94,7 +94,7 @@ def other_sounds(info: MediaInfo, track: AudioTrack, start_s: float = 0.0) -> li
     return [other_sound for _, other_sound in kept[:MOST]]
 
 
-def speech_envelopes(info: MediaInfo, track: AudioTrack, start_s: float = 0.0) -> np.ndarray:
+def speech_envelopes(info: MediaInfo, track: AudioTrack, start_s: float) -> np.ndarray:
     """(C, T) power of each channel in the band of speech, 25 times a second."""
     options = dict(input_args(), ss=start_s, t=LOOK_S)
     stream = ffmpeg_python.input(INPUT, **options)[track.spec]

@@ -140,13 +140,12 @@ def command(
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def clean_line(line: str, path: str | os.PathLike[str] | None = None) -> str:
+def clean_line(line: str, path: str | os.PathLike[str]) -> str:
     """A line of ffmpeg's log without colours, addresses and the path, fit to show to a person."""
     line = _COLOUR.sub("", line)
-    if path is not None:
-        url = Source.of(path).url.encode("utf-8", "replace").decode("utf-8")
-        for name in (url, url.removeprefix("file:")):
-            line = line.replace(name, "the file")
+    url = Source.of(path).url.encode("utf-8", "replace").decode("utf-8")
+    for name in (url, url.removeprefix("file:")):
+        line = line.replace(name, "the file")
     line = re.sub(r"\[([^\]@]+?) @ 0x[0-9a-f]+\]\s*", r"\1: ", line)
     line = re.sub(r"\[(?:repeat|info|warning|error|fatal|panic)\]\s*", "", line)
     return "".join(c if c.isprintable() else " " for c in line).strip()[:300]

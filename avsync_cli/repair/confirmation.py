@@ -42,7 +42,7 @@ def confirms(
     return ""
 
 
-def parts_confirm(after: Judgement, borders_s: Sequence[float] = (), level_ms: float = 0.0) -> str:
+def parts_confirm(after: Judgement, borders_s: Sequence[float], level_ms: float) -> str:
     """What speaks against head, middle, tail or one piece, each judged by itself: one that is sure
     of another lag counts, however sure the whole is.
 
