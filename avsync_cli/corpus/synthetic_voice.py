@@ -12,7 +12,7 @@ Cohen and Massaro, "Modeling coarticulation in synthetic visual speech" (1993).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,6 +151,11 @@ def _draw_score(
         stresses.append(stress)
         spent += length
 
+    def add_all(cluster: Sequence[tuple[str, float]], squeeze: float, stress: float) -> None:
+        for name, length in cluster:
+            scale = 1.0 if length < 25 else squeeze * rng.uniform(0.8, 1.25)
+            add(name, max(45.0 if name in phones.SHUT else 5.0, length * scale), stress)
+
     if rng.random() < 0.3:
         add("sil", rng.uniform(50, 900), 1.0)
     while spent < total_ms:
@@ -164,10 +169,7 @@ def _draw_score(
             coda = (
                 phones.CODAS[rng.choice(len(phones.CODAS), p=coda_p)] if rng.random() < 0.7 else ()
             )
-            for name, length in onset:
-                scale = 1.0 if length < 25 else squeeze * rng.uniform(0.8, 1.25)
-                least = 45.0 if name in phones.SHUT else 5.0
-                add(name, max(least, length * scale), stress)
+            add_all(onset, squeeze, stress)
             vowel = phones.VOWELS[rng.choice(len(phones.VOWELS), p=vowel_p)]
             length = max(55.0, (1000 / rate) * rng.uniform(0.75, 1.2) - 85 * squeeze)
             if k == syllables - 1:
@@ -177,9 +179,7 @@ def _draw_score(
                 vowel = phones.VOWELS[rng.choice(len(phones.VOWELS), p=vowel_p)]
                 length *= 0.6
             add(vowel, length, stress)
-            for name, length in coda:
-                scale = 1.0 if length < 25 else squeeze * rng.uniform(0.8, 1.25)
-                add(name, max(45.0 if name in phones.SHUT else 5.0, length * scale), stress * 0.9)
+            add_all(coda, squeeze, stress * 0.9)
         add("sil", 1000 * voice.pause * rng.gamma(2.0, 0.5) + 60, 1.0)
     return np.array(rows), np.array(lengths), np.array(stresses)
 
