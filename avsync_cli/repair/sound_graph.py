@@ -51,10 +51,9 @@ def sound_graph(
     missing is silence, so that nothing is heard twice.
 
     Args:
-        pieces: as `plan_copies` takes them.
+        pieces, pitch: as of `copy.Move`.
         rate_hz: of the track; all cuts are to the sample.
         lead_s: when the first picture comes; the sound begins there.
-        pitch: as `plan_copies`.
         nudge_ms: by how much all of it comes earlier beyond that.
     """
     if nudge_ms:
@@ -80,18 +79,16 @@ def _piece_chain(
     start_s = lead_s if first else piece.start_s
     begin = round((start_s - lead_s) * rate_hz)
     source = begin + round(piece.offset_at(start_s) * rate_hz / 1000)
-    low = 0 if first else begin
-    silence = max(0, round((low - source) / piece.speed))
-    source = max(source, low)
+    silence = max(0, round((begin - source) / piece.speed))
+    source = max(source, begin)
     cut = f"atrim=start_sample={source}"
-    chain = []
     length = 0
     if piece.end_s is not None and not last:
         end = round((piece.end_s - lead_s) * rate_hz)
         length = end - begin
         to = min(end, source + round((length - silence) * piece.speed))
         cut += f":end_sample={max(to, source + 1)}"
-    chain += [cut, "asetpts=N/SR/TB"]
+    chain = [cut, "asetpts=N/SR/TB"]
     if piece.speed != 1.0:
         chain += [_tempo(piece.speed, rate_hz, pitch), "asetpts=N/SR/TB"]
     if silence:
