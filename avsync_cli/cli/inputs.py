@@ -42,14 +42,11 @@ def expand_inputs(
         if files_from is not None:
             raise UsageError(f"no names in {_shown(files_from)}", "write one name a line")
         raise UsageError("no file named", "name files, folders or globs, or use --files-from")
-    found: dict[str, None] = {}
-    for name in names:
-        found.update(dict.fromkeys(_expand(name, recursive)))
+    found = [file for name in names for file in _expand(name, recursive)]
     # A list is taken at its word: its names are not globs. A folder without any media (one may well
     # be called film.mp4) stays a name, and becomes one error among the others' answers.
-    for name in listed:
-        found.update(dict.fromkeys(media_in(name, recursive) or [name]))
-    return list(found)
+    found += [file for name in listed for file in media_in(name, recursive) or [name]]
+    return list(dict.fromkeys(found))
 
 
 def media_in(folder: str, recursive: bool) -> list[str]:
