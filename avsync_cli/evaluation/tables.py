@@ -7,7 +7,7 @@ source, and windows of a clip, are right or wrong together.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -76,18 +76,17 @@ def _grouped(
     ]
 
 
-def clusters(items: Iterable[Item]) -> list[list[Item]]:
+def clusters(items: Sequence[Item]) -> list[list[Item]]:
     """The items, together by source, or by clip where there is one source only."""
-    kept = list(items)
-    several = len({i.origin.source for i in kept}) > 1
+    several = len({i.origin.source for i in items}) > 1
     parts: dict[str, list[Item]] = defaultdict(list)
-    for item in kept:
+    for item in items:
         parts[item.origin.source if several else item.origin.clip].append(item)
     return list(parts.values())
 
 
 def rate(
-    items: Iterable[Item], value: Callable[[Item], float], seed: int
+    items: Sequence[Item], value: Callable[[Item], float], seed: int
 ) -> tuple[float, Interval]:
     """Mean of a value, NaN of nothing, and its 95 % interval."""
     values = [[value(item) for item in group] for group in clusters(items)]
