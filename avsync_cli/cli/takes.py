@@ -150,13 +150,9 @@ def _default_words(value: object) -> str:
 
 def settings_of(group: type, owner: type) -> dict[str, Flag]:
     """Flags of `group` that set a field of `owner`, by their names, in order of those fields."""
-    order = [each.name for each in fields(owner)]
-    flags = [
-        (flag.sets.field, flag)
-        for flag in flags_of(group)
-        if flag.sets is not None and flag.sets.owner is owner
-    ]
-    return {flag.name: flag for _, flag in sorted(flags, key=lambda pair: order.index(pair[0]))}
+    setting = {(flag.sets.owner, flag.sets.field): flag for flag in flags_of(group) if flag.sets}
+    found = (setting.get((owner, each.name)) for each in fields(owner))
+    return {flag.name: flag for flag in found if flag is not None}
 
 
 def typed_values(flags: object, owner: type) -> dict[str, Any]:
