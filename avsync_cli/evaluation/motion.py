@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scorer, Scores, Track
+from avsync_cli.evaluation.scoring import OpenTrack, Scorer, Scores, Track
 from avsync_cli.timebase import SAMPLES_PER_FRAME
 
 POWER_FLOOR = 1e-7
@@ -76,4 +76,4 @@ class _MotionTrack:
             correlations(motion_energy(self._track.pictures[k][start : start + frames]), loud)
             for k, start in self._track.seen(first, frames)
         ]
-        return Scores(np.max(faces, axis=0), "correlation", None, NO_CONFIDENCE)
+        return Scores(np.max(faces, axis=0), "correlation")

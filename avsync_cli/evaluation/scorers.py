@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from avsync_cli.evaluation.motion import MotionScorer
-from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scorer, Scores, Track
+from avsync_cli.evaluation.scoring import OpenTrack, Scorer, Scores, Track
 from avsync_cli.evaluation.strikes import StrikeScorer
 from avsync_cli.evaluation.windows import TrackFeatures, encode_clip_sound, pair_scores, slid_sound
 from avsync_cli.model.config import CROP_PX
@@ -68,7 +68,7 @@ class _ModelTrack:
         a = slid_sound(self.sound, at, frames, offsets, self.reach)
         found = pair_scores(self.engine, faces, a)
         if np.isnan(found.margin).any():
-            return Scores(found.similarity, "similarity", None, NO_CONFIDENCE)
+            return Scores(found.similarity, "similarity")
         return Scores(found.margin, "decision", 0.0, found.confidence)
 
 

@@ -51,6 +51,9 @@ class Track:
         return [(0, first), *((k, s) for k, s in starts if 0 <= s <= lengths[k] - frames)]
 
 
+NO_CONFIDENCE = np.zeros(0, np.float32)
+
+
 class Scores(NamedTuple):
     """Scores of one window.
 
@@ -63,11 +66,8 @@ class Scores(NamedTuple):
 
     score: np.ndarray
     by: str
-    threshold: float | None
-    confidence: np.ndarray
-
-
-NO_CONFIDENCE = np.zeros(0, np.float32)
+    threshold: float | None = None
+    confidence: np.ndarray = NO_CONFIDENCE
 
 
 class OpenTrack(Protocol):

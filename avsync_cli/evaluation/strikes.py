@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scorer, Scores, Track
+from avsync_cli.evaluation.scoring import OpenTrack, Scorer, Scores, Track
 from avsync_cli.model.features import centre_crop
 from avsync_cli.regions.crops import FRAME_PX
 from avsync_cli.regions.motion import contact_strength
@@ -44,7 +44,7 @@ class StrikeTrack:
 
     def scores(self, first: int, frames: int, offsets: np.ndarray, alone: bool = True) -> Scores:
         steps = np.asarray(offsets) * HOPS_PER_FRAME
-        return Scores(self.curve(first, frames, steps), "similarity", None, NO_CONFIDENCE)
+        return Scores(self.curve(first, frames, steps), "similarity")
 
     def curve(self, first: int, frames: int, steps: np.ndarray) -> np.ndarray:
         """(O,) log-odds of a window, as of `coincidence`, at offsets in steps of 10 ms."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avsync_cli.evaluation.scoring import NO_CONFIDENCE, OpenTrack, Scorer, Scores, Track
+from avsync_cli.evaluation.scoring import OpenTrack, Scorer, Scores, Track
 from avsync_cli.evaluation.windows import slid_sound
 from avsync_cli.model.checkpoint import load_weights
 from avsync_cli.model.features import centre_crop, log_mel
@@ -72,7 +72,7 @@ class _SyncNetTrack:
             a = slid_sound(self._sound, at, len(v), offsets, self._reach)
             distance = np.sqrt(np.maximum(2.0 - 2.0 * np.einsum("tc,otc->ot", v, a), 0.0))
             faces.append(-distance.mean(axis=1))
-        return Scores(np.max(faces, axis=0), "distance", None, NO_CONFIDENCE)
+        return Scores(np.max(faces, axis=0), "distance")
 
 
 @torch.inference_mode()
