@@ -50,6 +50,24 @@ def test_defaults() -> None:
     assert DEFAULTS["offset-scan"].range_ms == 2000
 
 
+def test_a_home_that_may_not_be_entered_holds_no_settings(tmp_path: Path) -> None:
+    stat, home = os.stat, tmp_path / "home"
+
+    def closed(path: str | Path, *args: object, **more: object) -> os.stat_result:
+        if Path(os.fspath(path)).is_relative_to(home / "avsync"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return stat(path, *args, **more)  # type: ignore[arg-type]
+
+    (home / "avsync").mkdir(parents=True)
+    with (
+        mock.patch.dict(os.environ, {"XDG_CONFIG_HOME": str(home)}),
+        contextlib.chdir(tmp_path),
+        mock.patch("os.stat", closed),
+    ):
+        found = load_settings("score", {}, None)
+    assert found == DEFAULTS["score"]
+
+
 def test_each_layer_beats_the_one_below(tmp_path: Path) -> None:
     files: dict[str, str] = {}
     assert _load(tmp_path).tolerance == "itu"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avsync_cli.cli.checks import check_folder, check_no_input
+from avsync_cli.cli.checks import check_folder, check_no_input, check_place
 from avsync_cli.corpus.manifest import MANIFEST
 from avsync_cli.errors import UsageError
 from avsync_cli.report.beside import ENDINGS, Wanted
@@ -49,7 +49,7 @@ def check_wanted(
     for flag, place in named.items():
         if place is None or place.is_dir():
             continue
-        check_folder(flag, place.parent)
+        check_place(flag, place)
         other = taken.setdefault(place.resolve(), flag)
         if other != flag:
             raise UsageError(f"{other} and {flag} name the same file", "name two files")

@@ -86,7 +86,8 @@ def setting_keys() -> dict[str, Flag]:
 
 
 def _found(path: Path, command: Command) -> dict[str, Any]:
-    return _read_file(path, command) if path.is_file() else {}
+    # A folder that may not be entered, as a service's borrowed home, holds none of ours.
+    return _read_file(path, command) if os.path.isfile(path) else {}  # noqa: PTH113
 
 
 def _read_file(path: Path, command: Command) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,16 @@ def test_each_film_has_a_file_of_its_own(fake: Fake, capsys: Capture) -> None:
     assert main(["score", "-o", "{stem}.txt", *files]) == 1
     assert "confidence" in Path("a.txt").read_text()  # the table, as for one film
     assert Path("b.txt").read_text() == "b.mov: broken\n"
+
+
+def test_a_device_is_written_to_where_nothing_may_be_put_beside_it(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(**{"a.mp4": FINE})
+    monkeypatch.setattr("os.access", lambda path, _: str(path) != "/dev")
+    for flag in ("-o", "--tracks"):
+        assert main(["score", "-q", flag, os.devnull, "a.mp4"]) == 0
+    assert main(["score", "-q", "-o", "/dev/answer", "a.mp4"]) == 2
 
 
 def test_no_name_leaves_the_folder_or_grows_too_long(fake: Fake, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_seconds_whose_sound_lies_beyond_the_file_cast_no_doubt(height: float) -
         logits = made.seconds.logits.copy()
         for number, row in enumerate(logits[-3 - beside :]):
             row[:] = bump(-400.0, COARSE, height, rng)
-            row[(COARSE > reach_ms) & (number >= beside)] = np.nan
+            row[(reach_ms < COARSE) & (number >= beside)] = np.nan
         return judge(replace(made, seconds=replace(made.seconds, logits=logits)))
 
     verdict = ending(500.0)
