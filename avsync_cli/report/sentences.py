@@ -107,10 +107,15 @@ def _pieces_words(pieces: Sequence[Segment], judgement: Judgement) -> str:
     ]
     more = len(pieces) - len(said)
     if more:
-        said.append(f"and {more} more pieces")
+        said.append(more_pieces(more))
     elif pieces[-1].offset_ms is not None:
         said[-1] = f"from {clock(pieces[-1].start_s)} on {_piece_words(pieces[-1], judgement)}"
     return ", ".join(said)
+
+
+def more_pieces(count: int) -> str:
+    """How many are not told one by one: "and 1 more piece"."""
+    return f"and {count} more piece{'' if count == 1 else 's'}"
 
 
 def _piece_words(piece: Segment, judgement: Judgement) -> str:

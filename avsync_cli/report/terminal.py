@@ -16,7 +16,7 @@ from rich.text import Text
 from avsync_cli.inference.evidence import BlockResult
 from avsync_cli.names import STATUS_WORDS
 from avsync_cli.report.remedy import remedy
-from avsync_cli.report.sentences import is_at_border, notes, verdict_words
+from avsync_cli.report.sentences import is_at_border, more_pieces, notes, verdict_words
 from avsync_cli.report.text_curve import curve_plot
 from avsync_cli.verdict.answer import Judgement, Segment
 from avsync_cli.wording import interval_words, percent, safe_text, span, weight_words
@@ -88,8 +88,8 @@ def piece_table(segments: Sequence[Segment], layout: Layout) -> list[Text]:
             line.append(f"  {f'{segment.offset_ms:+.0f} ms':>9}  {exact}, {sure}")
         lines.append(_fitted(line, layout))
     if len(shown) < len(segments):
-        more = len(segments) - len(shown)
-        lines.append(Text(f"and {more} more pieces: --blocks, or --csv --pieces", style="dim"))
+        more = more_pieces(len(segments) - len(shown))
+        lines.append(Text(f"{more}: --blocks, or --csv --pieces", style="dim"))
     return lines
 
 

@@ -106,6 +106,12 @@ def test_many_pieces_are_counted_in_the_sentence_and_cut_in_the_table(make_repor
     assert table[-1].startswith("and 9 more pieces")
     whole = terminal.piece_table(report.verdict.segments, Layout(all_rows=True))
     assert len(whole) == len(lags) + 1
+    words = terminal.sentence(make_report(segments=_pieces(*lags[:5]))).plain
+    assert "and 1 more piece; outside" in words
+    table = terminal.piece_table(
+        make_report(segments=_pieces(*lags[:13])).verdict.segments, Layout()
+    )
+    assert table[-1].plain.startswith("and 1 more piece: ")
 
 
 def test_a_drift_is_one_course_and_no_pieces(make_report: Make) -> None:
