@@ -36,7 +36,7 @@ from avsync_cli.media.source import Source
 
 if TYPE_CHECKING:
     from avsync_cli.model.engine import Engine
-    from avsync_cli.repair.run import Order, Pitch
+    from avsync_cli.repair.run import Order, Pitch, Repair
 
 PITCHES = ("auto", "keep", "shift")
 
@@ -115,13 +115,20 @@ def _mend(
     order: Order, engine: Engine | None, sink: Sink, console: ConsoleFlags
 ) -> tuple[int, str]:
     """Repair one file: exit code and outcome."""
-    from avsync_cli.repair.run import by_hand, repair
+    from avsync_cli.repair.run import repair
 
     look = {"shown": not console.quiet, "color": not console.no_color}
     done = repair(order, engine, lambda doing: FileProgress(doing, **look))
     Teller(order, sink, quiet=console.quiet).tell(done)
-    doubtful = done.doubt and not by_hand(order, done.after)
-    return EXIT_OUT_OF_SYNC if doubtful else EXIT_IN_SYNC, done.outcome
+    return _exit_code(order, done), done.outcome
+
+
+def _exit_code(order: Order, done: Repair) -> int:
+    if done.outcome == "refused":
+        return EXIT_OUT_OF_SYNC
+    by_hand = order.offset_ms is not None
+    undecided = done.after is not None and done.after.verdict.status == "undecided"
+    return EXIT_OUT_OF_SYNC if done.doubt and not (by_hand and undecided) else EXIT_IN_SYNC
 
 
 def _order(flags: FixFlags, settings: Settings, excerpt: Excerpt, file: str, target: Path) -> Order:

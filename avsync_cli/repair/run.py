@@ -232,11 +232,11 @@ def _judge_copy(
         doubt = doubt or parts_confirm(after, borders_s, level_ms)
     except MediaError as error:
         doubt = f"the copy cannot be read ({type(error).__name__})"
-    stays = not doubt or order.keep_unverified or by_hand(order, after)
+    stays = not doubt or order.keep_unverified or _by_hand(order, after)
     return replace(done, outcome="written" if stays else "refused", after=after, doubt=doubt)
 
 
-def by_hand(order: Order, after: Judgement | None) -> bool:
+def _by_hand(order: Order, after: Judgement | None) -> bool:
     """Whether nothing but the person's word is to be had: who gives the lag by hand often does so
     because nothing can be judged."""
     known = order.offset_ms is not None and not order.in_place
