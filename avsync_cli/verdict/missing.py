@@ -19,7 +19,7 @@ MORE_S = (1, 2, 3, 5, 10, 20, 30, 60)
 _WINDOW_S = 8.0
 
 _WIDER, _WIDEST_MS = 4, 5_000
-"""How much wider a scan is proposed to be, and up to what range: few files are further off."""
+"""How much wider a scan is proposed to be, and up to what range."""
 
 
 def would_decide(main: Part, limits: list[str], offsets: np.ndarray, constants: Constants) -> str:

@@ -161,14 +161,12 @@ class _Rows:
         return end_against(self.votes[rows], self.grid_ms, told_ms, anew)
 
     def heard(self, lag_ms: float) -> slice:
-        """The rows from the first to the last whose sound, at a lag, lies within the file."""
+        """The rows from the first to the last whose sound, at a lag, lies within the file: of the
+        others `fair_votes` says nothing at all of it, wherever a drift has moved it."""
         column = int(np.argmin(np.abs(self.grid_ms - lag_ms)))
-        there = [
-            number
-            for number, unit in enumerate(self.units)
-            if unit.support is None or unit.support[column] > 0
-        ]
-        return slice(there[0], there[-1] + 1) if there else slice(0, 0)
+        nothing = -math.log(len(self.grid_ms))
+        there = np.flatnonzero(np.abs(self.votes[:, column] - nothing) > 1e-9)
+        return slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, 0)
 
 
 def _rows(
