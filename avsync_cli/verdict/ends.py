@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avsync_cli.verdict.steps import OTHER_SHOT, WOBBLE_MS, wobbling
+from avsync_cli.verdict.courses import OTHER_SHOT
+from avsync_cli.verdict.steps import WOBBLE_MS, wobbling
 
 LEAST, MOST = 3, 6
 """Rows of an end, of a second each: fewer may be about something else by chance, more can speak for

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 
 from avsync_cli.inference.evidence import Evidence, WindowResult
 from avsync_cli.verdict.answer import ITU
+from avsync_cli.verdict.courses import Chain
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.ends import end_against
 from avsync_cli.verdict.steps import find_steps
@@ -98,6 +100,33 @@ def test_another_lag_after_a_cut_is_not_taken_for_somebody_who_listens(last_s: i
     assert found >= 15
 
 
+@pytest.mark.parametrize(("middle_s", "least", "most"), [(5, 17, 7), (8, 22, 3)])
+def test_a_shot_between_two_others_has_a_lag_of_its_own(
+    middle_s: int, least: int, most: int
+) -> None:
+    """A reply that was laid in wrongly: one lag for all of it would be told of that shot, too."""
+    rng = np.random.default_rng(middle_s)
+    found = passed_over = 0
+    for seed in range(30):
+        first = float(rng.uniform(-300, 300))
+        other = first + float(rng.choice([-1, 1]) * rng.uniform(120, 480))
+        told = lags(decide_verdict(film([(5, first), (middle_s, other), (9, first)], seed), ITU))
+        found += told == pytest.approx([first, other, first], abs=60.0)
+        passed_over += len(told) == 1
+    assert found >= least
+    assert passed_over <= most
+
+
+def test_two_angles_in_turn_have_two_lags_in_turn() -> None:
+    pieces = 0
+    for seed in range(20):
+        told = lags(decide_verdict(film([(5, 0.0), (5, 240.0)] * 3, seed), ITU))
+        assert len(told) != 1
+        assert all(min(abs(ms), abs(ms - 240.0)) < 60.0 for ms in told)
+        pieces += len(told) >= 4
+    assert pieces >= 12
+
+
 def seconds_at(lag_ms: float, rows: int) -> np.ndarray:
     """(rows, O) votes for one lag, as sharp as measured ones."""
     near = np.abs(OFFSETS - lag_ms) <= 20
@@ -136,6 +165,44 @@ def test_a_cut_makes_a_listener_likely_and_a_step_no_likelier() -> None:
     at_a_cut = find_steps(other, 10.0, anew=np.r_[anew, np.zeros(3, bool)])
     assert at_a_cut.probability > 0.99
     assert [run.start for run in at_a_cut.runs] == [0, 14]
+
+
+def test_a_shot_of_its_own_lag_counts_as_all_such_courses_do_one_by_one() -> None:
+    """Three rows, each another shot, so coarse that a lag neither wobbles nor wanders."""
+    rng = np.random.default_rng(3)
+    votes = np.log(rng.dirichlet(np.ones(4), size=3))
+    chain = Chain(
+        chances=np.full(2, 0.1), lasting_s=np.ones(2), anew=np.ones(2, bool), wander=0.0, lags=4
+    )
+    within = chain.with_own_lags(0.3)
+    assert within is not None
+    assert within.own_share == 0.3
+    likely = np.exp(votes)
+    talks, others = 0.7 * likely, 0.3 / 4.0
+    row = talks + others  # of a lag whose speaker is seen, or not
+    said = [row[0], 0.7 * row[1] + 0.3 * likely[1].mean(), 0.7 * row[2]]  # 0.7: not of its own
+    total = 0.0
+    for steps in product((False, True), repeat=2):
+        runs = np.split(np.arange(3), [n + 1 for n, here in enumerate(steps) if here])
+        part = np.prod([0.1 if here else 0.9 for here in steps])
+        for run in runs:
+            rows = [said[n] if n > run[0] else row[n] for n in run]
+            part *= np.prod(rows, axis=0).mean()
+        total += float(part)
+    assert within.forward(votes)[1] == pytest.approx(np.log(total), rel=1e-9)
+
+
+def test_a_shot_ends_where_nothing_was_read() -> None:
+    """What follows a gap may be of another shot, and another lag there is no second of that one."""
+    votes = np.concatenate([seconds_at(ms, n) for ms, n in ((0.0, 8), (300.0, 2), (300.0, 2))])
+    votes = np.concatenate([votes, seconds_at(0.0, 8)])
+    anew = np.zeros(19, bool)
+    anew[[7, 11]] = True
+    together, apart = np.ones(19), np.ones(19)
+    apart[9] = 60.0
+    shot, parts = (find_steps(votes, 10.0, apart_s=s, anew=anew) for s in (together, apart))
+    assert [run.start for run in shot.runs] == [0, 8, 12]
+    assert parts.probability < shot.probability
 
 
 def test_seconds_that_agree_are_believed_beside_a_voice_off_screen() -> None:

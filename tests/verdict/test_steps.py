@@ -206,10 +206,11 @@ def test_the_posterior_is_that_of_all_courses_counted_one_by_one() -> None:
     rng = np.random.default_rng(4)
     votes = np.log(rng.dirichlet(np.ones(5), size=2))
     steps = find_steps(votes, 1000.0)  # so coarse that a lag neither wobbles nor wanders
+    from avsync_cli.verdict import courses
     from avsync_cli.verdict import steps as rules
 
-    hide = 1.0 - np.exp(-1.0 / rules.SEEN_S)
-    show = 1.0 - np.exp(-1.0 / rules.UNSEEN_S)
+    hide = 1.0 - np.exp(-1.0 / courses.SEEN_S)
+    show = 1.0 - np.exp(-1.0 / courses.UNSEEN_S)
     share = np.array([show, hide]) / (show + hide)
     move = np.array([[1.0 - hide, hide], [show, 1.0 - show]])
     wander = (rules.WANDER_MS / 1000.0) ** 2 / 2

@@ -1,0 +1,227 @@
+"""Courses that a file's lag may take, with all their probabilities: a hidden Markov chain.
+
+A lag lasts, wanders a little and steps, while its speaker is seen or not. A shot, if shots are
+known, may show anybody else, and it may have a lag of its own: one angle of several whose camera
+ran late, or a reply that was laid in wrongly. What tells it from a shot of a listener is that its
+seconds agree.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import pairwise
+
+import numpy as np
+
+from avsync_cli.verdict.agreement import log_sum
+
+OTHER_SHOT = 0.3
+"""How likely it is that a shot shows somebody, or something, that does not go with the sound.
+Taken, not fitted; it and `ends.AGAINST_SHOWN` were tried on 60 scenes of validation clips
+(docs/measurements.md), and judged by others."""
+
+SEEN_S, UNSEEN_S = 600.0, 10.0
+"""How long a speaker is seen, and not seen, on the average, in one and the same shot. Films show
+others more often in shots of their own; but taken to be rare, a weak ending that points elsewhere
+is doubted rather than passed over."""
+
+GAP = 1.5
+"""Rows further apart than so many times the least are not known to be of one shot."""
+
+MOST_MOVES = 400
+"""Moves by a column that are reckoned from one row to the next: those of three hours."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Courses of the lag: one state for each lag with its speaker seen, one for each unseen, and,
+    where shots may have lags of their own, one for each that the lag returns to after such a shot.
+
+    Attributes:
+        chances: (T - 1,) of a step between a row and the next.
+        lasting_s: (T - 1,) from a row to the next.
+        anew: (T - 1,) whether the next one shows another shot.
+        wander: chance that the lag moves by a column to either side, in a second.
+        lags: how many there are.
+        own_share: chance that a shot has a lag of its own, after which the old one returns.
+    """
+
+    chances: np.ndarray
+    lasting_s: np.ndarray
+    anew: np.ndarray
+    wander: float
+    lags: int
+    own_share: float = 0.0
+
+    @property
+    def turned(self) -> Chain:
+        """The same from the last row to the first."""
+        chances, lasting_s, anew = self.chances[::-1], self.lasting_s[::-1], self.anew[::-1]
+        return replace(self, chances=chances, lasting_s=lasting_s, anew=anew)
+
+    def with_own_lags(self, share: float) -> Chain | None:
+        """The same, in which a shot between two others may have a lag of its own, as in so large a
+        share of all films; None where there is no such shot."""
+        between = int(self.anew.sum()) - 1
+        return replace(self, own_share=share / between) if between > 0 else None
+
+    @property
+    def none_own(self) -> float:
+        """Log-probability that no shot has a lag of its own."""
+        return int(self.anew.sum()) * math.log1p(-self.own_share)
+
+    @property
+    def _kinds(self) -> int:
+        """Seen and unseen, and with a lag of its own."""
+        return 3 if self.own_share > 0 else 2
+
+    @property
+    def _share(self) -> np.ndarray:
+        """(2,) log-probabilities of seen and unseen at any time."""
+        if self.anew.any():
+            shown: np.ndarray = np.log(np.array([1.0 - OTHER_SHOT, OTHER_SHOT]))
+            return shown
+        hide, show = (1.0 - math.exp(-float(self.lasting_s.min()) / s) for s in (SEEN_S, UNSEEN_S))
+        return np.log(np.array([show, hide]) / (show + hide))
+
+    @property
+    def _gaps(self) -> np.ndarray:
+        """(T - 1,) whether what follows is not known to be the same shot."""
+        gaps: np.ndarray = self.lasting_s > GAP * float(self.lasting_s.min())
+        return gaps
+
+    @property
+    def _entered(self) -> np.ndarray:
+        """(kinds,) log-probabilities with which a course begins, or a lag after a step: what has a
+        lag of its own from the first row on, or up to the last one, is a step as any other."""
+        entered: np.ndarray = np.r_[self._share, [-math.inf] * (self._kinds - 2)]
+        return entered
+
+    def _move(self, row: int) -> np.ndarray:
+        """Log-probabilities (kinds, kinds) from how it was (rows), the row before, to how it is,
+        without a step."""
+        kept = math.log1p(-self.chances[row - 1])
+        move: np.ndarray = np.full((self._kinds, self._kinds), -math.inf)
+        if self.anew[row - 1]:
+            move[:, :2] = self._share + kept + math.log1p(-self.own_share)
+            if self.own_share > 0:
+                move[:, 2] = math.log(self.own_share) + kept
+            return move
+        least_s, gap_s = float(self.lasting_s.min()), float(self.lasting_s[row - 1])
+        hide, show = (1.0 - math.exp(-least_s / s) for s in (SEEN_S, UNSEEN_S))
+        # What is left, after many rows' time, of how it was; 1 - hide - show after one.
+        left = max(1.0 - hide - show, 1e-9) ** (gap_s / least_s)
+        hide, show = (rate * (1.0 - left) / (hide + show) for rate in (hide, show))
+        move[:2, :2] = np.log(np.array([[1.0 - hide, hide], [show, 1.0 - show]])) + kept
+        if self.own_share > 0 and gap_s > GAP * least_s:
+            move[2, :2] = self._share + kept
+        elif self.own_share > 0:
+            move[2, 2] = kept
+        return move
+
+    def _said(self, votes: np.ndarray) -> list[np.ndarray]:
+        """For each kind, (T, O) or (T, 1) log-probabilities of the rows by the course's lag."""
+        said = [votes, np.full((len(votes), 1), -math.log(self.lags))]
+        if self.own_share > 0:
+            said.append(_of_own_lags(votes, self.anew | self._gaps)[:, None])
+        return said
+
+    def forward(self, votes: np.ndarray) -> tuple[np.ndarray, float]:
+        """All courses summed up.
+
+        Returns:
+            (T - 1,) log-probability of the rows up to each but the last, and that of all rows.
+        """
+        entered, said = self._entered, self._said(votes)
+        sums = np.empty(len(votes) - 1)
+        courses = [
+            np.broadcast_to(e - math.log(self.lags) + s[0], self.lags)
+            for e, s in zip(entered, said, strict=True)
+        ]
+        for row in range(1, len(votes)):
+            sums[row - 1] = log_sum(reduce(np.logaddexp, courses))
+            came = [self._wandered(course, row) for course in courses]
+            move, new = self._move(row), sums[row - 1] + self._leap(row) + entered
+            courses = [
+                _summed(came, move[:, kind], new[kind]) + s[row] for kind, s in enumerate(said)
+            ]
+        return sums, log_sum(np.logaddexp(*courses[:2]))
+
+    def _leap(self, row: int) -> float:
+        """Log-probability of a step before a row, to any one lag."""
+        chance = float(self.chances[row - 1])
+        return math.log(chance / self.lags) if chance > 0 else -math.inf
+
+    def _wandered(self, course: np.ndarray, row: int) -> np.ndarray:
+        """What courses weigh after the lag moved by a column or not, as often as the time from the
+        row before allows; none leaves the scan."""
+        top = course.max()
+        if top == -math.inf:
+            return course
+        weight = np.exp(course - top)
+        wander = self.wander * float(self.lasting_s[row - 1])
+        times = min(MOST_MOVES, max(1, math.ceil(wander / 0.25)))
+        share = min(0.25, wander / times)
+        for _ in range(times):
+            moved = (1.0 - 2.0 * share) * weight
+            moved[1:] += share * weight[:-1]
+            moved[:-1] += share * weight[1:]
+            weight = moved
+        found: np.ndarray = np.log(np.maximum(weight, 1e-300)) + top
+        return found
+
+    def likeliest(self, votes: np.ndarray) -> list[slice]:
+        """The likeliest course, as runs of rows with one lag (Viterbi); wandering is left out."""
+        entered, said, lags = self._entered, self._said(votes), self.lags
+        came_from = np.zeros((len(votes), len(said) * lags), np.int32)
+        own = np.arange(lags, dtype=np.int32)
+        best = np.stack(
+            [
+                np.broadcast_to(e - math.log(lags) + s[0], lags)
+                for e, s in zip(entered, said, strict=True)
+            ]
+        )
+        for row in range(1, len(votes)):
+            top, move, leap = int(np.argmax(best)), self._move(row), self._leap(row)
+            new = best.flat[top] + leap + entered
+            courses = []
+            for kind, s in enumerate(said):
+                ways = best + move[:, [kind]]
+                stay = own + lags * np.argmax(ways, axis=0).astype(np.int32)
+                staying = ways.max(axis=0)
+                from_here = np.where(staying >= new[kind], stay, top)
+                came_from[row, kind * lags : (kind + 1) * lags] = from_here
+                courses.append(np.maximum(staying, new[kind]) + s[row])
+            best = np.stack(courses)
+        state, cuts = int(np.argmax(best[:2])), [len(votes)]
+        for row in range(len(votes) - 1, 0, -1):
+            before = int(came_from[row, state])
+            alone = before >= 2 * lags, state >= 2 * lags
+            if (
+                before % lags != state % lags
+                or alone[0] != alone[1]
+                or (all(alone) and self.anew[row - 1])
+            ):
+                cuts.append(row)
+            state = before
+        return [slice(low, high) for low, high in pairwise(reversed([*cuts, 0]))]
+
+
+def _summed(came: list[np.ndarray], moves: np.ndarray, new: float) -> np.ndarray:
+    """(O,) log of the sum of courses that came to one kind, and of what is new in it."""
+    ways = [course + move for course, move in zip(came, moves, strict=True) if move > -math.inf]
+    found: np.ndarray = reduce(np.logaddexp, ways, np.full(len(came[0]), new))
+    return found
+
+
+def _of_own_lags(votes: np.ndarray, anew: np.ndarray) -> np.ndarray:
+    """(T,) log-probabilities of rows, given those before them in their shot, if that has a lag of
+    its own, be it which it may."""
+    found = np.empty(len(votes))
+    flat = math.log(votes.shape[1])
+    for low, high in pairwise([0, *(1 + np.flatnonzero(anew)).tolist(), len(votes)]):
+        along = np.cumsum(votes[low:high], axis=0)
+        found[low:high] = np.diff([0.0, *(log_sum(row) - flat for row in along)])
+    return found
