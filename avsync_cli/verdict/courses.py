@@ -149,6 +149,12 @@ class Chain:
             ]
         return sums, log_sum(np.logaddexp(*courses[:2]))
 
+    def upto(self, votes: np.ndarray) -> np.ndarray:
+        """(T - 1,) log-probability of the rows up to each but the last, by one known lag that
+        lasts, less that by any: `votes` (T,) are of that lag."""
+        known = replace(self, chances=np.zeros_like(self.chances), wander=0.0, lags=1)
+        return known.forward(votes[:, None])[0]
+
     def _leap(self, row: int) -> float:
         """Log-probability of a step before a row, to any one lag."""
         chance = float(self.chances[row - 1])

@@ -83,16 +83,8 @@ def find_steps(
     rows = len(votes)
     if rows < 2:
         return Steps([slice(0, rows)], 0.0, 0)
-    anew = np.zeros(rows - 1, bool) if anew is None else anew
     around = wobbling(votes, round(WOBBLE_MS / step_ms))
-    lasting = np.full(rows - 1, row_s) if apart_s is None else np.asarray(apart_s, np.float64)
-    chain = Chain(
-        chances=STEP_SHARE * lasting / lasting.sum(),
-        lasting_s=lasting,
-        anew=anew,
-        wander=(WANDER_MS / step_ms) ** 2 / 2,
-        lags=votes.shape[1],
-    )
+    chain = chain_of(votes.shape, step_ms, row_s, apart_s, anew)
     before, total = chain.forward(around)
     after, _ = chain.turned.forward(around[::-1])
     _, level = replace(chain, chances=np.zeros(rows - 1)).forward(around)
@@ -108,7 +100,27 @@ def find_steps(
             runs = within.likeliest(around)
             return Steps(runs, changes, at if len(runs) < 2 else runs[1].start, True)
     runs = chain.likeliest(around) if probability >= 0.5 else [slice(0, rows)]
-    return Steps(runs, probability, at, bool(anew.any()))
+    return Steps(runs, probability, at, bool(chain.anew.any()))
+
+
+def chain_of(
+    shape: tuple[int, int],
+    step_ms: float,
+    row_s: float = 1.0,
+    apart_s: np.ndarray | None = None,
+    anew: np.ndarray | None = None,
+) -> Chain:
+    """The courses that a lag may take in rows, T >= 2, as `find_steps` is told of them; `shape` is
+    that of their votes."""
+    rows, lags = shape
+    lasting = np.full(rows - 1, row_s) if apart_s is None else np.asarray(apart_s, np.float64)
+    return Chain(
+        chances=STEP_SHARE * lasting / lasting.sum(),
+        lasting_s=lasting,
+        anew=np.zeros(rows - 1, bool) if anew is None else anew,
+        wander=(WANDER_MS / step_ms) ** 2 / 2,
+        lags=lags,
+    )
 
 
 PLACED, PLACED_APART = 0.95, 0.998
@@ -119,24 +131,25 @@ a step where it was not that 0.998 left open."""
 
 
 def place(
-    before: np.ndarray, after: np.ndarray, apart_s: np.ndarray, share: float = PLACED
+    chain: Chain,
+    before: np.ndarray,
+    after: np.ndarray,
+    apart_s: np.ndarray,
+    share: float = PLACED,
 ) -> tuple[int, int]:
     """Where a step between two known lags may be.
 
     Args:
-        before, after: (T,) log-probabilities of each row, T >= 2, by the lag before the step and by
-            that after it.
+        chain: of the rows, T >= 2.
+        before, after: (T,) log-probabilities of each row, by the lag before the step and by that
+            after it, less those by any; a speaker may be unseen for some of them.
         apart_s: (T - 1,) from each row to the next: the longer, the likelier is the step in it.
         share: of the probability that is to lie in what is returned.
 
     Returns:
         the first and the last row, 1..T-1, that may be the first with the new lag.
-
-    >>> sure, none = np.log([0.9, 0.1]), np.log([0.5, 0.5])
-    >>> place(np.r_[sure[0], none, sure[1]], np.r_[sure[1], none, sure[0]], np.ones(3))
-    (1, 3)
     """
-    courses = np.cumsum(before)[:-1] + np.cumsum(after[::-1])[::-1][1:] + np.log(apart_s)
+    courses = chain.upto(before) + chain.turned.upto(after[::-1])[::-1] + np.log(apart_s)
     odds = np.exp(courses - courses.max())
     upto = np.cumsum(odds) / odds.sum()
     beside = (1.0 - share) / 2

@@ -19,7 +19,7 @@ BLOCK_S = BLOCK_FRAMES / FPS
 UNJUDGED_S = 20.0
 """A gap of this length between windows is told as a stretch that could not be judged."""
 
-UNPLACED_S = 5.0
+UNPLACED_S = 3.0
 """Where a step may lie anywhere within so long a time, that time is told as undecided."""
 
 STEP_WITHIN_S = 10.0

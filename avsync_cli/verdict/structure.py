@@ -27,6 +27,7 @@ from avsync_cli.verdict.steps import (
     PLACED_APART,
     WOBBLE_MS,
     Steps,
+    chain_of,
     find_steps,
     place,
     wobbling,
@@ -149,11 +150,28 @@ class _Rows:
 
     def steps(self, rows: slice) -> Steps:
         """What is known of steps between some of the rows."""
+        return find_steps(self.votes[rows], *self._between(rows))
+
+    def place(self, rows: slice, lags_ms: tuple[float, float], share: float) -> tuple[int, int]:
+        """The first and the last of some rows that may be the first after a step from one known
+        lag to another."""
+        step_ms, *between = self._between(rows)
+        around = wobbling(self.votes[rows], round(WOBBLE_MS / step_ms)) + math.log(
+            len(self.grid_ms)
+        )
+        chain = chain_of(around.shape, step_ms, *between)
+        columns = [int(np.argmin(np.abs(self.grid_ms - ms))) for ms in lags_ms]
+        before, after = (around[:, column] for column in columns)
+        apart_s = np.maximum(np.diff(_middles(self.units[rows])), 1e-3)
+        first, last = place(chain, before, after, apart_s, share)
+        return rows.start + first, rows.start + last
+
+    def _between(self, rows: slice) -> tuple[float, float, np.ndarray | None, np.ndarray | None]:
+        """A step of the lags, how long a row lasts, and what lies between rows."""
         gaps_s = None if self.apart_s is None else self.apart_s[rows.start : rows.stop - 1]
         row_s = float(np.median([u.end_s - u.start_s for u in self.units]))
-        step_ms = float(self.grid_ms[1] - self.grid_ms[0])
         anew = None if self.anew is None else self.anew[rows][1:]
-        return find_steps(self.votes[rows], step_ms, row_s, gaps_s, anew)
+        return float(self.grid_ms[1] - self.grid_ms[0]), row_s, gaps_s, anew
 
     def against(self, rows: slice, told_ms: float) -> slice | None:
         """The end of some of the rows that does not go with the lag that would be told of them."""
@@ -334,17 +352,12 @@ def _placed(
 ) -> list[Part]:
     """The stretches without what lies between them and may belong to either, where that is long:
     while nobody speaks, or where nothing was read, a step leaves no trace."""
-    units, grid = given.units, given.grid_ms
-    around = wobbling(given.votes, round(WOBBLE_MS / float(grid[1] - grid[0])))
-    apart_s = np.maximum(np.diff(_middles(units)), 1e-3)
     share, least_s = (PLACED_APART, STEP_WITHIN_S) if has_gaps else (PLACED, UNPLACED_S)
-    told = list(parts)
+    told, units = list(parts), given.units
     for number, ((one, _, first), (other, _, second)) in enumerate(pairwise(found)):
-        rows = slice(one.start, other.stop)
-        columns = [int(np.argmin(np.abs(grid - a.offset_ms))) for a in (first, second)]
-        before, after = (around[rows, column] for column in columns)
-        low, high = place(before, after, apart_s[rows.start : rows.stop - 1], share)
-        end_s, start_s = units[one.start + low - 1].end_s, units[one.start + high].start_s
+        rows, lags_ms = slice(one.start, other.stop), (first.offset_ms, second.offset_ms)
+        low, high = given.place(rows, lags_ms, share)
+        end_s, start_s = units[low - 1].end_s, units[high].start_s
         if start_s - end_s >= least_s:
             told[number] = replace(told[number], end_s=end_s)
             told[number + 1] = replace(told[number + 1], start_s=start_s)
