@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -36,6 +37,10 @@ comes to -0.3, all others stay below -2."""
 AGAINST_SHOWN = 2.5
 """The same where another shot is shown: two of three of its seconds agree by chance now and then.
 """
+
+SPEAKS = 2.0
+"""How much (natural logarithm) the first or last shots say for the lag of the rest, at the least;
+of those that say less one in ten is at another, or shows somebody else."""
 
 WITH_IT = 3.0
 """By how much the same number of rows next to the end speak for the lag of the rest, at the least:
@@ -109,20 +114,39 @@ def silent_ends(
         votes, lags_ms, told_ms, anew: as `end_against` has them.
 
     Returns:
-        their rows, each at least `LEAST` and at most a third of all; [] in a file of one shot whose
-        speaker is heard throughout.
+        their rows, each at least `LEAST`, and half of all at the most; [] in a file of one shot
+        whose speaker is heard throughout.
     """
     seen = _Seen.of(votes, lags_ms, told_ms, anew)
     if not seen.scattered and seen.shots[0] == seen.shots[-1]:
         return []
-    told, rows = seen.odds[:, seen.column], len(votes)
-    found = []
-    for turned in (told, told[::-1]):
-        along = np.cumsum(turned[: rows // 3])
-        count = 1 + int(np.argmin(along)) if len(along) else 0
-        if count >= LEAST and along[count - 1] < 0.0:
-            found.append(slice(0, count) if turned is told else slice(rows - count, rows))
-    return found
+    told, shots, rows = seen.odds[:, seen.column], seen.shots, len(votes)
+    first, last = (
+        max(_against_all(told[turned]), _unspoken(told[turned], shots[turned]))
+        for turned in (slice(None), slice(None, None, -1))
+    )
+    if first + last > rows // 2:
+        first, last = (first, 0) if first > last else (0, last)
+    return [end for end in (slice(0, first), slice(rows - last, rows)) if end.start < end.stop]
+
+
+def _against_all(told: np.ndarray) -> int:
+    """Of how many first rows, a third of all at the most, one lag is least likely, if it is less
+    likely than not; 0 where that is of none."""
+    along = np.cumsum(told[: len(told) // 3])
+    count = 1 + int(np.argmin(along)) if len(along) else 0
+    return count if count >= LEAST and along[count - 1] < 0.0 else 0
+
+
+def _unspoken(told: np.ndarray, shots: np.ndarray) -> int:
+    """Rows of the first shots, half of all at the most, none of which says that it has one lag; 0
+    where they are few."""
+    count = 0
+    for first, last in pairwise([0, *(1 + np.flatnonzero(np.diff(shots))).tolist()]):
+        if last > len(told) // 2 or float(told[first:last].sum()) >= SPEAKS:
+            break
+        count = int(last)
+    return count if count >= LEAST else 0
 
 
 def _reach(lags_ms: np.ndarray) -> int:

@@ -6,15 +6,16 @@
 Prints a Markdown table. The same seed makes the same scenes. Each is clips of talkers one after the
 other, 12 to 40 s in all, laid to one lag; for a share of the time their faces give way to those of
 talkers of other clips, 1 to 9 s at a time, while the sound goes on. The same pictures are judged
-with the sound of other clips, where every answer is wrong, and with a lag that steps where one of
-the clips ends. Clips whose own lag is not sure take no part. Crops and sound come from the
+with the sound of other clips, where every answer is wrong, with a lag that steps where one of the
+clips ends, and with one clip between two others at a lag of its own: a reply that was laid in
+wrongly. Clips whose own lag is not sure take no part. Crops and sound come from the
 evaluation's cache and take the road that `score` takes from there.
 
 With `--off-screen` the pictures stay, and it is their sound that gives way to that of other clips:
 somebody beside the camera speaks.
 
 Wrong is a lag that is told and off by more than 60 ms. A step can be seen where the talkers
-themselves are shown for 3 s and more on either side.
+themselves are shown for 3 s and more on either side, a reply where they are for 3 s of it, too.
 """
 
 from __future__ import annotations
@@ -104,9 +105,10 @@ class Scene:
         parts = [np.resize(w, n) for w, n in zip(waves, lengths, strict=True)]
         return self._with_others(np.concatenate(parts))
 
-    def seen_s(self, low: int, high: int) -> float:
-        """For how long, between two frames, those who are heard are seen."""
-        return sum(max(0, min(a + n, high) - max(a, low)) for a, n in self.shown) / FPS
+    def seen(self, low: int, high: int) -> bool:
+        """Whether those who are heard are seen long enough between two frames."""
+        shown = sum(max(0, min(a + n, high) - max(a, low)) for a, n in self.shown)
+        return shown >= SEEN_S * FPS
 
 
 def drawn_scene(clips: Sequence[Sure], rng: np.random.Generator, off_screen: bool) -> Scene:
@@ -186,19 +188,27 @@ def told_of(scene: Scene, rng: np.random.Generator, engine: Engine) -> Iterator[
     lags = [float(lag)] * len(scene.voices)
     yield Told("own", ((0.0, lag),), seconds, judge(scene.pieces, scene.sound(lags), own))
     yield Told("another's", ((0.0, 0.0),), seconds, judge(scene.pieces, scene.strange_sound(), own))
-    if len(scene.voices) < 2:
+    ends = [0, *np.cumsum([frames for *_, frames in scene.voices]).tolist()]
+    if len(scene.voices) < 2 or abs(step) < 120:
         return
     cut = 1 + int(rng.integers(len(scene.voices) - 1))
-    at = sum(frames for *_, frames in scene.voices[:cut])
-    if abs(step) < 120 or min(scene.seen_s(0, at), scene.seen_s(at, scene.frames)) < SEEN_S:
+    if scene.seen(0, ends[cut]) and scene.seen(ends[cut], ends[-1]):
+        truth: Truth = ((0.0, lag), (ends[cut] / FPS, lag + step))
+        stepping = lags[:cut] + [float(lag + step)] * (len(lags) - cut)
+        yield Told("step", truth, seconds, judge(scene.pieces, scene.sound(stepping), own))
+    if len(scene.voices) < 3:
         return
-    truth: Truth = ((0.0, lag), (at / FPS, lag + step))
-    stepping = lags[:cut] + [float(lag + step)] * (len(lags) - cut)
-    yield Told("step", truth, seconds, judge(scene.pieces, scene.sound(stepping), own))
+    reply = 1 + int(rng.integers(len(scene.voices) - 2))
+    begin, end = ends[reply : reply + 2]
+    if scene.seen(0, begin) and scene.seen(begin, end) and scene.seen(end, ends[-1]):
+        truth = ((0.0, lag), (begin / FPS, lag + step), (end / FPS, lag))
+        lags[reply] += step
+        yield Told("reply", truth, seconds, judge(scene.pieces, scene.sound(lags), own))
 
 
 def passed_over(told: Told) -> bool:
-    """Whether one lag is told across a step, seconds beyond it. (An end may be left out.)"""
+    """Whether one lag is told across a step, seconds beyond it (an end may be left out), or of all
+    of a file with a reply at another."""
     step_s = told.truth[1][0]
     return told.one and any(
         s.offset_ms is not None and s.start_s < step_s - SEEN_S and s.end_s > step_s + SEEN_S
@@ -211,11 +221,12 @@ def table(found: Sequence[tuple[Scene, Told]]) -> None:
     head(
         *("others", "scenes", "told", "wrong", "another's sound told"),
         *("steps", "both lags told", "one lag told across it"),
+        *("replies", "both lags told", "one lag told across it"),
     )
     for share in (*SHARES, None):
         mine = [(s, t) for s, t in found if share is None or s.share == share]
-        own, strange, steps = (
-            [t for _, t in mine if t.kind == kind] for kind in ("own", "another's", "step")
+        own, strange, *changing = (
+            [t for _, t in mine if t.kind == kind] for kind in ("own", "another's", "step", "reply")
         )
         row(
             "all" if share is None else f"{share:.0%}",
@@ -223,9 +234,11 @@ def table(found: Sequence[tuple[Scene, Told]]) -> None:
             sum(t.verdict.status != "undecided" for t in own),
             sum(any(abs(ms - t.truth[0][1]) > WRONG_MS for _, ms in t.lags) for t in own),
             sum(t.verdict.status != "undecided" for t in strange),
-            len(steps),
-            sum(t.found for t in steps),
-            sum(passed_over(t) for t in steps),
+            *(
+                count
+                for ones in changing
+                for count in (len(ones), sum(t.found for t in ones), sum(map(passed_over, ones)))
+            ),
         )
 
 

@@ -13,8 +13,8 @@ from avsync_cli.inference.evidence import Evidence, WindowResult
 from avsync_cli.verdict.answer import ITU
 from avsync_cli.verdict.courses import Chain
 from avsync_cli.verdict.decision import decide_verdict
-from avsync_cli.verdict.ends import end_against
-from avsync_cli.verdict.steps import find_steps
+from avsync_cli.verdict.ends import end_against, silent_ends
+from avsync_cli.verdict.steps import chain_of, find_steps, place
 from tests.verdict.test_steps import OFFSETS, clip, lags
 
 Shots = Sequence[tuple[int, float | None]]
@@ -203,6 +203,36 @@ def test_a_shot_ends_where_nothing_was_read() -> None:
     shot, parts = (find_steps(votes, 10.0, apart_s=s, anew=anew) for s in (together, apart))
     assert [run.start for run in shot.runs] == [0, 8, 12]
     assert parts.probability < shot.probability
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("says", "left_out"), [(0.3, True), (1.0, False)])
+def test_a_shot_that_hardly_says_that_it_has_one_lag_is_not_told(
+    turned: bool, says: float, left_out: bool
+) -> None:
+    """Four seconds that agree a little with the rest, and a little more with another lag."""
+    votes = seconds_at(0.0, 12)
+    votes[:4] = 0.0
+    votes[:4, np.abs(OFFSETS) <= 20] = says
+    votes[:4, np.abs(OFFSETS - 400) <= 20] = 1.2
+    votes[:4] -= np.log(np.exp(votes[:4]).sum(axis=1, keepdims=True))
+    anew = np.arange(12) == (8 if turned else 4)
+    ends = silent_ends(votes[::-1] if turned else votes, OFFSETS, 0.0, anew)
+    assert ends == ([slice(8, 12) if turned else slice(0, 4)] if left_out else [])
+
+
+@pytest.mark.parametrize(("listens", "first", "last"), [(False, 5, 5), (True, 5, 9)])
+def test_a_step_is_placed_by_seconds_of_who_speaks(listens: bool, first: int, last: int) -> None:
+    """A listener's seconds may point to either lag; they do not tell when it changed."""
+    odds = np.full((2, 14), np.log(0.2))
+    odds[0, :5] = odds[1, 9:] = np.log(20.0)
+    odds[1, 5:9] = np.log(20.0)
+    if listens:
+        odds[:, 5:9] = np.log([[5.0, 0.2, 5.0, 0.2], [0.2, 5.0, 0.2, 5.0]])
+    anew = np.isin(np.arange(1, 14), (5, 9) if listens else ())
+    chain = chain_of((14, 201), 10.0, anew=anew)
+    low, high = place(chain, odds[0], odds[1], np.ones(13))
+    assert (low, high) == (first, last)
 
 
 def test_seconds_that_agree_are_believed_beside_a_voice_off_screen() -> None:
