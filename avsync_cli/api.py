@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -25,7 +25,8 @@ class Options(TypedDict, total=False):
     """How a file is judged; what is left out is as on the command line.
 
     Attributes:
-        range_ms: offsets from -range to +range are tried, 10 to 30,000 ms.
+        range_ms: offsets from -range to +range are tried, 10 to 30,000 ms, and no others. Left out,
+            a file in which nothing fits is looked at once more, four times as far.
         step_ms: distance between two of them, a multiple of 10 ms.
         tolerance: name of a profile such as "ebu", or "EARLY:LATE" in ms.
         min_confidence: least confidence of an answer, 0.5 to 0.999; None takes the model's own.
@@ -147,7 +148,7 @@ def _how(name: str, like: Command, options: Options) -> tuple[Settings, Engine, 
     unknown = sorted(set(options) - set(Options.__annotations__))
     if unknown:
         raise TypeError(f"{name}() got an unexpected keyword argument {unknown[0]!r}")
-    settings = replace(DEFAULTS[like], **_part(Settings, options)).checked()
+    settings = DEFAULTS[like].but(**_part(Settings, options)).checked()
     excerpt = Excerpt(**_part(Excerpt, options)).checked()
     engine = options.get("engine")
     if engine is None:

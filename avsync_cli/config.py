@@ -12,9 +12,9 @@ import math
 import re
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from avsync_cli.errors import UsageError
 from avsync_cli.timebase import HOP_MS
@@ -29,6 +29,9 @@ RANGE_LIMIT_MS = 30_000
 """Widest scan: beyond it, chance likenesses outnumber the evidence of an ordinary clip, and the
 sound needed around every block would no longer be small."""
 
+_FURTHER, _FURTHEST_MS = 4, 5_000
+"""Where nothing fits, so many times as far is looked, but no further than the other."""
+
 STEP_LIMIT_MS = 1_000
 LEAST_MOST_S = 30
 """Three stretches of ten seconds: head, middle and tail of a film."""
@@ -42,6 +45,8 @@ class Settings:
 
     Attributes:
         range_ms: offsets from -range to +range are tried.
+        further: whether a file in which nothing fits any of them is looked at once more, up to
+            `further_ms(range_ms)`; False where somebody asked for a range.
         step_ms: distance between two of them; a multiple of the 10 ms log-mel step.
         model: name of a bundled model, or a folder.
         attention: which variant of the model; None takes the model as it is.
@@ -58,6 +63,9 @@ class Settings:
     range_ms: int = 1_000
     # Sound that a chain of devices delays lies within a second; a narrow scan has fewer chance
     # peaks, so that a short clip can be decided.
+    further: bool = True
+    # Few files are off by more, and those that are have answers at a second look: as in "A second
+    # look" of docs/measurements.md.
     step_ms: int = HOP_MS
     # The resolution of the sound features: finer steps would only interpolate.
     model: str = "default"
@@ -76,6 +84,10 @@ class Settings:
     until: float = 0.99
     # The confidence of a whole film that is clear is 0.994 to 0.998: more cannot be asked for.
     most_s: float | None = None
+
+    def but(self, **values: Any) -> Settings:
+        """The same with what somebody asked for; a range is a limit then."""
+        return replace(self, **values, further=self.further and "range_ms" not in values)
 
     def checked(self) -> Settings:
         """Itself, if every value can be meant.
@@ -193,6 +205,11 @@ def check_range_ms(value: float) -> int:
         limit = f"{HOP_MS} ms to {RANGE_LIMIT_MS // 1000} s"
         raise UsageError(f"a range of {value:g} ms cannot be scanned", f"choose {limit}")
     return round(value)
+
+
+def further_ms(range_ms: float) -> float:
+    """How far to look where nothing fits within a range; the same range where that is wide."""
+    return max(range_ms, min(_FURTHER * range_ms, _FURTHEST_MS))
 
 
 def check_step_ms(value: float) -> int:

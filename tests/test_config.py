@@ -50,6 +50,18 @@ def test_defaults() -> None:
     assert DEFAULTS["offset-scan"].range_ms == 2000
 
 
+def test_a_range_that_somebody_asked_for_is_a_limit(tmp_path: Path) -> None:
+    assert DEFAULTS["score"].further and DEFAULTS["offset-scan"].further
+    assert _load(tmp_path, user='tolerance = "ebu"\n').further
+    assert not _load(tmp_path, local='range = "1s"\n').further
+    assert not _load(tmp_path, env={"AVSYNC_RANGE": "1s"}).further
+    assert not _load(tmp_path, flags={"range_ms": 1000}).further
+
+
+def test_how_far_a_second_look_is_taken() -> None:
+    assert [config.further_ms(ms) for ms in (10, 1000, 2000, 8000)] == [40, 4000, 5000, 8000]
+
+
 def test_a_home_that_may_not_be_entered_holds_no_settings(tmp_path: Path) -> None:
     stat, home = os.stat, tmp_path / "home"
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +70,8 @@ def load_settings(
         **_read_environment(),
         **flags,
     }
-    settings = replace(DEFAULTS[command], **{**below, **local, **above})
-    without = replace(DEFAULTS[command], **{**below, **above})
+    settings = DEFAULTS[command].but(**{**below, **local, **above})
+    without = DEFAULTS[command].but(**{**below, **above})
     changed = words_for(JudgeFlags, settings, without)
     if changed:
         words = " ".join(map(shell_quote, changed))

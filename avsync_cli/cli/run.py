@@ -27,7 +27,7 @@ from avsync_cli.cli.output import Sink, say, say_annotations, say_error
 from avsync_cli.cli.progress import BatchProgress
 from avsync_cli.cli.template import Template
 from avsync_cli.cli.watch import landings
-from avsync_cli.config import Command, tolerance_profile
+from avsync_cli.config import DEFAULTS, Command, tolerance_profile
 from avsync_cli.errors import (
     EXIT_IN_SYNC,
     EXIT_INTERNAL,
@@ -233,7 +233,11 @@ class Run:
         excerpt = self.job.excerpt
         if self.job.flags.all_audio:
             excerpt = replace(excerpt, audio_track=judgement.evidence.media.audio_track)
-        return fix_words(self.job.settings, excerpt)
+        settings = self.job.settings
+        if settings.range_ms != DEFAULTS["score"].range_ms:
+            # A second look may have been taken, further off.
+            settings = replace(settings, range_ms=int(judgement.evidence.offsets_ms[-1]))
+        return fix_words(settings, excerpt)
 
     def _summarise(self) -> None:
         batch = len(self.job.files) != 1  # none at all is what a small batch leaves some shards

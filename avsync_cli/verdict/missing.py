@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
-from avsync_cli.inference.evidence import WindowResult
+from avsync_cli.config import further_ms
+from avsync_cli.inference.evidence import BlockResult, WindowResult
+from avsync_cli.verdict.answer import Verdict
 from avsync_cli.verdict.posterior import Constants, find_peak, group_answer, read_windows
 from avsync_cli.verdict.reasons import EDGE_CONFIDENCE, NO_SOURCE, SCATTERED, why_in_doubt
 from avsync_cli.verdict.stretches import Part
@@ -18,8 +23,7 @@ MORE_S = (1, 2, 3, 5, 10, 20, 30, 60)
 
 _WINDOW_S = 8.0
 
-_WIDER, _WIDEST_MS = 4, 5_000
-"""How much wider a scan is proposed to be, and up to what range."""
+_WIDER = "a wider scan (--range {:g}s)"
 
 
 def would_decide(main: Part, limits: list[str], offsets: np.ndarray, constants: Constants) -> str:
@@ -36,7 +40,7 @@ def would_decide(main: Part, limits: list[str], offsets: np.ndarray, constants: 
     if limits:
         return "each side of the cut judged by itself (--start, --duration)"
     if main.answer.at_edge and main.answer.confidence >= EDGE_CONFIDENCE:
-        return f"a wider scan (--range {2 * float(offsets[-1]) / 1000.0:g}s)"
+        return _WIDER.format(2 * float(offsets[-1]) / 1000.0)
     if main.drift is None:
         for more_s in MORE_S:
             windows = _with_more(main.windows, more_s, constants)
@@ -45,10 +49,44 @@ def would_decide(main: Part, limits: list[str], offsets: np.ndarray, constants: 
                 seconds = "a second" if more_s == 1 else f"{more_s} seconds"
                 return f"speech of one visible person for {seconds} more"
     reach_ms = float(offsets[-1])
-    if why_in_doubt(main.answer, offsets) == NO_SOURCE and reach_ms < _WIDEST_MS:
-        wider_s = min(_WIDER * reach_ms, _WIDEST_MS) / 1000.0
-        return f"{SPEECH}, or, should the sound be off by more, a wider scan (--range {wider_s:g}s)"
+    if why_in_doubt(main.answer, offsets) == NO_SOURCE and further_ms(reach_ms) > reach_ms:
+        wider = _WIDER.format(further_ms(reach_ms) / 1000.0)
+        return f"{SPEECH}, or, should the sound be off by more, {wider}"
     return SPEECH
+
+
+def asks_further(verdict: Verdict) -> bool:
+    """Whether a file is undecided, and may be off by more than was looked for."""
+    nothing_fits = verdict.reasons[:1] == [NO_SOURCE]
+    return verdict.status == "undecided" and (nothing_fits or _says_wider(verdict))
+
+
+def not_further(verdict: Verdict) -> Verdict:
+    """The same of a file that was looked at further off, in vain."""
+    return replace(verdict, would_decide=SPEECH) if _says_wider(verdict) else verdict
+
+
+def _says_wider(verdict: Verdict) -> bool:
+    return _WIDER.split("{")[0] in verdict.would_decide
+
+
+def busiest(blocks: Sequence[BlockResult], seconds: float) -> tuple[float, float] | None:
+    """The stretch of a file in which faces are followed most, by its first and last second.
+
+    Args:
+        blocks: of the file; those that were left out do not count.
+        seconds: how long it may be.
+
+    Returns:
+        None where no face is.
+    """
+    faces = sorted((b.start_s, b.end_s) for b in blocks if b.used and b.region.kind == "face")
+    if not faces:
+        return None
+    starts, ends = np.array(faces).T
+    beyond = np.searchsorted(ends, starts + seconds, side="right")
+    first = int(np.argmax(beyond - np.arange(len(starts))))
+    return float(starts[first]), float(ends[beyond[first] - 1])
 
 
 def _with_more(

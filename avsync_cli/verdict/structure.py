@@ -155,11 +155,11 @@ class _Rows:
     def place(self, rows: slice, lags_ms: tuple[float, float], share: float) -> tuple[int, int]:
         """The first and the last of some rows that may be the first after a step from one known
         lag to another."""
-        step_ms, *between = self._between(rows)
+        step_ms, row_s, gaps_s, anew = self._between(rows)
         around = wobbling(self.votes[rows], round(WOBBLE_MS / step_ms)) + math.log(
             len(self.grid_ms)
         )
-        chain = chain_of(around.shape, step_ms, *between)
+        chain = chain_of(around.shape, step_ms, row_s, gaps_s, anew)
         columns = [int(np.argmin(np.abs(self.grid_ms - ms))) for ms in lags_ms]
         before, after = (around[:, column] for column in columns)
         apart_s = np.maximum(np.diff(_middles(self.units[rows])), 1e-3)

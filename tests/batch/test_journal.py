@@ -352,7 +352,7 @@ def test_the_journal_stays_locked_when_it_was_written_anew(
 def test_everything_that_changes_an_answer_changes_the_fingerprint() -> None:
     usual = fingerprint(Settings(), Excerpt(), "digest", all_audio=False)
     other: dict[str, object] = {
-        "range_ms": 2000, "step_ms": 20, "attention": "none",
+        "range_ms": 2000, "further": False, "step_ms": 20, "attention": "none",
         "tolerance": "ebu", "min_confidence": 0.9,
         "quick": True, "until": 0.9, "most_s": 60.0, "slate": True,
         "video_track": 1, "audio_track": 0, "start_s": 1.0, "duration_s": 9.0,

@@ -7,15 +7,23 @@ without them these tests are skipped, and say so.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from avsync_cli import judging
+from avsync_cli.config import DEFAULTS
+from avsync_cli.errors import MediaError
 from avsync_cli.evaluation.shifted_copy import shift_sound
+from avsync_cli.inference import pipeline
+from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse
 from avsync_cli.judging import judged
+from avsync_cli.media.facts import MediaInfo
 from avsync_cli.model.engine import OnnxEngine, load_engine
 from avsync_cli.verdict.answer import ITU, Judgement
+from avsync_cli.verdict.missing import SPEECH
 from tests.conftest import REPO
 from tests.planes import as_planes
 
@@ -58,6 +66,49 @@ def test_the_projects_own_clip_moved_further(
     assert first.offset_ms is not None
     assert second.offset_ms is not None
     assert second.offset_ms - first.offset_ms == pytest.approx(shift_ms, abs=20.0)
+
+
+@pytest.mark.parametrize("look_s", [60.0, 7.0])
+def test_a_lag_beyond_the_range_is_found_by_a_second_look(
+    engine: OnnxEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look_s: float
+) -> None:
+    moved, read = tmp_path / "moved.mp4", []
+    shift_sound(REPO / "docs" / "sample" / "talker.mp4", moved, 1500)
+
+    def noted(info: MediaInfo, options: AnalyseOptions, *rest: object) -> Evidence:
+        read.append((options.range_ms, options.duration_s is None))
+        return analyse(info, options, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline, "analyse", noted)
+    monkeypatch.setattr(judging, "LOOK_S", look_s)
+    found = judging.analyse_file(moved, DEFAULTS["score"], engine).verdict
+    assert found.offset_ms == pytest.approx(1620.0, abs=NEAR_MS)
+    assert "nothing fits within ±1 s: it was looked for further off" in found.reasons
+    first, *again = read
+    assert first == (1000, True)
+    # Of what is longer than a look, a part is looked at before all of it is.
+    assert again == [(4000, False), (4000, True)] if look_s < 10 else [(4000, True)]
+    asked = judging.analyse_file(moved, DEFAULTS["score"].but(range_ms=1000), engine).verdict
+    assert asked.status == "undecided"
+
+
+@pytest.mark.parametrize("status", ["vain", "broken"])
+def test_a_second_look_in_vain_leaves_the_answer_of_the_first(
+    engine: OnnxEngine, status: str
+) -> None:
+    sample = REPO / "docs" / "sample" / "talker.mp4"
+    first = judge(sample, engine)
+    told = replace(first.verdict, status="undecided", would_decide=f"{SPEECH}, or (--range 4s)")
+    first = replace(first, verdict=told)
+
+    def again(info: object, options: object) -> Judgement:
+        if status == "broken":
+            raise MediaError("damaged", "look at it", str(sample))
+        return first
+
+    found = judging._further_off(first, None, AnalyseOptions(), again)  # type: ignore[arg-type]
+    assert found.evidence is first.evidence
+    assert found.verdict.status == "undecided"
 
 
 @real_clips
