@@ -59,7 +59,7 @@ class ScanFlags:
     """What is looked for, and by which model."""
 
     range: str | None = _what(
-        "Try offsets from -TIME to +TIME: 2s, 500ms or plain seconds.",
+        "Try offsets from -TIME to +TIME, no others: 2s, 500ms or plain seconds.",
         metavar="TIME",
         sets=Sets(
             Settings,
