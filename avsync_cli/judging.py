@@ -147,7 +147,8 @@ def analyse_file(
             sampled, remark = _by_stretches(info, options, engine, settings, tolerance, progress)
             if sampled is not None and sampled.evidence is not None:
                 found = judged(path, sampled.evidence, tolerance, settings.min_confidence)
-                return replace(found, verdict=sampled.told(found.verdict))
+                found = replace(found, verdict=sampled.told(found.verdict))
+                return _remarked(found, remark) if remark else found
         evidence = analyse(info, options, engine, progress)
         evidence.reasons += [remark] if remark else []
         tolerance = tolerance_for(profile, evidence.media.fps)
@@ -190,8 +191,12 @@ def _further_off(
             return found
         if again.verdict.status == "undecided":
             return vain
+    return _remarked(again, _found_further_off(options))
+
+
+def _found_further_off(options: AnalyseOptions) -> str:
     limit_s = options.range_ms / 1000.0
-    return _remarked(again, f"nothing fits within ±{limit_s:g} s: it was looked for further off")
+    return f"nothing fits within ±{limit_s:g} s: it was looked for further off"
 
 
 def _by_strikes(found: Judgement, info: MediaInfo, options: AnalyseOptions) -> Judgement:
@@ -251,13 +256,16 @@ def _by_stretches(
     tolerance: Tolerance,
     progress: ProgressCall | None,
 ) -> tuple[Sampled | None, str]:
-    """What some stretches of a file say; or None, and why all of it must be read in order.
+    """What some stretches of a file say, and what is to be said of that; or None, and why all of it
+    must be read in order.
 
     A file of a few minutes is read whole without a word.
     """
     from avsync_cli.inference.stretches import Film, OutOfOrder, pooled
     from avsync_cli.media.clock import why_in_order
     from avsync_cli.media.facts import pick_video
+    from avsync_cli.verdict.decision import decide_verdict
+    from avsync_cli.verdict.missing import asks_further
     from avsync_cli.verdict.sampling import Search
 
     in_order = why_in_order(info, pick_video(info, options.video_track))
@@ -285,8 +293,15 @@ def _by_stretches(
         return None, "read in order: nothing is there at some of its times"
     if sampled.settled or (settings.most_s is not None and sampled.evidence is not None):
         return sampled, ""
-    read = 0 if sampled.evidence is None else sampled.evidence.stretches
-    return None, f"read in order: {read} stretches did not settle it"
+    if sampled.evidence is None:
+        return None, "read in order: 0 stretches did not settle it"
+    if settings.further and asks_further(decide_verdict(sampled.evidence, tolerance)):
+        wide = replace(options, range_ms=further_ms(options.range_ms))
+        once = replace(settings, further=False)
+        sampled_again, _ = _by_stretches(info, wide, engine, once, tolerance, progress)
+        if sampled_again is not None and sampled_again.settled:
+            return sampled_again, _found_further_off(options)
+    return None, f"read in order: {sampled.evidence.stretches} stretches did not settle it"
 
 
 def _by_other_sounds(

@@ -7,6 +7,7 @@ without them these tests are skipped, and say so.
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from avsync_cli.inference.evidence import Evidence
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse
 from avsync_cli.judging import judged
 from avsync_cli.media.facts import MediaInfo
+from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.model.engine import OnnxEngine, load_engine
 from avsync_cli.verdict.answer import ITU, Judgement
 from avsync_cli.verdict.missing import SPEECH
@@ -90,6 +92,19 @@ def test_a_lag_beyond_the_range_is_found_by_a_second_look(
     assert again == [(4000, False), (4000, True)] if look_s < 10 else [(4000, True)]
     asked = judging.analyse_file(moved, DEFAULTS["score"].but(range_ms=1000), engine).verdict
     assert asked.status == "undecided"
+
+
+@pytest.mark.slow
+def test_stretches_are_looked_at_further_off_too(engine: OnnxEngine, tmp_path: Path) -> None:
+    late, film = tmp_path / "late.mp4", tmp_path / "film.mp4"
+    shift_sound(REPO / "docs" / "sample" / "talker.mp4", late, 1500)
+    again = [str(find_ffmpeg()), "-nostdin", "-v", "error", "-stream_loop", "17", "-i", str(late)]
+    subprocess.run([*again, "-c", "copy", "-t", "245", str(film)], check=True)
+    settings = replace(DEFAULTS["score"], quick=True)
+    found = judging.analyse_file(film, settings, engine)
+    assert found.evidence.stretches is not None and found.evidence.read_s < 200.0
+    assert found.verdict.offset_ms == pytest.approx(1620.0, abs=NEAR_MS)
+    assert "nothing fits within ±1 s: it was looked for further off" in found.verdict.reasons
 
 
 @pytest.mark.parametrize("status", ["vain", "broken"])
