@@ -46,6 +46,8 @@ class Chain:
         wander: chance that the lag moves by a column to either side, in a second.
         lags: how many there are.
         own_share: chance that a shot has a lag of its own, after which the old one returns.
+        leads_to: (O,) log-probabilities of the lag that a file begins with and that a step leads
+            to; None where it may be any.
     """
 
     chances: np.ndarray
@@ -54,6 +56,7 @@ class Chain:
     wander: float
     lags: int
     own_share: float = 0.0
+    leads_to: np.ndarray | None = None
 
     @property
     def turned(self) -> Chain:
@@ -71,6 +74,13 @@ class Chain:
     def none_own(self) -> float:
         """Log-probability that no shot has a lag of its own."""
         return int(self.anew.sum()) * math.log1p(-self.own_share)
+
+    @property
+    def _led_to(self) -> np.ndarray:
+        """(O,) log-probabilities of the lag after a step, or of the first."""
+        if self.leads_to is None:
+            return np.full(self.lags, -math.log(self.lags))
+        return self.leads_to
 
     @property
     def _kinds(self) -> int:
@@ -136,29 +146,28 @@ class Chain:
         """
         entered, said = self._entered, self._said(votes)
         sums = np.empty(len(votes) - 1)
-        courses = [
-            np.broadcast_to(e - math.log(self.lags) + s[0], self.lags)
-            for e, s in zip(entered, said, strict=True)
-        ]
+        courses = [e + self._led_to + s[0] for e, s in zip(entered, said, strict=True)]
         for row in range(1, len(votes)):
             sums[row - 1] = log_sum(reduce(np.logaddexp, courses))
             came = [self._wandered(course, row) for course in courses]
-            move, new = self._move(row), sums[row - 1] + self._leap(row) + entered
+            move, new = self._move(row), sums[row - 1] + self._leap(row)
             courses = [
-                _summed(came, move[:, kind], new[kind]) + s[row] for kind, s in enumerate(said)
+                _summed(came, move[:, kind], new + entered[kind]) + s[row]
+                for kind, s in enumerate(said)
             ]
         return sums, log_sum(np.logaddexp(*courses[:2]))
 
     def upto(self, votes: np.ndarray) -> np.ndarray:
         """(T - 1,) log-probability of the rows up to each but the last, by one known lag that
         lasts, less that by any: `votes` (T,) are of that lag."""
-        known = replace(self, chances=np.zeros_like(self.chances), wander=0.0, lags=1)
+        chances = np.zeros_like(self.chances)
+        known = replace(self, chances=chances, wander=0.0, lags=1, leads_to=None)
         return known.forward(votes[:, None])[0]
 
-    def _leap(self, row: int) -> float:
-        """Log-probability of a step before a row, to any one lag."""
+    def _leap(self, row: int) -> np.ndarray:
+        """(O,) log-probability of a step before a row, by the lag that it leads to."""
         chance = float(self.chances[row - 1])
-        return math.log(chance / self.lags) if chance > 0 else -math.inf
+        return self._led_to + (math.log(chance) if chance > 0 else -math.inf)
 
     def _wandered(self, course: np.ndarray, row: int) -> np.ndarray:
         """What courses weigh after the lag moved by a column or not, as often as the time from the
@@ -183,23 +192,19 @@ class Chain:
         entered, said, lags = self._entered, self._said(votes), self.lags
         came_from = np.zeros((len(votes), len(said) * lags), np.int32)
         own = np.arange(lags, dtype=np.int32)
-        best = np.stack(
-            [
-                np.broadcast_to(e - math.log(lags) + s[0], lags)
-                for e, s in zip(entered, said, strict=True)
-            ]
-        )
+        best = np.stack([e + self._led_to + s[0] for e, s in zip(entered, said, strict=True)])
         for row in range(1, len(votes)):
-            top, move, leap = int(np.argmax(best)), self._move(row), self._leap(row)
-            new = best.flat[top] + leap + entered
+            top, move = int(np.argmax(best)), self._move(row)
+            new = best.flat[top] + self._leap(row)
             courses = []
             for kind, s in enumerate(said):
                 ways = best + move[:, [kind]]
                 stay = own + lags * np.argmax(ways, axis=0).astype(np.int32)
                 staying = ways.max(axis=0)
-                from_here = np.where(staying >= new[kind], stay, top)
+                stepped = new + entered[kind]
+                from_here = np.where(staying >= stepped, stay, top)
                 came_from[row, kind * lags : (kind + 1) * lags] = from_here
-                courses.append(np.maximum(staying, new[kind]) + s[row])
+                courses.append(np.maximum(staying, stepped) + s[row])
             best = np.stack(courses)
         state, cuts = int(np.argmax(best[:2])), [len(votes)]
         for row in range(len(votes) - 1, 0, -1):
@@ -215,10 +220,10 @@ class Chain:
         return [slice(low, high) for low, high in pairwise(reversed([*cuts, 0]))]
 
 
-def _summed(came: list[np.ndarray], moves: np.ndarray, new: float) -> np.ndarray:
+def _summed(came: list[np.ndarray], moves: np.ndarray, new: np.ndarray) -> np.ndarray:
     """(O,) log of the sum of courses that came to one kind, and of what is new in it."""
     ways = [course + move for course, move in zip(came, moves, strict=True) if move > -math.inf]
-    found: np.ndarray = reduce(np.logaddexp, ways, np.full(len(came[0]), new))
+    found: np.ndarray = reduce(np.logaddexp, ways, new)
     return found
 
 

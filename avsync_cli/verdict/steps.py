@@ -28,6 +28,9 @@ WOBBLE_MS = 20.0
 """A second's own lag lies this close around that of its stretch: less is a habit of speaking or of
 cutting, no step that anybody could see."""
 
+MOST_REREAD = 4
+"""How often, at the most, the course is read again by what was learnt from the last one."""
+
 WANDER_MS = 1.0
 """How far a lag wanders in a second, as a random walk does: a frame in half an hour. What is left
 of a drift that was read a little wrong is no step either."""
@@ -91,16 +94,56 @@ def find_steps(
     level += float(np.log1p(-chain.chances).sum())
     at = 1 + int(np.argmax(before + after[::-1]))
     probability = -math.expm1(min(0.0, level - total))
+
+    def likeliest(chain: Chain) -> list[slice]:
+        # Of a film of which only parts were read one stretch is but one witness.
+        if apart_s is not None:
+            return chain.likeliest(around)
+        return _likeliest(chain, around, round(WOBBLE_MS / step_ms))
+
     within = chain.with_own_lags(STEP_SHARE)
     if within is not None:
         _, total = within.forward(around)
         changes = -math.expm1(min(0.0, level + within.none_own - total))
         # Less than likely they say nothing: a listener's seconds agree by chance now and then.
         if changes >= 0.5:
-            runs = within.likeliest(around)
+            runs = likeliest(within)
             return Steps(runs, changes, at if len(runs) < 2 else runs[1].start, True)
-    runs = chain.likeliest(around) if probability >= 0.5 else [slice(0, rows)]
+    runs = [slice(0, rows)]
+    if probability >= 0.5:
+        runs = likeliest(chain)
     return Steps(runs, probability, at, bool(chain.anew.any()))
+
+
+def _likeliest(chain: Chain, votes: np.ndarray, reach: int) -> list[slice]:
+    """The likeliest course in a file that steps, as runs of rows with one lag.
+
+    Beforehand one file in fifty steps, and to any lag. One whose lag was found to return does so
+    again, as often as it was found to: two cameras of which one runs late are cut to and fro. At
+    the price of a first step a reply of a few seconds would rather be taken for a listener's, and
+    told at the lag of what is around it.
+
+    Args:
+        chain: of the rows, as of any file.
+        votes: (T, O) log-probabilities of the rows.
+        reach: columns that a row's own lag may lie beside that of its stretch.
+    """
+    runs, first = chain.likeliest(votes), float(chain.chances.sum())
+    for _ in range(MOST_REREAD):
+        at = np.array([int(np.argmax(votes[rows].sum(axis=0))) for rows in runs])
+        again = sum(bool((np.abs(at[:n] - at[n]) <= 2 * reach).any()) for n in range(len(at)))
+        if again == 0:
+            break
+        had = np.zeros(chain.lags)
+        for column in at:
+            near = slice(max(0, column - reach), column + reach + 1)
+            had[near] += 1.0 / len(had[near]) / len(at)
+        to = (first / chain.lags + again * had) / (first + again)
+        chances = np.minimum(0.5, chain.chances * (first + again) / first)
+        before, runs = runs, replace(chain, chances=chances, leads_to=np.log(to)).likeliest(votes)
+        if runs == before:
+            break
+    return runs
 
 
 def chain_of(

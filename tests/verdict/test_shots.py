@@ -154,6 +154,20 @@ def test_an_end_in_another_shot_is_against_only_where_it_agrees_with_itself() ->
             assert mirrored is None
 
 
+@pytest.mark.parametrize("lengths_s", [(5, 3, 6, 5, 4, 7, 8, 4), (6, 6, 6, 3, 6, 6)])
+def test_a_reply_of_a_few_seconds_goes_back_to_a_lag_that_the_film_goes_back_to(
+    lengths_s: tuple[int, ...],
+) -> None:
+    """Two cameras, cut to and fro where no cut is seen: three seconds cannot pay for a step to any
+    lag and another one back, and would be told at the lag of what is around them."""
+    votes = np.concatenate([seconds_at(240.0 * (n % 2), s) for n, s in enumerate(lengths_s)])
+    ends = np.cumsum(lengths_s).tolist()
+    assert [run.stop for run in find_steps(votes, 10.0).runs] == ends
+    # Of a film that did not go back yet nothing is learnt: the same may be somebody who listens.
+    once = np.concatenate([seconds_at(0.0, 30), seconds_at(240.0, 3), seconds_at(0.0, 30)])
+    assert len(find_steps(once, 10.0).runs) == 1
+
+
 def test_a_cut_makes_a_listener_likely_and_a_step_no_likelier() -> None:
     speech = seconds_at(0.0, 14)
     votes = np.concatenate([speech, *(seconds_at(lag, 1) for lag in (-700.0, 420.0, 150.0))])
