@@ -351,16 +351,20 @@ def _placed(
     has_gaps: bool,
 ) -> list[Part]:
     """The stretches without what lies between them and may belong to either, where that is long:
-    while nobody speaks, or where nothing was read, a step leaves no trace."""
+    while nobody speaks, or where nothing was read, a step leaves no trace. Where it is short and
+    nothing was read in it, the step is told in its middle, no further off than need be."""
     share, least_s = (PLACED_APART, STEP_WITHIN_S) if has_gaps else (PLACED, UNPLACED_S)
     told, units = list(parts), given.units
     for number, ((one, _, first), (other, _, second)) in enumerate(pairwise(found)):
         rows, lags_ms = slice(one.start, other.stop), (first.offset_ms, second.offset_ms)
         low, high = given.place(rows, lags_ms, share)
         end_s, start_s = units[low - 1].end_s, units[high].start_s
-        if start_s - end_s >= least_s:
-            told[number] = replace(told[number], end_s=end_s)
-            told[number + 1] = replace(told[number + 1], start_s=start_s)
+        if start_s - end_s < least_s:
+            if not has_gaps:
+                continue
+            end_s = start_s = (end_s + start_s) / 2
+        told[number] = replace(told[number], end_s=end_s)
+        told[number + 1] = replace(told[number + 1], start_s=start_s)
     return told
 
 

@@ -82,6 +82,22 @@ def test_a_step_is_found_and_told_to_five_seconds(share: float) -> None:
     assert len(pieces.order) < 40
 
 
+@pytest.mark.parametrize("step_s", [400.0, 403.0, 406.0])
+def test_a_step_where_six_seconds_were_not_read_is_told_in_their_middle(step_s: float) -> None:
+    """At either end of them it would be further off than need be."""
+    whole = film(lambda t: 0.0 if t < step_s else 240.0, 800.0, seed=3)
+    known, curves = Pieces(whole), whole.seconds
+    assert curves is not None
+    read = [known.read(window) for window in range(known.last + 1) if window not in (30, 50)]
+    rows = (curves.start_s >= 406.0) & (curves.start_s < 408.0)
+    rest = SecondCurves(curves.start_s[rows], curves.offsets_ms, curves.logits[rows])
+    read.insert(49, replace(whole, windows=[], seconds=rest, judged_s=2.0))
+    evidence = pooled([found for found in read if found is not None], 786.0)
+    told = [s for s in decide_verdict(evidence, ITU).segments if s.offset_ms is not None]
+    assert len(told) == 2
+    assert told[0].end_s == told[1].start_s == pytest.approx(403.0, abs=1.0)
+
+
 @pytest.mark.parametrize("odd_s", [1056, 1168])
 def test_a_stretch_beside_a_step_that_is_about_something_else_does_not_move_it(odd_s: int) -> None:
     lags = {True: 0.0, False: 240.0}
