@@ -164,6 +164,23 @@ class Chain:
         known = replace(self, chances=chances, wander=0.0, lags=1, leads_to=None)
         return known.forward(votes[:, None])[0]
 
+    def unseen(self, votes: np.ndarray) -> np.ndarray:
+        """(T,) probability that the speaker is not seen, at one known lag that lasts: `votes` (T,)
+        are its log-probabilities, less those of any."""
+        sure = replace(self, chances=np.zeros_like(self.chances))
+        shown = np.stack([votes, np.zeros(len(votes))], axis=1)
+        before, after = np.empty_like(shown), np.zeros_like(shown)
+        before[0] = sure._share + shown[0]
+        for row in range(1, len(votes)):
+            came = before[row - 1][:, None] + sure._move(row)
+            before[row] = np.logaddexp(came[0], came[1]) + shown[row]
+        for row in range(len(votes) - 1, 0, -1):
+            went = sure._move(row) + (after[row] + shown[row])
+            after[row - 1] = np.logaddexp(went[:, 0], went[:, 1])
+        both = before + after
+        found: np.ndarray = np.exp(both[:, 1] - np.logaddexp(both[:, 0], both[:, 1]))
+        return found
+
     def _leap(self, row: int) -> np.ndarray:
         """(O,) log-probability of a step before a row, by the lag that it leads to."""
         chance = float(self.chances[row - 1])

@@ -16,7 +16,7 @@ from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.answer import Candidate, Tolerance, Verdict, direction_of
 from avsync_cli.verdict.missing import SPEECH, STAMPS, would_decide
 from avsync_cli.verdict.posterior import Constants, fair_logits, mass, window_votes
-from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons, cut_words, end_words
+from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons, cut_words, out_words
 from avsync_cli.verdict.speeds import find_wrong_speed
 from avsync_cli.verdict.stretches import (
     STEP_WITHIN_S,
@@ -78,12 +78,13 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
         p_sync=min(p_sync(p, offsets, tolerance) for p in parts if not p.doubted),
         drift_ms_per_min=None if found is None else found.ms_per_min,
         reasons=limits
-        + [end_words(p.start_s, p.end_s) for p in parts if p.doubted and decided]
+        + [out_words(p.start_s, p.end_s) for p in parts if p.doubted and decided]
+        + [out_words(*stretch_s) for stretch_s in structure.unseen_s if decided]
         + all_reasons(evidence, main, status, segments, offsets, tolerance),
         # Where nothing was read is no reason to call it undecided, unless the lag changes there.
         segments=with_unplaced(segments, STEP_WITHIN_S)
         if has_gaps
-        else with_gaps(segments, windows, growth),
+        else with_gaps(segments, windows, growth, structure.unseen_s),
         curve=curve,
         curve_score=score,
         drift_ci_ms_per_min=None if found is None else found.ci_ms_per_min,

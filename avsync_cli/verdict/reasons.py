@@ -72,8 +72,8 @@ def cut_words(step_s: float) -> str:
     return f"the sound seems to be cut at about {clock(step_s)}"
 
 
-def end_words(start_s: float, end_s: float) -> str:
-    """That an end of the file is left out."""
+def out_words(start_s: float, end_s: float) -> str:
+    """That a part of the file is left out."""
     return f"the lag may be another from {clock(start_s)} to {clock(end_s)}, which is left out"
 
 

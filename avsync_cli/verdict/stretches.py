@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -129,7 +130,10 @@ def undecided(start_s: float, end_s: float) -> Segment:
 
 
 def with_gaps(
-    segments: list[Segment], windows: list[WindowResult], ms_per_min: float = 0.0
+    segments: list[Segment],
+    windows: list[WindowResult],
+    ms_per_min: float = 0.0,
+    unseen_s: Sequence[tuple[float, float]] = (),
 ) -> list[Segment]:
     """Segments with the long gaps between windows cut out, and undecided ones of their own in these
     and where it is not known when one ends and the next begins.
@@ -138,6 +142,7 @@ def with_gaps(
         segments: offsets are those at their middles.
         windows: in order of time.
         ms_per_min: by how much the lag grows.
+        unseen_s: (first, last) second of more that is cut out.
     """
 
     def cut(whole: Segment, start_s: float, end_s: float) -> Segment:
@@ -150,7 +155,7 @@ def with_gaps(
             part, offset_ms=whole.offset_ms + moved, offset_ci_ms=(low + moved, high + moved)
         )
 
-    gaps: list[tuple[float, float]] = []
+    gaps = list(unseen_s)
     end_s = windows[0].end_s
     for window in windows[1:]:
         if window.start_s - end_s >= UNJUDGED_S:
@@ -158,7 +163,7 @@ def with_gaps(
         end_s = max(end_s, window.end_s)
     told: list[Segment] = []
     for segment in segments:
-        for low_s, high_s in gaps:
+        for low_s, high_s in sorted(gaps):
             if segment.start_s < low_s and high_s < segment.end_s:
                 told.append(cut(segment, segment.start_s, low_s))
                 segment = cut(segment, high_s, segment.end_s)

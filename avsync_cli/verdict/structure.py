@@ -9,7 +9,7 @@ that a step cuts in two, the seconds that lie in it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -18,6 +18,7 @@ import numpy as np
 from avsync_cli.inference.evidence import SecondCurves, WindowResult
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.agreement import Seconds
+from avsync_cli.verdict.courses import Chain
 from avsync_cli.verdict.drift import Drift, find_drift, read_along, without_drift
 from avsync_cli.verdict.ends import end_against, goes_with, silent_ends
 from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows
@@ -64,6 +65,8 @@ class Structure:
         step_s: where one is likeliest.
         end_against: whether the seconds before or after that, though no step is likely, do not go
             with the rest.
+        unseen_s: (first, last) second of long stretches within the parts in which nothing is seen
+            that goes with the sound.
     """
 
     parts: list[Part]
@@ -71,6 +74,7 @@ class Structure:
     step_probability: float
     step_s: float
     end_against: bool = False
+    unseen_s: tuple[tuple[float, float], ...] = ()
 
 
 def find_structure(
@@ -127,7 +131,19 @@ def find_structure(
         0.0 if merged else course.steps.probability,
         _step_s(course.steps, found, units),
         course.end_against,
+        () if has_gaps else tuple(_unseen_s(parts, found, given)),
     )
+
+
+def _unseen_s(
+    parts: list[Part], found: list[tuple[slice, list[WindowResult], Answer]], given: _Rows
+) -> Iterator[tuple[float, float]]:
+    """Where nothing is seen for long that goes with the sound, by first and last second."""
+    for part, (rows, _, answer) in zip(parts, found, strict=False):
+        if part.doubted or rows.stop - rows.start < 2:
+            continue
+        for run in given.unseen(rows, answer.offset_ms):
+            yield given.units[run.start].start_s, given.units[run.stop - 1].end_s
 
 
 @dataclass(frozen=True)
@@ -155,16 +171,27 @@ class _Rows:
     def place(self, rows: slice, lags_ms: tuple[float, float], share: float) -> tuple[int, int]:
         """The first and the last of some rows that may be the first after a step from one known
         lag to another."""
-        step_ms, row_s, gaps_s, anew = self._between(rows)
-        around = wobbling(self.votes[rows], round(WOBBLE_MS / step_ms)) + math.log(
-            len(self.grid_ms)
-        )
-        chain = chain_of(around.shape, step_ms, row_s, gaps_s, anew)
-        columns = [int(np.argmin(np.abs(self.grid_ms - ms))) for ms in lags_ms]
-        before, after = (around[:, column] for column in columns)
+        chain, (before, after) = self._known(rows, lags_ms)
         apart_s = np.maximum(np.diff(_middles(self.units[rows])), 1e-3)
         first, last = place(chain, before, after, apart_s, share)
         return rows.start + first, rows.start + last
+
+    def unseen(self, rows: slice, lag_ms: float) -> list[slice]:
+        """Rows among some with one known lag in which, for `UNJUDGED_S` and more, nothing is seen
+        that goes with the sound."""
+        chain, (votes,) = self._known(rows, (lag_ms,))
+        away = np.r_[False, chain.unseen(votes) > 0.5, False]
+        turns = rows.start + np.flatnonzero(away[1:] != away[:-1])
+        runs = (slice(int(low), int(high)) for low, high in turns.reshape(-1, 2))
+        return [r for r in runs if self.units[r][-1].end_s - self.units[r][0].start_s >= UNJUDGED_S]
+
+    def _known(self, rows: slice, lags_ms: tuple[float, ...]) -> tuple[Chain, list[np.ndarray]]:
+        """The courses in some rows, and each row's log-odds of some lags against any."""
+        step_ms, row_s, gaps_s, anew = self._between(rows)
+        around = wobbling(self.votes[rows], round(WOBBLE_MS / step_ms))
+        chain = chain_of(around.shape, step_ms, row_s, gaps_s, anew)
+        columns = [int(np.argmin(np.abs(self.grid_ms - ms))) for ms in lags_ms]
+        return chain, [around[:, column] + math.log(len(self.grid_ms)) for column in columns]
 
     def _between(self, rows: slice) -> tuple[float, float, np.ndarray | None, np.ndarray | None]:
         """A step of the lags, how long a row lasts, and what lies between rows."""
