@@ -87,6 +87,7 @@ class Run:
             job.excerpt,
             self.tool,
             job.command,
+            films=frozenset(os.path.realpath(film.path) for film in job.files),
             say=(lambda _: None) if self.quiet else say,
             complain=say_error,
         )

@@ -11,7 +11,7 @@ from avsync_cli.cli.checks import check_folder
 from avsync_cli.config import suggestion
 from avsync_cli.errors import UsageError
 from avsync_cli.names import MEDIA_SUFFIXES
-from avsync_cli.report.places import Names, plain_stem
+from avsync_cli.report.places import Names, plain_stem, spare
 
 FIELDS = ("stem", "status")
 
@@ -62,7 +62,6 @@ class Template:
         """
         wanted = Path(self._name)
         stem = wanted.stem.replace("{status}", status).replace("{stem}", plain_stem(film))
-        place = self._folder / self._names.unique(stem, wanted.suffix)
-        if os.path.realpath(place) in self._films:
-            raise UsageError(f"--output {place} would overwrite an input", "name another file")
-        return place
+        return spare(
+            self._folder / self._names.unique(stem, wanted.suffix), self._films, "--output"
+        )

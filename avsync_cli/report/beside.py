@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from avsync_cli.errors import AvsyncError
 from avsync_cli.files import write_whole
 from avsync_cli.judging import Excerpt
 from avsync_cli.report.machine import Failure, Tool
-from avsync_cli.report.places import Names
+from avsync_cli.report.places import Names, spare
 from avsync_cli.report.sentences import capital, curve_words, verdict_words
 from avsync_cli.verdict.answer import Judgement
 
@@ -55,6 +55,7 @@ class FilesBeside:
     Args:
         wanted: checked.
         excerpt: what of every film is judged.
+        films: real paths of all films, none of which is overwritten.
         tool: who judges.
         command: "score" or "offset-scan".
         say: takes the name of every file that was written.
@@ -71,12 +72,13 @@ class FilesBeside:
         tool: Tool,
         command: str,
         *,
+        films: Collection[str],
         say: Callable[[str], None],
         complain: Callable[[str, str], None],
     ) -> None:
         self._wanted, self._excerpt = wanted, excerpt
         self._say, self._complain = say, complain
-        self._names = Names()
+        self._names, self._films = Names(), films
         self.failed = False
         self._gathered: list[tuple[Callable[[Judgement], None], Callable[[], None], Path]] = []
         self._fail: Callable[[Failure], None] = lambda _: None
@@ -99,7 +101,7 @@ class FilesBeside:
         if wanted.crops is not None:
             from avsync_cli.report.tracks import FaceClips
 
-            clips = FaceClips(wanted.crops, wanted.align, excerpt)
+            clips = FaceClips(wanted.crops, wanted.align, excerpt, films)
             self._gathered.append((clips.take, clips.finish, wanted.crops))
 
     def take(self, judgement: Judgement) -> None:
@@ -115,7 +117,7 @@ class FilesBeside:
             if path.is_dir():
                 between = f".{_TAGS[flag]}"
                 target = path / self._names.take(judgement.path, ENDINGS[flag][0], between)
-            self._try(partial(writers[flag], judgement, target), target)
+            self._try(partial(self._write, flag, target, partial(writers[flag], judgement)), target)
         for take, _, _ in self._gathered:
             self._try(partial(take, judgement), None)
 
@@ -127,6 +129,9 @@ class FilesBeside:
         """Write the page, the table of faces and the manifest of their clips."""
         for _, finish, place in self._gathered:
             self._try(finish, place)
+
+    def _write(self, flag: str, target: Path, write: Callable[[Path], None]) -> None:
+        write(spare(target, self._films, flag))
 
     def _write_overlay(self, judgement: Judgement, target: Path) -> None:
         from avsync_cli.drawing.overlay import write_overlay

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
+
+from avsync_cli.errors import UsageError
 
 STEM_BYTES = 150
 """Of a film's name: with what is added to it, any file system takes it."""
@@ -34,6 +37,22 @@ class Names:
             name, number = f"{stem}-{number}{suffix}", number + 1
         self._used.add(name.casefold())
         return name
+
+
+def spare(place: Path, films: Collection[str], flag: str) -> Path:
+    """`place`, unless one of the films lies there.
+
+    Args:
+        place: where something is about to be written.
+        films: real paths of what is judged.
+        flag: by which it was asked for.
+
+    Raises:
+        UsageError: there lies one of them.
+    """
+    if os.path.realpath(place) in films:
+        raise UsageError(f"{flag}: {place} would overwrite an input", "name another place")
+    return place
 
 
 def plain_stem(film: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +15,7 @@ from avsync_cli.files import open_whole
 from avsync_cli.judging import Excerpt
 from avsync_cli.media.facts import pick_audio, pick_video
 from avsync_cli.media.probe import probe
-from avsync_cli.report.places import Names
+from avsync_cli.report.places import Names, spare
 from avsync_cli.report.table import csv_line, csv_text
 from avsync_cli.timebase import FPS
 from avsync_cli.verdict.answer import Judgement, TrackResult
@@ -75,10 +75,13 @@ class FaceClips:
         folder: for clips and manifest; made where it is missing.
         align: move each clip's sound to zero; else the manifest says by how much it lags.
         excerpt: which video track is judged.
+        films: real paths of all films, none of which is overwritten.
     """
 
-    def __init__(self, folder: Path, align: bool, excerpt: Excerpt) -> None:
-        self._folder, self._align, self._excerpt = folder, align, excerpt
+    def __init__(
+        self, folder: Path, align: bool, excerpt: Excerpt, films: Collection[str] = ()
+    ) -> None:
+        self._folder, self._align, self._excerpt, self._films = folder, align, excerpt, films
         self._manifest = TrackTable(folder / MANIFEST, CLIP_COLUMNS)
         self._names = Names()
 
@@ -87,6 +90,7 @@ class FaceClips:
 
         Raises:
             MediaError: the film cannot be read, or a clip not be written.
+            UsageError: a film lies where a clip would.
         """
         kept = [track for track in judgement.tracks if track.kept]
         if not kept:
@@ -102,7 +106,8 @@ class FaceClips:
             moved_ms = track.offset_ms if self._align else 0.0
             name = f"{stem}.face-{track.track:04d}.mp4"
             path = judgement.evidence.paths[track.track]
-            write_face_clip(self._folder / name, info, video, audio, path, moved_ms)
+            place = spare(self._folder / name, self._films, "--crops")
+            write_face_clip(place, info, video, audio, path, moved_ms)
             late_ms = _round(track.offset_ms - moved_ms)
             cells = [name, stem, "talking", late_ms, judgement.path, track.track]
             numbers = (track.start_s, track.end_s, track.speaking, track.offset_ms, track.margin)

@@ -158,6 +158,17 @@ def test_an_input_is_never_overwritten(
     assert film.read_bytes() == b"precious"
 
 
+def test_no_film_is_overwritten_by_what_a_folder_gets(
+    fake: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "film.curve.png").write_bytes(b"precious")
+    fake(**{"film.mp4": {}, "film.curve.png": {}})
+    assert main(["score", "-q", "--plot", ".", "film.mp4", "film.curve.png"]) == 2
+    assert "--plot: film.curve.png would overwrite an input" in capsys.readouterr().err
+    assert (tmp_path / "film.curve.png").read_bytes() == b"precious"
+    assert _names(tmp_path) == ["film.curve.curve.png", "film.curve.png"]
+
+
 def test_what_could_not_be_written_is_told_and_the_rest_goes_on(
     fake: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

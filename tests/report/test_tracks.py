@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from avsync_cli.__main__ import main
 from avsync_cli.corpus.manifest import load_manifest
 from avsync_cli.drawing.face_clip import CLIP_PX, face_squares
+from avsync_cli.errors import UsageError
 from avsync_cli.inference.evidence import TrackPath
 from avsync_cli.judging import Excerpt
 from avsync_cli.media.decode import read_all
@@ -130,6 +132,22 @@ def test_two_films_of_one_name_have_clips_of_their_own(
     listed = load_manifest(tmp_path / "faces" / "manifest.csv")
     assert [clip.path for clip in listed] == wrote
     assert [clip.source for clip in listed] == ["x", "x", "x-2", "x-2", "_=y", "_=y"]
+
+
+def test_no_film_is_overwritten_by_a_clip_of_another(
+    make_report: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from avsync_cli.report import tracks
+
+    wrote: list[Path] = []
+    monkeypatch.setattr(tracks, "write_face_clip", lambda target, *_: wrote.append(target))
+    for name in ("probe", "pick_video", "pick_audio"):
+        monkeypatch.setattr(tracks, name, lambda *_: None)
+    films = frozenset({os.path.realpath(tmp_path / "x.face-0000.mp4")})
+    faces = FaceClips(tmp_path, False, Excerpt(), films)
+    with pytest.raises(UsageError, match="would overwrite an input"):
+        faces.take(film(make_report, "x.mp4", face(0, 0, 50)))
+    assert wrote == []
 
 
 def test_the_square_keeps_its_size_and_follows_the_face() -> None:
