@@ -28,7 +28,8 @@ def export(flags: ExportFlags) -> None:
       avsync score --model models/first holiday.mp4
 
     Without --calibrate the answers are as good, but their confidence is a guess. The folder
-    appears whole or not at all. Needs the extra: pip install "avsync-cli\\[train]"
+    appears whole or not at all. Needs the extra: pip install
+    '.\\[train]' in a clone.
     """
     from avsync_cli.cli.extras import train_extra
     from avsync_cli.cli.progress import StageProgress

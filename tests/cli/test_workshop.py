@@ -73,6 +73,8 @@ def test_eval_writes_a_report_without_torch(
         (["eval", "x", "--windows", "1.5s"], "no window can be 1.5s long"),
         (["eval", "x", "--shifts", "80,soon"], "no list of ms"),
         (["eval", "x"], "x"),
+        (["eval", "clips.csv", "-o", "clips.csv"], "--output clips.csv would overwrite an input"),
+        (["eval", "clips.csv", "-o", "-"], "--output - names no file"),
         (["train", "x", "--out", "run", "--attention", "total"], "unknown attention"),
         (["train", "x", "--out", "run", "--steps", "0"], "--steps"),
         (["train", "x", "--out", "run"], "x"),
@@ -88,11 +90,22 @@ def test_mistakes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "clips.csv").write_text("path\nx.mp4\n")
     assert main(args) == 2
+    assert (tmp_path / "clips.csv").read_text() == "path\nx.mp4\n"
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("error: ")
     assert words in err.splitlines()[0]
+
+
+@pytest.mark.parametrize("command", ["train", "export"])
+def test_the_help_says_where_the_extra_comes_from(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "Needs the extra: pip install '.[train]' in a clone." in words
 
 
 def test_a_missing_extra_is_named() -> None:
