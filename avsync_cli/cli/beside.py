@@ -12,9 +12,16 @@ from avsync_cli.report.editor_markers import check_installed
 
 
 def check_wanted(
-    wanted: Wanted, output: Path | None, files: list[str], *, several: bool = False
+    wanted: Wanted,
+    output: Path | None,
+    files: list[str],
+    *,
+    journal: Path | None = None,
+    several: bool = False,
 ) -> None:
     """Refuse what cannot be written; `several` says whether there are several films.
+
+    `output` and `journal` are the answer's place and that of --resume, which is checked already.
 
     Raises:
         UsageError: an unknown ending, no such folder, one that cannot be written into, one file for
@@ -45,7 +52,7 @@ def check_wanted(
         _check_crops(wanted.crops)
     named = {"--output": output, "--html": wanted.html, "--tracks": wanted.tracks}
     named |= wanted.by_flag()
-    taken: dict[Path, str] = {}
+    taken: dict[Path, str] = {} if journal is None else {journal.resolve(): "--resume"}
     for flag, place in named.items():
         if place is None or place.is_dir():
             continue

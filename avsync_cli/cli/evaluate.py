@@ -29,6 +29,7 @@ def evaluate(flags: EvalFlags) -> None:
     answers cost, by speaker too, as tables and figures. With --shifts also how the estimate moves
     when the sound is moved in the file.
     """
+    from avsync_cli.cli.checks import check_output
     from avsync_cli.cli.extras import train_extra
     from avsync_cli.cli.output import Sink
     from avsync_cli.cli.progress import StageProgress
@@ -37,6 +38,7 @@ def evaluate(flags: EvalFlags) -> None:
     from avsync_cli.report.evaluation_folder import check_folder, write_folder
 
     options = _options(flags).checked()
+    check_output("--output", flags.output, [str(flags.data)])
     if flags.report is not None:
         check_folder(flags.report)
     with Sink(flags.output, machine=flags.json, color=True) as sink:

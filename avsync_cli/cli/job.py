@@ -77,7 +77,8 @@ def checked_job(command: Command, flags: JudgeFlags) -> Job:
     asked = {**vars(output), **vars(flags.people)}
     beside = Wanted(**{field.name: asked[field.name] for field in fields(Wanted)})
     place = None if template else output.output
-    check_wanted(beside, place, files, several=batch.watch is not None or len(files) > 1)
+    several = batch.watch is not None or len(files) > 1
+    check_wanted(beside, place, files, journal=batch.resume, several=several)
     return Job(
         command=command,
         flags=flags,

@@ -128,6 +128,12 @@ def test_a_journal_that_is_there_needs_no_room_beside_it(
         (["--html", "x.csv", "--markers", "x.csv", "a"], "--html and --markers name the same"),
         (["--html", "x.csv", "--csv", "-o", "./x.csv", "a"], "--output and --html name the same"),
         (["--resume", "j.jsonl", "--html", "r.html", "a"], "--resume and --html exclude"),
+        (["--resume", "j.csv", "--csv", "-o", "j.csv", "a"], "--resume and --output name the same"),
+        (["--resume", "j.csv", "--boxes", "./j.csv", "a"], "--resume and --boxes name the same"),
+        (["--csv", "-o", "-", "a"], "--output - names no file"),
+        (["--html", "-", "a"], "--html - names no file"),
+        (["--tracks", "-", "a"], "--tracks - names no file"),
+        (["--resume", "-", "a"], "--resume - names no file"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_any_work(
