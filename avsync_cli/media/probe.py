@@ -111,6 +111,8 @@ def check_file(path: str | os.PathLike[str]) -> None:
     """Raise FileMissingError unless `path` is a regular file that can be opened for reading."""
     file = Source.of(path)
     refuse = functools.partial(file.error, FileMissingError)
+    if not file.path:  # else it would be the current folder
+        raise FileMissingError("the name of a file is empty", "give its value to a variable first")
     try:
         mode = Path(file.path).stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

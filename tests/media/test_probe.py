@@ -178,6 +178,8 @@ def test_what_is_no_file(tmp_path):
             probe(f"{tmp_path}/{name}")
     with pytest.raises(FileMissingError, match="not a regular file"):
         probe("/dev/zero")
+    with pytest.raises(FileMissingError, match="the name of a file is empty"):
+        probe("")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
