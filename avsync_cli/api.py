@@ -141,7 +141,7 @@ def fix(
 
 def _judged(command: Command, path: str | os.PathLike[str], options: Options) -> Judgement:
     settings, engine, excerpt = _how(command, command, options)
-    return analyse_file(path, settings, engine, excerpt, options.get("progress"))
+    return analyse_file(os.fsdecode(path), settings, engine, excerpt, options.get("progress"))
 
 
 def _how(name: str, like: Command, options: Options) -> tuple[Settings, Engine, Excerpt]:

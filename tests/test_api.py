@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import get_type_hints
 
@@ -45,6 +47,17 @@ def test_score_and_scan_return_reports(film: Path, toy: Path) -> None:
     scan = avsync_cli.scan(film, engine=engine, step_ms=40)
     assert scan.evidence.offsets_ms[0] == -2000
     assert scan.verdict.offset_ms == pytest.approx(160, abs=25)
+
+
+def test_a_name_in_bytes_is_a_name(film: Path, toy: Path) -> None:
+    report = avsync_cli.score(os.fsencode(film), model=str(toy))  # type: ignore[arg-type]
+    assert report.path == str(film)
+
+
+def test_the_keywords_that_differ_from_flags_are_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs/usage.md").read_text(encoding="utf-8")
+    named = {name for name in avsync_cli.Options.__annotations__ if name.endswith(("_ms", "_s"))}
+    assert named | {"offset_ms"} == set(re.findall(r"`(\w+_m?s)(?:=\d+)?`", page))
 
 
 def test_fix_writes_a_copy_in_sync(film: Path, toy: Path, tmp_path: Path) -> None:
