@@ -96,7 +96,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
         min_confidence=constants.undecided_below,
         would_decide="" if decided else would_decide(main, limits, offsets, constants),
     )
-    return _ranked(verdict, main, offsets)
+    return _ranked(verdict, main)
 
 
 def _read(
@@ -120,13 +120,14 @@ def _read(
     return windows, structure, statuses
 
 
-def _ranked(verdict: Verdict, main: Part, offsets: np.ndarray) -> Verdict:
+def _ranked(verdict: Verdict, main: Part) -> Verdict:
     """The verdict with what its stretch ranks by: best and second offset, margin and evidence."""
     answer = main.answer
     second = None
     if answer.second_ms is not None:
-        share = mass(offsets, answer.curve, answer.second_ms, FRAME_MS, FRAME_MS)
-        second = Candidate(answer.second_ms, min(share, 1.0 - answer.confidence))
+        # At the end of the scan half of the best one's share lies beyond: the next is no likelier.
+        most = min(answer.confidence, 1.0 - answer.confidence)
+        second = Candidate(answer.second_ms, min(answer.second_p, most))
     return replace(
         verdict,
         best=Candidate(main.offset_ms, answer.confidence),

@@ -100,6 +100,7 @@ class Answer:
             `Constants.match_doubt`).
         at_edge: whether the peak lies at the end of what was scanned.
         second_ms: the next likeliest offset more than two frames away; None if none was scanned.
+        second_p: probability of that one, calibrated as the confidence is.
         margin: pooled log-odds "in sync" at the peak less those at the best of these; 0 if none.
         evidence_s: seconds of evidence for the peak.
         height: mean log-odds "in sync" there of these.
@@ -114,6 +115,7 @@ class Answer:
     p_match: float
     at_edge: bool
     second_ms: float | None = None
+    second_p: float = 0.0
     margin: float = 0.0
     evidence_s: float = 0.0
     height: float = 0.0
@@ -286,16 +288,21 @@ def group_answer(
     low, high = quantile(offsets, risen, 0.025), quantile(offsets, risen, 0.975)
     near = np.abs(offsets - offsets[peak]) <= FRAME_MS
     second, margin = runner_up(reading, offsets, peak)
+
+    def sure(lag_ms: float) -> float:
+        return _confidence(mass(offsets, curve, lag_ms, FRAME_MS, FRAME_MS), constants)
+
     return Answer(
         curve=curve,
         peak_ms=float(offsets[peak]),
         centre_ms=float((offsets * risen)[near].sum() / risen[near].sum()),
         offset_ms=offset,
         ci_ms=(min(low, offset), max(high, offset)),
-        confidence=_confidence(mass(offsets, curve, offset, FRAME_MS, FRAME_MS), constants),
+        confidence=sure(offset),
         p_match=_logistic(match + constants.match_doubt),
         at_edge=abs(float(offsets[peak])) > edge_ms or peak in (0, len(offsets) - 1),
         second_ms=second,
+        second_p=0.0 if second is None else sure(second),
         margin=margin,
         evidence_s=found.blocks,
         height=found.height,

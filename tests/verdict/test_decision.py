@@ -221,6 +221,17 @@ def test_an_edge_asks_for_a_wider_scan_and_nothing_for_speech() -> None:
     assert (nothing.would_decide, nothing.best, nothing.second) == (SPEECH, None, None)
 
 
+@pytest.mark.parametrize("best_ms", [200.0, 1000.0])
+def test_the_next_best_is_no_likelier_than_the_best(best_ms: float) -> None:
+    # Calibrated as the bundled model is, where evidence is weak.
+    constants = {**DOUBTER, "confidence_scale": 1.5, "confidence_bias": -1.0}
+    high, low = window(best_ms, height=2.0), window(-400.0, height=1.9)
+    verdict = judge([replace(high, logits=np.maximum(high.logits, low.logits))], **constants)
+    assert verdict.status == "undecided"
+    assert verdict.best is not None and verdict.second is not None
+    assert 0.0 < verdict.second.p <= verdict.best.p
+
+
 def test_best_second_and_margin_are_told_of_two_peaks() -> None:
     high, low = window(200.0, height=8.0), window(-400.0, height=7.0)
     both = replace(high, logits=np.maximum(high.logits, low.logits))
@@ -230,6 +241,7 @@ def test_best_second_and_margin_are_told_of_two_peaks() -> None:
     assert verdict.second.offset_ms == pytest.approx(-400.0, abs=10.0)
     assert verdict.margin == pytest.approx(1.0, abs=0.01)
     assert verdict.best.p + verdict.second.p <= 1.0
+    assert verdict.second.p <= verdict.best.p
     assert verdict.evidence_s == pytest.approx(8.0, abs=0.5)
     margins = [judge([window(0.0, height=h)] * 3).margin for h in (4.0, 6.0, 9.0, 12.0)]
     assert margins == sorted(margins) and margins[-1] > 2.5 * margins[0]
