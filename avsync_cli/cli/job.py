@@ -63,6 +63,7 @@ def checked_job(command: Command, flags: JudgeFlags) -> Job:
     if batch.watch is not None:
         _check_watch(batch.watch, flags)
     settings, excerpt = checked_settings(command, flags), checked_excerpt(flags)
+    _check_quick(flags, settings)
     files: list[str] = []
     if batch.watch is None:
         files = expand_inputs(typed.files or [], typed.files_from, typed.recursive)
@@ -147,6 +148,13 @@ def _check_watch(folder: Path, flags: JudgeFlags) -> None:
     drawn = output.overlay
     if drawn is not None and drawn.resolve().is_relative_to(folder.resolve()):
         raise UsageError("--overlay lies in the folder that is watched", "name one beside it")
+
+
+def _check_quick(flags: JudgeFlags, settings: Settings) -> None:
+    """Refuse what would be left unheard; as settings both may lie about for when they are wanted."""
+    for flag, typed in (("--most", flags.quick.most), ("--until", flags.quick.until)):
+        if typed is not None and not settings.quick:
+            raise UsageError(f"{flag} is for --quick", "add --quick")
 
 
 def _check_tracks(flags: JudgeFlags) -> None:

@@ -131,6 +131,8 @@ def test_a_journal_that_is_there_needs_no_room_beside_it(
         (["--resume", "j.csv", "--csv", "-o", "j.csv", "a"], "--resume and --output name the same"),
         (["--resume", "j.csv", "--boxes", "./j.csv", "a"], "--resume and --boxes name the same"),
         (["--csv", "-o", "-", "a"], "--output - names no file"),
+        (["--most", "3m", "a"], "--most is for --quick"),
+        (["--until", "0.9", "a"], "--until is for --quick"),
         (["--html", "-", "a"], "--html - names no file"),
         (["--tracks", "-", "a"], "--tracks - names no file"),
         (["--resume", "-", "a"], "--resume - names no file"),
