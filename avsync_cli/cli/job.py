@@ -151,7 +151,7 @@ def _check_watch(folder: Path, flags: JudgeFlags) -> None:
 
 
 def _check_quick(flags: JudgeFlags, settings: Settings) -> None:
-    """Refuse what would be left unheard; as settings both may lie about for when they are wanted."""
+    """Refuse flags that nothing heeds. As settings both may lie there for when they are wanted."""
     for flag, typed in (("--most", flags.quick.most), ("--until", flags.quick.until)):
         if typed is not None and not settings.quick:
             raise UsageError(f"{flag} is for --quick", "add --quick")
