@@ -224,5 +224,9 @@ def _in_folder(folder: Path, files: Sequence[str], *, make: bool) -> list[Path]:
             raise UsageError(what, "fix them into folders of their own")
     check_folder("--out-dir", folder if folder.exists() else folder.absolute().parent)
     if make:
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            what = f"--out-dir: cannot make {folder}: {error.strerror or error}"
+            raise UsageError(what, "name another folder") from None
     return targets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avsync_cli.cli.output import Sink, say, say_error
@@ -78,6 +79,8 @@ class Teller:
     def _refused(self, done: Repair) -> None:
         fate = "left as it was" if self.order.in_place else "removed"
         hint = "the file may be damaged: repair it first"
+        if self.order.target.suffix.lower() != Path(self.order.source.path).suffix.lower():
+            hint = "a track may not fit this kind of file: keep the input's extension, or take .mkv"
         if done.after is not None:  # the copy is what was planned; it is the plan that is in doubt
             hint = "--keep-unverified keeps it, to look at"
             if self.order.in_place:

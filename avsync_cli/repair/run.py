@@ -6,6 +6,7 @@ original is never opened for writing: in place, the finished copy is renamed ove
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -194,7 +195,7 @@ def write_checked(
     with watch("writing") as progress:
         recipe = write_copy(move.info, recipes, partial, target, progress)
     with watch("comparing"):
-        finding = check_copy(move, recipe, partial)
+        finding = _found(move, recipe, partial)
     if finding.late_ms and not move.late_ms:
         corrected = replace(move, late_ms=finding.late_ms)
         again = [r for r in plan_copies(corrected, recipe.contents) if r.way == recipe.way]
@@ -202,6 +203,17 @@ def write_checked(
     if finding.against and has_no_room(partial.parent):
         raise no_room(target)
     return recipe, finding
+
+
+def _found(move: Move, recipe: Recipe, partial: Path) -> Finding:
+    """What speaks against the copy. That it cannot be read does, too: what another kind of file
+    does not hold some writers leave out without a word."""
+    try:
+        return check_copy(move, recipe, partial)
+    except MediaError as error:
+        if error.path != os.fspath(partial):
+            raise
+        return Finding(against=f"the copy cannot be read ({type(error).__name__})")
 
 
 def _compared(

@@ -15,8 +15,9 @@ import pytest
 
 from avsync_cli.__main__ import main
 from avsync_cli.cli import mend
-from avsync_cli.errors import UsageError
+from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.media.ffmpeg import find_ffmpeg
+from avsync_cli.repair import run
 from tests.cli.conftest import FINE, LATE, OPEN, Run, names
 from tests.conftest import REPO
 
@@ -210,6 +211,35 @@ def test_a_folder_where_no_file_can_be_made(
     verdicts += [LATE]
     assert main(["fix", "movie.mp4", "-o", "fixed.mp4"]) == 2
     assert "Permission denied" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path, **_: Any) -> None:
+        raise FileNotFoundError(2, "No such file or directory", str(path))  # so says /proc
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert main(["fix", "movie.mp4", "--out-dir", "new"]) == 2
+    assert "error: --out-dir: cannot make new: No such file" in capsys.readouterr().err
+
+
+def test_a_copy_of_another_kind_that_cannot_be_read_is_not_confirmed(
+    here: Path,
+    verdicts: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def lost(move: object, recipe: object, copy: Path) -> None:
+        raise DecodeError("cannot be read (no such stream)", "", copy)
+
+    monkeypatch.setattr(run, "check_copy", lost)
+    verdicts += [LATE]
+    assert main(["fix", "movie.mp4", "-o", "fixed.mkv"]) == 1
+    said = capsys.readouterr().err
+    assert "fixed.mkv: not confirmed, so removed: the copy cannot be read (DecodeError)" in said
+    assert "hint: a track may not fit this kind of file" in said
+    assert names(here) == ["movie.mp4"]
 
 
 def test_by_hand_nothing_is_judged_before_and_undecided_is_no_failure(
