@@ -46,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # All is closed and written; taking apart what was loaded would only keep a person waiting.
         _flush()
         sys.stderr.flush()
+        if code in SIGNALLED and "concurrent.futures.process" in sys.modules:
+            gc.collect()  # a pool's semaphores, or a line of Python's says that they are left
         os._exit(code)
     return code
 

@@ -11,7 +11,6 @@ import concurrent.futures
 import hashlib
 import json
 import logging
-import multiprocessing
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ import numpy as np
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.corpus.progress import Stage, counted
 from avsync_cli.corpus.shards import media_file
+from avsync_cli.corpus.workers import worker_pool
 from avsync_cli.errors import AvsyncError, DataError, WriteError
 from avsync_cli.files import folder_beside
 from avsync_cli.timebase import HOP_MS, HOP_SAMPLES, SAMPLES_PER_FRAME
@@ -252,22 +252,17 @@ def build_cache(
     found: dict[int, CachedClip] = {}
     failed: list[tuple[Clip, str]] = []
     workers = min(workers or os.cpu_count() or 1, len(clips)) or 1
-    context = multiprocessing.get_context("spawn")
     # One thread each: processes that all spread their small matrix products over all cores
     # spend most of their time waiting for each other.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with worker_pool(workers) as pool:
         jobs = {pool.submit(cache_clip, clip, cache_dir): i for i, clip in enumerate(clips)}
-        try:
-            for job in counted(concurrent.futures.as_completed(jobs), len(clips), progress):
-                at = jobs[job]
-                try:
-                    found[at] = job.result()
-                except AvsyncError as error:
-                    failed.append((clips[at], error.message))
-                    log.warning("skipped: %s", error.message)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for job in counted(concurrent.futures.as_completed(jobs), len(clips), progress):
+            at = jobs[job]
+            try:
+                found[at] = job.result()
+            except AvsyncError as error:
+                failed.append((clips[at], error.message))
+                log.warning("skipped: %s", error.message)
     return [found[i] for i in sorted(found)], failed

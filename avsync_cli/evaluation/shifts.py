@@ -11,7 +11,6 @@ it is right.
 from __future__ import annotations
 
 import concurrent.futures
-import multiprocessing
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from avsync_cli.corpus.cache import CachedClip, move_sound
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.corpus.progress import Stage, counted
 from avsync_cli.corpus.shards import media_file
+from avsync_cli.corpus.workers import worker_pool
 from avsync_cli.errors import AvsyncError
 from avsync_cli.evaluation.metrics import bootstrap_interval
 from avsync_cli.evaluation.records import ShiftRow, ShiftSummary
@@ -148,8 +148,7 @@ def file_shifts(
     """
     rows: list[ShiftRow] = []
     workers = min(workers or os.cpu_count() or 1, len(clips))
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with worker_pool(workers) as pool:
         jobs = {
             pool.submit(_shift_file, clip, model, tuple(shifts_ms), range_ms): clip
             for clip in clips
