@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avsync_cli.cli.checks import check_folder, check_no_input, check_place
+from avsync_cli.cli.checks import check_folder, check_no_film, check_no_input, check_place
 from avsync_cli.corpus.manifest import MANIFEST
 from avsync_cli.errors import UsageError
 from avsync_cli.report.beside import ENDINGS, Wanted
@@ -61,6 +61,8 @@ def check_wanted(
         if other != flag:
             raise UsageError(f"{other} and {flag} name the same file", "name two files")
         check_no_input(flag, place, files)
+        if flag not in ENDINGS:
+            check_no_film(flag, place)
 
 
 def _check_crops(folder: Path) -> None:

@@ -16,6 +16,7 @@ from avsync_cli.config import Command, Settings
 from avsync_cli.devices import is_special
 from avsync_cli.errors import UsageError
 from avsync_cli.judging import Excerpt
+from avsync_cli.names import MEDIA_SUFFIXES
 
 
 def checked_settings(command: Command, flags: JudgeFlags | FixFlags) -> Settings:
@@ -40,10 +41,18 @@ def checked_excerpt(flags: JudgeFlags | FixFlags) -> Excerpt:
 def check_output(
     flag: str, output: Path | None, files: Iterable[str], *, in_place: bool = False
 ) -> None:
-    """`check_place`, and `check_no_input`, of what may have been left out."""
+    """`check_place`, `check_no_input` and `check_no_film`, of what may have been left out."""
     if output is not None:
         check_place(flag, output, in_place=in_place)
         check_no_input(flag, output, files)
+        check_no_film(flag, output)
+
+
+def check_no_film(flag: str, place: Path) -> None:
+    """Raise UsageError if what is no film is to be written under a film's name: in `--html *.mp4`
+    the shell makes the first film the page's name."""
+    if place.suffix.lower() in MEDIA_SUFFIXES:
+        raise UsageError(f"{flag} {place} would be no film", "name the file that is to be written")
 
 
 def check_place(flag: str, path: Path, *, in_place: bool = False) -> None:

@@ -222,6 +222,7 @@ def test_what_older_lines_lack_is_said_once(
         (["none.jsonl"], "cannot read none.jsonl"),
         (["film.mp4"], "film.mp4: line 1 is none that --jsonl wrote"),
         (["qc.jsonl", "--csv", "--junit"], "--csv and --junit exclude each other"),
+        (["qc.jsonl", "--html", "film.mp4"], "--html film.mp4 would be no film"),
         (["qc.jsonl", "-o", "-"], "--output - names no file"),
         (["qc.jsonl", "-o", "qc.jsonl"], "--output qc.jsonl would overwrite an input"),
         (["qc.jsonl", "--html", "qc.jsonl"], "--html qc.jsonl would overwrite an input"),
