@@ -13,7 +13,7 @@ from avsync_cli.corpus.manifest import Clip, hold_out, load_manifest
 from avsync_cli.corpus.pack import is_pack, read_pack
 from avsync_cli.corpus.progress import Progress, stage
 from avsync_cli.corpus.rendered import rendered_clips
-from avsync_cli.errors import DataError
+from avsync_cli.errors import DataError, UsageError
 from avsync_cli.training import distributed
 from avsync_cli.training.lesson import Samples
 from avsync_cli.training.on_device import DeviceWindows
@@ -40,7 +40,11 @@ def train(options: TrainOptions, progress: Progress | None = None) -> Path:
         AvsyncError: for data, options or checkpoints that cannot be used.
     """
     options = options.checked()
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"--out: cannot make {options.out}: {error.strerror or error}"
+        raise UsageError(what, "name another folder") from None
     with distributed.together(options.device) as device:
         run = Run(options, device)
         clips, held, failed = prepare(options, progress)

@@ -78,6 +78,10 @@ def test_eval_writes_a_report_without_torch(
         (["train", "x", "--out", "run", "--attention", "total"], "unknown attention"),
         (["train", "x", "--out", "run", "--steps", "0"], "--steps"),
         (["train", "x", "--out", "run"], "x"),
+        (
+            ["train", "clips.csv", "--out", "clips.csv/run"],
+            "--out: cannot make clips.csv/run: Not a",
+        ),
         (["export", "x", "y"], "x"),
     ],
 )
