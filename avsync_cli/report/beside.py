@@ -147,7 +147,8 @@ class FilesBeside:
             self._complain(error.message, error.hint)
         except OSError as error:
             self.failed = True
-            self._complain(f"cannot write {target}: {error.strerror or error}", "")
+            place = error.filename if target is None else target
+            self._complain(f"cannot write {place}: {error.strerror or error}", "")
         else:
             if target is not None:
                 self._say(f"wrote {target}")

@@ -193,6 +193,18 @@ def test_what_could_not_be_written_is_told_and_the_rest_goes_on(
     assert _names(tmp_path) == ["c.png"]
 
 
+def test_what_gathers_all_films_names_the_place_it_cannot_write(
+    fake: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "faces")
+
+    monkeypatch.setattr("avsync_cli.report.tracks.FaceClips.take", refuse)
+    fake(a={})
+    assert main(["score", "-q", "--crops", "faces", "a"]) == 2
+    assert "cannot write faces: No such file" in capsys.readouterr().err
+
+
 def test_votes_are_those_of_the_verdict(make_report: Make) -> None:
     import dataclasses
 
