@@ -83,7 +83,19 @@ def _found_words(judgement: Judgement) -> str:
     if verdict.drift_ms_per_min is not None:
         words += f" half-way, and comes {drift_words(verdict.drift_ms_per_min)}"
     judged = None if judgement.evidence.stretches is not None else _judged_span(judgement)
-    return words if judged is None else f"{words}, from {clock(judged[0])} to {clock(judged[1])}"
+    if judged is None:
+        return words
+    return f"{words}, from {clock(judged[0])} to {clock(judged[1])}{_but_for(verdict, *judged)}"
+
+
+def _but_for(verdict: Verdict, start_s: float, end_s: float) -> str:
+    """What the answer leaves open between these seconds: " but for 2:03–4:12"."""
+    unknown = [s for s in verdict.segments if s.offset_ms is None and start_s < s.start_s < end_s]
+    if not unknown:
+        return ""
+    if len(unknown) > 1:
+        return f" but for {len(unknown)} stretches"
+    return f" but for {span(unknown[0].start_s, unknown[0].end_s)}"
 
 
 def clap_words(offset_ms: float, frame_ms: float) -> str:
@@ -95,7 +107,7 @@ def clap_words(offset_ms: float, frame_ms: float) -> str:
 
 def told_pieces(verdict: Verdict) -> Sequence[Segment]:
     """The pieces of a file that is told piece by piece, because its lag steps; else none."""
-    lags = [s for s in verdict.segments if s.offset_ms is not None]
+    lags = {s.offset_ms for s in verdict.segments if s.offset_ms is not None}
     steps = len(lags) > 1 and verdict.drift_ms_per_min is None
     return verdict.segments if steps and verdict.status != "undecided" else ()
 

@@ -23,6 +23,11 @@ UNJUDGED_S = 20.0
 UNPLACED_S = 3.0
 """Where a step may lie anywhere within so long a time, that time is told as undecided."""
 
+UNVOUCHED_S = 60.0
+"""The same where so long nothing is seen that goes with the sound: a reel that was dubbed would
+else be told as what is around it. Listeners, pictures of what is talked about and pauses are told
+as the rest of a film."""
+
 STEP_WITHIN_S = 10.0
 """The same of a file of which only parts were read: there a step is told to 5 s either way."""
 

@@ -20,7 +20,7 @@ from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.agreement import Seconds
 from avsync_cli.verdict.courses import Chain
 from avsync_cli.verdict.drift import Drift, find_drift, read_along, without_drift
-from avsync_cli.verdict.ends import end_against, goes_with, silent_ends
+from avsync_cli.verdict.ends import OTHER_MS, end_against, goes_with, silent_ends
 from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows
 from avsync_cli.verdict.seconds import fair_votes, for_seconds, second_windows, windows_of
 from avsync_cli.verdict.steps import (
@@ -33,7 +33,7 @@ from avsync_cli.verdict.steps import (
     place,
     wobbling,
 )
-from avsync_cli.verdict.stretches import STEP_WITHIN_S, UNJUDGED_S, UNPLACED_S, Part
+from avsync_cli.verdict.stretches import STEP_WITHIN_S, UNJUDGED_S, UNPLACED_S, UNVOUCHED_S, Part
 
 STEP_MORE_LIKELY = 1.0
 """One lag is told only where the evidence leaves a step as unlikely as it was beforehand, or makes
@@ -131,7 +131,7 @@ def find_structure(
         0.0 if merged else course.steps.probability,
         _step_s(course.steps, found, units),
         course.end_against,
-        () if has_gaps else tuple(_unseen_s(parts, found, given)),
+        () if has_gaps or drift is not None else tuple(_unseen_s(parts, found, given)),
     )
 
 
@@ -171,27 +171,32 @@ class _Rows:
     def place(self, rows: slice, lags_ms: tuple[float, float], share: float) -> tuple[int, int]:
         """The first and the last of some rows that may be the first after a step from one known
         lag to another."""
-        chain, (before, after) = self._known(rows, lags_ms)
+        around = wobbling(
+            self.votes[rows], round(WOBBLE_MS / float(self.grid_ms[1] - self.grid_ms[0]))
+        )
+        columns = [int(np.argmin(np.abs(self.grid_ms - ms))) for ms in lags_ms]
+        before, after = (around[:, column] + math.log(len(self.grid_ms)) for column in columns)
         apart_s = np.maximum(np.diff(_middles(self.units[rows])), 1e-3)
-        first, last = place(chain, before, after, apart_s, share)
+        first, last = place(self._chain(rows), before, after, apart_s, share)
         return rows.start + first, rows.start + last
 
     def unseen(self, rows: slice, lag_ms: float) -> list[slice]:
-        """Rows among some with one known lag in which, for `UNJUDGED_S` and more, nothing is seen
-        that goes with the sound."""
-        chain, (votes,) = self._known(rows, (lag_ms,))
-        away = np.r_[False, chain.unseen(votes) > 0.5, False]
+        """Rows among some with one known lag in which, for `UNVOUCHED_S` and more, nothing is seen
+        that goes with the sound at that lag or near it."""
+        near = np.abs(self.grid_ms - lag_ms) <= OTHER_MS
+        votes = np.log(np.exp(self.votes[rows][:, near]).sum(axis=1)) - math.log(near.mean())
+        unseen = self._chain(rows).unseen(votes)
+        away = np.r_[False, unseen > 0.5, False]
         turns = rows.start + np.flatnonzero(away[1:] != away[:-1])
         runs = (slice(int(low), int(high)) for low, high in turns.reshape(-1, 2))
-        return [r for r in runs if self.units[r][-1].end_s - self.units[r][0].start_s >= UNJUDGED_S]
+        return [
+            r for r in runs if self.units[r][-1].end_s - self.units[r][0].start_s >= UNVOUCHED_S
+        ]
 
-    def _known(self, rows: slice, lags_ms: tuple[float, ...]) -> tuple[Chain, list[np.ndarray]]:
-        """The courses in some rows, and each row's log-odds of some lags against any."""
+    def _chain(self, rows: slice) -> Chain:
+        """The courses that a lag may take in some rows."""
         step_ms, row_s, gaps_s, anew = self._between(rows)
-        around = wobbling(self.votes[rows], round(WOBBLE_MS / step_ms))
-        chain = chain_of(around.shape, step_ms, row_s, gaps_s, anew)
-        columns = [int(np.argmin(np.abs(self.grid_ms - ms))) for ms in lags_ms]
-        return chain, [around[:, column] + math.log(len(self.grid_ms)) for column in columns]
+        return chain_of(self.votes[rows].shape, step_ms, row_s, gaps_s, anew)
 
     def _between(self, rows: slice) -> tuple[float, float, np.ndarray | None, np.ndarray | None]:
         """A step of the lags, how long a row lasts, and what lies between rows."""

@@ -114,6 +114,16 @@ def test_many_pieces_are_counted_in_the_sentence_and_cut_in_the_table(make_repor
     assert table[-1].plain.startswith("and 1 more piece: ")
 
 
+def test_one_lag_with_a_hole_is_no_change_of_the_lag(make_report: Make) -> None:
+    words = terminal.sentence(make_report(segments=_pieces(10.0, None, 10.0))).plain
+    assert "the lag changes" not in words
+    assert "from 0:00 to 3:00 but for 1:00–2:00; " in words
+    words = terminal.sentence(
+        make_report(segments=_pieces(None, 10.0, None, 10.0, None, 10.0))
+    ).plain
+    assert "from 1:00 to 6:00 but for 2 stretches; " in words
+
+
 def test_a_drift_is_one_course_and_no_pieces(make_report: Make) -> None:
     words = terminal.sentence(make_report(segments=_pieces(0.0, 200.0), drift=60.0)).plain
     assert "the lag changes" not in words

@@ -219,6 +219,23 @@ def test_a_shot_ends_where_nothing_was_read() -> None:
     assert parts.probability < shot.probability
 
 
+@pytest.mark.parametrize(("shots", "cut_out"), [(14, True), (6, False)])
+def test_where_nothing_fits_for_long_nothing_is_told(shots: int, cut_out: bool) -> None:
+    """A minute of a dub is no listener, whatever is in sync before and after it."""
+    talk: Shots = [(5, -40.0)] * 6
+    told = decide_verdict(film([*talk, *[(5, None)] * shots, *talk], 7), ITU)
+    assert told.status == "in_sync"
+    if not cut_out:
+        assert len(told.segments) == 1
+        return
+    before, between, after = told.segments
+    assert before.offset_ms == after.offset_ms == pytest.approx(-40.0, abs=20.0)
+    assert between.offset_ms is None
+    assert (between.start_s, between.end_s) == pytest.approx((30.0, 100.0), abs=3.0)
+    assert any("which is left out" in reason for reason in told.reasons)
+    assert "0:30" in told.reasons[0]
+
+
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize(("says", "left_out"), [(0.3, True), (1.0, False)])
 def test_a_shot_that_hardly_says_that_it_has_one_lag_is_not_told(
