@@ -2,8 +2,8 @@
 
 A lag lasts, wanders a little and steps, while its speaker is seen or not. A shot, if shots are
 known, may show anybody else, and it may have a lag of its own: one angle of several whose camera
-ran late, or a reply that was laid in wrongly. What tells it from a shot of a listener is that its
-seconds agree.
+ran late, or a reply that was laid in wrongly. So may some seconds within one, in which the sound
+slipped and was caught again. What tells these from somebody who listens is that they agree.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ SEEN_S, UNSEEN_S = 600.0, 10.0
 others more often in shots of their own; but taken to be rare, a weak ending that points elsewhere
 is doubted rather than passed over."""
 
+ASTRAY_S = 5.0
+"""How long a lag is another, on the average, that returns while no cut is seen."""
+
 GAP = 1.5
 """Rows further apart than so many times the least are not known to be of one shot."""
 
@@ -37,7 +40,7 @@ MOST_MOVES = 400
 @dataclass(frozen=True)
 class Chain:
     """Courses of the lag: one state for each lag with its speaker seen, one for each unseen, and,
-    where shots may have lags of their own, one for each that the lag returns to after such a shot.
+    where shots or seconds may have lags of their own, one for each that the lag returns to then.
 
     Attributes:
         chances: (T - 1,) of a step between a row and the next.
@@ -46,6 +49,8 @@ class Chain:
         wander: chance that the lag moves by a column to either side, in a second.
         lags: how many there are.
         own_share: chance that a shot has a lag of its own, after which the old one returns.
+        astray: (T - 1,) chance that the lag is another from the next row on, for some seconds, and
+            then the old one again; None where that does not happen.
         leads_to: (O,) log-probabilities of the lag that a file begins with and that a step leads
             to; None where it may be any.
     """
@@ -56,6 +61,7 @@ class Chain:
     wander: float
     lags: int
     own_share: float = 0.0
+    astray: np.ndarray | None = None
     leads_to: np.ndarray | None = None
 
     @property
@@ -64,16 +70,25 @@ class Chain:
         chances, lasting_s, anew = self.chances[::-1], self.lasting_s[::-1], self.anew[::-1]
         return replace(self, chances=chances, lasting_s=lasting_s, anew=anew)
 
-    def with_own_lags(self, share: float) -> Chain | None:
+    def with_own_lags(self, share: float, *, anywhere: bool = True) -> Chain | None:
         """The same, in which a shot between two others may have a lag of its own, as in so large a
-        share of all films; None where there is no such shot."""
+        share of all films, and in as many some seconds; None where neither can be.
+
+        Args:
+            share: of films.
+            anywhere: whether seconds may that are no shot.
+        """
         between = int(self.anew.sum()) - 1
-        return replace(self, own_share=share / between) if between > 0 else None
+        if between <= 0 and not anywhere:
+            return None
+        astray = share * self.lasting_s / self.lasting_s.sum() if anywhere else None
+        return replace(self, own_share=share / between if between > 0 else 0.0, astray=astray)
 
     @property
     def none_own(self) -> float:
-        """Log-probability that no shot has a lag of its own."""
-        return int(self.anew.sum()) * math.log1p(-self.own_share)
+        """Log-probability that no shot, and no seconds, have a lag of their own."""
+        none = int(self.anew.sum()) * math.log1p(-self.own_share)
+        return none if self.astray is None else none + float(np.log1p(-self.astray).sum())
 
     @property
     def _led_to(self) -> np.ndarray:
@@ -84,8 +99,8 @@ class Chain:
 
     @property
     def _kinds(self) -> int:
-        """Seen and unseen, and with a lag of its own."""
-        return 3 if self.own_share > 0 else 2
+        """Seen and unseen; in a shot with a lag of its own; astray."""
+        return 2 + (self.own_share > 0) + (self.astray is not None)
 
     @property
     def _share(self) -> np.ndarray:
@@ -114,21 +129,27 @@ class Chain:
         without a step."""
         kept = math.log1p(-self.chances[row - 1])
         move: np.ndarray = np.full((self._kinds, self._kinds), -math.inf)
+        least_s, gap_s = float(self.lasting_s.min()), float(self.lasting_s[row - 1])
         if self.anew[row - 1]:
             move[:, :2] = self._share + kept + math.log1p(-self.own_share)
             if self.own_share > 0:
                 move[:, 2] = math.log(self.own_share) + kept
-            return move
-        least_s, gap_s = float(self.lasting_s.min()), float(self.lasting_s[row - 1])
-        hide, show = (1.0 - math.exp(-least_s / s) for s in (SEEN_S, UNSEEN_S))
-        # What is left, after many rows' time, of how it was; 1 - hide - show after one.
-        left = max(1.0 - hide - show, 1e-9) ** (gap_s / least_s)
-        hide, show = (rate * (1.0 - left) / (hide + show) for rate in (hide, show))
-        move[:2, :2] = np.log(np.array([[1.0 - hide, hide], [show, 1.0 - show]])) + kept
-        if self.own_share > 0 and gap_s > GAP * least_s:
-            move[2, :2] = self._share + kept
-        elif self.own_share > 0:
-            move[2, 2] = kept
+        else:
+            hide, show = (1.0 - math.exp(-least_s / s) for s in (SEEN_S, UNSEEN_S))
+            # What is left, after many rows' time, of how it was; 1 - hide - show after one.
+            left = max(1.0 - hide - show, 1e-9) ** (gap_s / least_s)
+            hide, show = (rate * (1.0 - left) / (hide + show) for rate in (hide, show))
+            move[:2, :2] = np.log(np.array([[1.0 - hide, hide], [show, 1.0 - show]])) + kept
+            if self.own_share > 0 and gap_s > GAP * least_s:
+                move[2, :2] = self._share + kept
+            elif self.own_share > 0:
+                move[2, 2] = kept
+        if self.astray is not None:
+            goes, back = float(self.astray[row - 1]), 1.0 - math.exp(-gap_s / ASTRAY_S)
+            move[:2, :-1] += math.log1p(-goes)
+            move[:-1, -1], move[:2, -1] = -math.inf, math.log(goes) + kept
+            move[-1], move[-1, -1] = -math.inf, math.log1p(-back) + kept
+            move[-1, :2] = math.log(back) + self._share + kept
         return move
 
     def _said(self, votes: np.ndarray) -> list[np.ndarray]:
@@ -136,6 +157,8 @@ class Chain:
         said = [votes, np.full((len(votes), 1), -math.log(self.lags))]
         if self.own_share > 0:
             said.append(_of_own_lags(votes, self.anew | self._gaps)[:, None])
+        if self.astray is not None:
+            said.append(_as_before(votes, self._gaps)[:, None])
         return said
 
     def forward(self, votes: np.ndarray) -> tuple[np.ndarray, float]:
@@ -226,15 +249,18 @@ class Chain:
         state, cuts = int(np.argmax(best[:2])), [len(votes)]
         for row in range(len(votes) - 1, 0, -1):
             before = int(came_from[row, state])
-            alone = before >= 2 * lags, state >= 2 * lags
-            if (
-                before % lags != state % lags
-                or alone[0] != alone[1]
-                or (all(alone) and self.anew[row - 1])
-            ):
+            if self._is_other(before, state, row):
                 cuts.append(row)
             state = before
         return [slice(low, high) for low, high in pairwise(reversed([*cuts, 0]))]
+
+    def _is_other(self, before: int, state: int, row: int) -> bool:
+        """Whether a row has another lag than the one before, by their states."""
+        was, now = before // self.lags, state // self.lags
+        if before % self.lags != state % self.lags or (was != now and max(was, now) >= 2):
+            return True
+        in_shots = now == 2 and self.own_share > 0
+        return in_shots and bool(self.anew[row - 1])
 
 
 def _summed(came: list[np.ndarray], moves: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -252,4 +278,14 @@ def _of_own_lags(votes: np.ndarray, anew: np.ndarray) -> np.ndarray:
     for low, high in pairwise([0, *(1 + np.flatnonzero(anew)).tolist(), len(votes)]):
         along = np.cumsum(votes[low:high], axis=0)
         found[low:high] = np.diff([0.0, *(log_sum(row) - flat for row in along)])
+    return found
+
+
+def _as_before(votes: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """(T,) log-probabilities of rows, each given the one before, if both have one lag, be it which
+    it may: nearly those given all since the lag went astray, and no matter when that was."""
+    known = votes - np.array([log_sum(row) for row in votes])[:, None]
+    found = np.full(len(votes), -math.log(votes.shape[1]))
+    along = [log_sum(before + row) for before, row in zip(known, votes[1:], strict=False)]
+    found[1:] = np.where(gaps, found[1:], along)
     return found

@@ -5,8 +5,9 @@ it lasts, a speaker may be seen or not: what is heard meanwhile (another's voice
 face, music) points anywhere, second by second, and says nothing of the lag. All courses of that
 kind are summed up exactly (forward recursion), so that the probability of a step takes every place
 and size into account; the likeliest course is found by the same recursion with maxima for sums
-(Viterbi). A shot between two others may also have a lag of its own, after which the old one is
-back: two steps, each at the price of any, would cost more than a few seconds can pay.
+(Viterbi). A shot between two others, or some seconds, may also have a lag of their own, after which
+the old one is back: two steps, each at the price of any, would cost more than a few seconds can
+pay.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from avsync_cli.verdict.courses import OTHER_SHOT, Chain
 STEP_SHARE = 0.02
 """Share of files in which sound was lost or put in somewhere: one in fifty, of what people send to
 be checked. A step is as likely at any second; so its price is the file's length over this share,
-times the number of lags it may lead to. As many have a shot with a lag of its own, be it any."""
+times the number of lags it may lead to. As many have a shot with a lag of its own, be it any,
+and as many some seconds."""
 
 WOBBLE_MS = 20.0
 """A second's own lag lies this close around that of its stretch: less is a habit of speaking or of
@@ -101,7 +103,7 @@ def find_steps(
             return chain.likeliest(around)
         return _likeliest(chain, around, round(WOBBLE_MS / step_ms))
 
-    within = chain.with_own_lags(STEP_SHARE)
+    within = chain.with_own_lags(STEP_SHARE, anywhere=apart_s is None)
     if within is not None:
         _, total = within.forward(around)
         changes = -math.expm1(min(0.0, level + within.none_own - total))

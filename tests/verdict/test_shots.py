@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from avsync_cli.inference.evidence import Evidence, WindowResult
+from avsync_cli.verdict import courses
 from avsync_cli.verdict.answer import ITU
 from avsync_cli.verdict.courses import Chain
 from avsync_cli.verdict.decision import decide_verdict
@@ -163,8 +164,8 @@ def test_a_reply_of_a_few_seconds_goes_back_to_a_lag_that_the_film_goes_back_to(
     votes = np.concatenate([seconds_at(240.0 * (n % 2), s) for n, s in enumerate(lengths_s)])
     ends = np.cumsum(lengths_s).tolist()
     assert [run.stop for run in find_steps(votes, 10.0).runs] == ends
-    # Of a film that did not go back yet nothing is learnt: the same may be somebody who listens.
-    once = np.concatenate([seconds_at(0.0, 30), seconds_at(240.0, 3), seconds_at(0.0, 30)])
+    # Of a film that did not go back yet nothing is learnt: two may be of somebody who listens.
+    once = np.concatenate([seconds_at(0.0, 30), seconds_at(240.0, 2), seconds_at(0.0, 30)])
     assert len(find_steps(once, 10.0).runs) == 1
 
 
@@ -188,7 +189,7 @@ def test_a_shot_of_its_own_lag_counts_as_all_such_courses_do_one_by_one() -> Non
     chain = Chain(
         chances=np.full(2, 0.1), lasting_s=np.ones(2), anew=np.ones(2, bool), wander=0.0, lags=4
     )
-    within = chain.with_own_lags(0.3)
+    within = chain.with_own_lags(0.3, anywhere=False)
     assert within is not None
     assert within.own_share == 0.3
     likely = np.exp(votes)
@@ -204,6 +205,55 @@ def test_a_shot_of_its_own_lag_counts_as_all_such_courses_do_one_by_one() -> Non
             part *= np.prod(rows, axis=0).mean()
         total += float(part)
     assert within.forward(votes)[1] == pytest.approx(np.log(total), rel=1e-9)
+
+
+def test_seconds_that_went_astray_count_as_all_such_courses_do_one_by_one() -> None:
+    """Three rows of one shot: seen, unseen, or at another lag that the row before tells of."""
+    rng = np.random.default_rng(4)
+    votes = np.log(rng.dirichlet(np.ones(4), size=3))
+    shot = np.zeros(2, bool)
+    plain = Chain(chances=np.zeros(2), lasting_s=np.ones(2), anew=shot, wander=0.0, lags=4)
+    chain = plain.with_own_lags(0.3)
+    assert chain is not None and chain.astray is not None
+    assert chain.astray == pytest.approx([0.15, 0.15])
+    likely, back = np.exp(votes), 1.0 - np.exp(-1.0 / courses.ASTRAY_S)
+    hide, show = (1.0 - np.exp(-1.0 / s) for s in (courses.SEEN_S, courses.UNSEEN_S))
+    share = np.array([show, hide]) / (show + hide)
+    move = np.zeros((3, 3))
+    move[:2, :2] = 0.85 * np.array([[1.0 - hide, hide], [show, 1.0 - show]])
+    move[:2, 2], move[2, :2], move[2, 2] = 0.15, back * share, 1.0 - back
+    total = 0.0
+    for lag, first, second, third in product(range(4), range(2), range(3), range(2)):
+        said = [
+            (likely[0, lag], 0.25)[first],
+            (likely[1, lag], 0.25, float(likely[0] @ likely[1]))[second],
+            (likely[2, lag], 0.25)[third],
+        ]
+        way = share[first] * move[first, second] * move[second, third]
+        total += 0.25 * way * float(np.prod(said))
+    assert chain.forward(votes)[1] == pytest.approx(np.log(total), rel=1e-9)
+
+
+@pytest.mark.parametrize("seconds", [4, 6])
+def test_a_sound_that_slips_for_some_seconds_is_told_in_three_pieces(seconds: int) -> None:
+    """One shot: no cut says where it slipped, and none where it was back."""
+    rng = np.random.default_rng(seconds)
+    found = passed_over = 0
+    for seed in range(20):
+        lag = float(rng.uniform(-300, 300))
+        other = lag + float(rng.choice((-1, 1)) * rng.uniform(120, 480))
+        course = [(0, lag), (14, other), (14 + seconds, lag)]
+        told = lags(decide_verdict(clip(course, 36, seed), ITU))
+        found += told == pytest.approx([lag, other, lag], abs=60.0)
+        passed_over += len(told) == 1
+    assert found >= 13
+    assert passed_over <= 5
+
+
+def test_one_lag_does_not_go_astray() -> None:
+    for seed in range(40):
+        told = decide_verdict(clip([(0, 80.0)], 36, seed), ITU)
+        assert len(lags(told)) <= 1
 
 
 def test_a_shot_ends_where_nothing_was_read() -> None:
