@@ -4,7 +4,8 @@
 
 Prints a Markdown table. The same seed makes the same files. Clips of 12 s and more, whose own lag
 is sure, are judged whole, with sound lost or put in at a random place (3 s from either end at the
-least), and joined to the clip before, with the same lag and with another. Their crops and sound
+least), and joined to the clip before, with the same lag and with another; with `--slips` also with sound
+that slips for 3 to 8 s and is where it was again. Their crops and sound
 come from the evaluation's cache and take the road that `score` takes from there; `--real` writes
 some of them as files, which takes all of it.
 
@@ -47,6 +48,9 @@ WRONG_MS = 60.0
 
 FIRST_LAGS_MS, STEPS_MS = 300, (40, 480)
 """The lag before a step is drawn up to the one, the step between the two of the other."""
+
+SLIP_S, SLIP_SHORT_S = (3.0, 8.0), 5.0
+"""For how long a sound slips before it is caught again; shorter ones are counted apart."""
 
 JOINED_FRAMES = (100, 200, 300)
 """Lengths to which the first of two joined clips is cut."""
@@ -127,8 +131,11 @@ def drawn_step(rng: np.random.Generator) -> tuple[int, int]:
 class Clips:
     """Cached clips whose own lag is sure, judged in many ways, one after the other."""
 
-    def __init__(self, clips: Sequence[CachedClip], engine: Engine, seed: int, each: int) -> None:
+    def __init__(
+        self, clips: Sequence[CachedClip], engine: Engine, seed: int, each: int, slips: int = 0
+    ) -> None:
         self._clips, self._plain, self._seed, self._each = clips, engine, seed, each
+        self._slips = slips
         self._engine = RememberingEngine(engine)
 
     def told(self) -> Iterator[Told]:
@@ -144,6 +151,7 @@ class Clips:
             yield from self._alone(clip, own.offset_ms, rng)
             if before is not None:
                 yield from self._joined(before, (clip, own.offset_ms), rng)
+            yield from self._slipped(clip, own.offset_ms, rng)
             before = clip, own.offset_ms
 
     def _judge(self, pieces: Sequence[RegionPiece], sound: np.ndarray) -> Verdict:
@@ -165,6 +173,23 @@ class Clips:
             kind = "sound put in" if step > 0 else "sound lost"
             said = self._judge(pieces, cut(moved, at_s, step))
             yield Told(kind, truth, frames / FPS, said)
+
+    def _slipped(
+        self, clip: CachedClip, zero_ms: float, rng: np.random.Generator
+    ) -> Iterator[Told]:
+        frames, sound = _frames(clip), _sound(clip)
+        pieces = clip_pieces(clip, clip.crops(), 0, frames)
+        for _ in range(self._slips):
+            lag, step = drawn_step(rng)
+            hops, apart = round((lag - zero_ms) / HOP_MS), step // HOP_MS
+            moved, lag_ms = move_sound(sound, hops).copy(), zero_ms + hops * HOP_MS
+            lasting_s = float(rng.uniform(*SLIP_S))
+            at_s = float(rng.uniform(END_S, max(END_S, frames / FPS - END_S - lasting_s)))
+            first, last = (round(t * SAMPLE_RATE_HZ) for t in (at_s, at_s + lasting_s))
+            moved[first:last] = move_sound(sound, hops + apart)[first:last]
+            truth = ((0.0, lag_ms), (at_s, lag_ms + step), (at_s + lasting_s, lag_ms))
+            kind = f"slipped, {'under' if lasting_s < SLIP_SHORT_S else 'over'} {SLIP_SHORT_S:g} s"
+            yield Told(kind, truth, frames / FPS, self._judge(pieces, moved))
 
     def _joined(
         self,
@@ -255,6 +280,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="decoded crops and sound")
     parser.add_argument("--split", default="test", help="rows of the manifest to use")
     parser.add_argument("--each", type=int, default=14, help="files of every clip by itself")
+    parser.add_argument("--slips", type=int, default=0, help="more, whose sound slips and is back")
     parser.add_argument("--real", type=int, default=0, help="how many to write as files")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
@@ -263,7 +289,8 @@ def main() -> None:
     wanted = [replace(clip, offset_ms=0.0) for clip in wanted if clip.kind != "film"]
     cached, _ = build_cache(wanted, given.cache)
     long = [clip for clip in cached if clip.frames >= LEAST_S * FPS]
-    told = list(Clips(long, load_model(threads=1), given.seed, given.each).told())
+    engine = load_model(threads=1)
+    told = list(Clips(long, engine, given.seed, given.each, given.slips).told())
     note(f"{len(told)} files of {len(long)} clips, seed {given.seed}")
     table([*told, *real_files(long, given.real, given.seed)])
 
