@@ -4,10 +4,10 @@
 
 Prints a Markdown table. The same seed makes the same files. Clips of 12 s and more, whose own lag
 is sure, are judged whole, with sound lost or put in at a random place (3 s from either end at the
-least), and joined to the clip before, with the same lag and with another; with `--slips` also with sound
-that slips for 3 to 8 s and is where it was again. Their crops and sound
-come from the evaluation's cache and take the road that `score` takes from there; `--real` writes
-some of them as files, which takes all of it.
+least), and joined to the clip before, with the same lag and with another; with `--slips` also with
+sound that slips for 3 to 8 s and is where it was again. Their crops and sound come from the
+evaluation's cache and take the road that `score` takes from there; `--real` writes some of them as
+files, which takes all of it.
 
 A file counts as told one lag when its decided stretches differ by less than a frame. That lag is
 wrong if any part of the file is off by more than 60 ms. A step counts as found when both sides are
