@@ -37,7 +37,7 @@ def explain(
       avsync explain "p(sync)"
 
     Topics: offset, pieces, interval, sure, margin, p(sync), confidence, weight, status,
-    undecided, notes, quick, curve.
+    undecided, notes, quick, range, curve.
     """
     from avsync_cli.config import suggestion
     from avsync_cli.errors import UsageError
