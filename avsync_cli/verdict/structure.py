@@ -17,7 +17,7 @@ import numpy as np
 
 from avsync_cli.inference.evidence import SecondCurves, WindowResult
 from avsync_cli.timebase import FRAME_MS
-from avsync_cli.verdict.agreement import Seconds
+from avsync_cli.verdict.agreement import Seconds, log_sum
 from avsync_cli.verdict.courses import Chain
 from avsync_cli.verdict.drift import Drift, find_drift, read_along, without_drift
 from avsync_cli.verdict.ends import OTHER_MS, end_against, goes_with, silent_ends
@@ -42,6 +42,10 @@ held-out files without a step one is doubted by this rule, of 300 with one a sin
 
 NEGLIGIBLE = 1 / 30
 """Share of a file that may point to an unknown lag while the rest is told as one."""
+
+AGREE = 0.0
+"""From here on (natural logarithm) the seconds of an end rather have one lag than none: it may be
+another, and casts doubt on all of a short file."""
 
 STEP_MUCH_MORE_LIKELY = 10.0
 """An end that makes a step likelier than this casts doubt on all of the file. Of 400 made films of
@@ -210,6 +214,21 @@ class _Rows:
         anew = None if self.anew is None else self.anew[rows]
         return end_against(self.votes[rows], self.grid_ms, told_ms, anew)
 
+    def agreement(self, rows: slice) -> float:
+        """How much likelier (natural logarithm) it makes some rows that they have one lag, be it
+        any, than that each points anywhere."""
+        around = wobbling(
+            self.votes[rows], round(WOBBLE_MS / float(self.grid_ms[1] - self.grid_ms[0]))
+        )
+        along = around.sum(axis=0) + (rows.stop - rows.start - 1) * math.log(len(self.grid_ms))
+        return log_sum(along)
+
+    def silent(self, rows: slice, told_ms: float) -> list[slice]:
+        """The ends of some of the rows that do not speak for the lag that is told of them."""
+        anew = None if self.anew is None else self.anew[rows]
+        ends = silent_ends(self.votes[rows], self.grid_ms, told_ms, anew)
+        return [slice(rows.start + end.start, rows.start + end.stop) for end in ends]
+
     def heard(self, lag_ms: float) -> slice:
         """The rows from the first to the last whose sound, at a lag, lies within the file: of the
         others `fair_votes` says nothing at all of it, wherever a drift has moved it."""
@@ -284,13 +303,14 @@ def _course(
         return _without_end(given, steps, None)
     rows = steps.runs[0]
     told = answered(rows)[1]
-    course = _without_end(given, steps, given.against(rows, told.offset_ms))
+    end = given.against(rows, told.offset_ms)
+    course = _without_end(given, steps, end)
     if course.doubted or not told.sure(constants.undecided_below):
         return course
     if steps.odds <= STEP_MORE_LIKELY and not course.end_against:
-        ends = silent_ends(given.votes, given.grid_ms, told.offset_ms, given.anew)
-        return _without(ends, steps, len(given.units))
-    return _without_unheard(given, steps, told.offset_ms) or course
+        return _without(given.silent(rows, told.offset_ms), steps, len(given.units))
+    unheard = _without_unheard(given, steps, told.offset_ms)
+    return unheard or _without_other(given, steps, end, answered, constants) or course
 
 
 def _without_end(given: _Rows, steps: Steps, end: slice | None) -> _Course:
@@ -315,6 +335,41 @@ def _without_end(given: _Rows, steps: Steps, end: slice | None) -> _Course:
         if rest.odds <= STEP_MORE_LIKELY:
             return _Course(ends, (doubted,), rest)
     return _Course(steps.runs, (), steps, end is not None and not likelier)
+
+
+def _without_other(
+    given: _Rows,
+    steps: Steps,
+    end: slice | None,
+    answered: Callable[[slice], _Told],
+    constants: Constants,
+) -> _Course | None:
+    """Rows of a file without an end, a third of all at the most, whose seconds agree on no lag: a
+    question that is asked off screen, say. None where they do, or what is left does not have one
+    lag by all that is asked of a file."""
+    rows = len(given.units)
+    first, last = 0, rows
+    if steps.odds > STEP_MORE_LIKELY:
+        first, last = (steps.at, rows) if steps.at < rows - steps.at else (0, steps.at)
+    if end is not None:
+        first, last = max(first, end.stop if end.start == 0 else 0), min(last, end.start or rows)
+    kept, beside = slice(first, last), [slice(0, first), slice(last, rows)]
+    if 3 * (rows - (last - first)) > rows or all(one.start < one.stop for one in beside):
+        return None
+    if any(given.agreement(one) > AGREE for one in beside):
+        return None
+    rest, told = given.steps(kept), answered(kept)[1]
+    alone = len(rest.runs) == 1 and rest.odds <= STEP_MORE_LIKELY
+    if not (alone and told.sure(constants.undecided_below)):
+        return None
+    if given.against(kept, told.offset_ms) is not None:
+        return None
+    for silent in given.silent(kept, told.offset_ms):
+        if silent.start == kept.start:
+            first = silent.stop
+        else:
+            last = silent.start
+    return _without([slice(0, first), slice(last, rows)], rest, rows)
 
 
 def _without_unheard(given: _Rows, steps: Steps, told_ms: float) -> _Course | None:

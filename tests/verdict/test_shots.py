@@ -77,8 +77,8 @@ def test_a_talk_that_cuts_to_who_listens_is_told() -> None:
         assert evidence.seconds is not None
         seconds = replace(evidence.seconds, anew=None)
         blind += decide_verdict(replace(evidence, seconds=seconds), ITU).status != "undecided"
-    assert told >= 26
-    assert blind <= told - 4
+    assert told >= 28
+    assert blind <= told - 3
 
 
 def test_a_talk_that_only_shows_listeners_is_never_told() -> None:
@@ -346,7 +346,7 @@ def test_a_last_or_first_shot_of_somebody_who_listens_is_left_out(first: bool) -
     for seed in range(12):
         shots: Shots = [(5, 80.0), (4, 80.0), (4, 80.0), (4, None)]
         verdict = decide_verdict(film(shots[::-1] if first else shots, seed), ITU)
-        if len(verdict.segments) < 2:  # undecided, or a listener's seconds agree by chance
+        if len(verdict.segments) != 2:  # undecided, or seconds agree by chance, or on nothing
             continue
         told += 1
         out, kept = verdict.segments[:: 1 if first else -1]
