@@ -64,8 +64,8 @@ class Settings:
     # Sound that a chain of devices delays lies within a second; a narrow scan has fewer chance
     # peaks, so that a short clip can be decided.
     further: bool = True
-    # Few files are off by more, and those that are have answers at a second look: as in "A second
-    # look" of docs/measurements.md.
+    # Few files are off by more; of those that are half get an answer at a second look, and hardly
+    # any other file does: "A second look" of docs/measurements.md.
     step_ms: int = HOP_MS
     # The resolution of the sound features: finer steps would only interpolate.
     model: str = "default"

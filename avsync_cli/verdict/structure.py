@@ -8,7 +8,6 @@ that a step cuts in two, the seconds that lie in it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -17,23 +16,14 @@ import numpy as np
 
 from avsync_cli.inference.evidence import SecondCurves, WindowResult
 from avsync_cli.timebase import FRAME_MS
-from avsync_cli.verdict.agreement import Seconds, log_sum
-from avsync_cli.verdict.courses import Chain
-from avsync_cli.verdict.drift import Drift, find_drift, read_along, without_drift
-from avsync_cli.verdict.ends import OTHER_MS, end_against, goes_with, silent_ends
+from avsync_cli.verdict.agreement import Seconds
+from avsync_cli.verdict.drift import Drift, find_drift, read_along
+from avsync_cli.verdict.ends import goes_with
 from avsync_cli.verdict.posterior import Answer, Constants, group_answer, read_windows
-from avsync_cli.verdict.seconds import fair_votes, for_seconds, second_windows, windows_of
-from avsync_cli.verdict.steps import (
-    PLACED,
-    PLACED_APART,
-    WOBBLE_MS,
-    Steps,
-    chain_of,
-    find_steps,
-    place,
-    wobbling,
-)
-from avsync_cli.verdict.stretches import STEP_WITHIN_S, UNJUDGED_S, UNPLACED_S, UNVOUCHED_S, Part
+from avsync_cli.verdict.rows import Rows, middles, rows_of
+from avsync_cli.verdict.seconds import second_windows, windows_of
+from avsync_cli.verdict.steps import PLACED, PLACED_APART, Steps
+from avsync_cli.verdict.stretches import STEP_WITHIN_S, UNJUDGED_S, UNPLACED_S, Part
 
 STEP_MORE_LIKELY = 1.0
 """One lag is told only where the evidence leaves a step as unlikely as it was beforehand, or makes
@@ -102,8 +92,8 @@ def find_structure(
     """
     if drift is None:
         read = read_windows(windows, constants)
-        drift = find_drift(read.votes, read.scores, _middles(windows), offsets, constants)
-    given = _rows(windows, seconds, offsets, constants, drift, has_gaps)
+        drift = find_drift(read.votes, read.scores, middles(windows), offsets, constants)
+    given = rows_of(windows, seconds, offsets, constants, drift, has_gaps)
     units, steps = given.units, given.steps(slice(0, len(given.units)))
 
     def answered(rows: slice) -> _Told:
@@ -113,7 +103,7 @@ def find_structure(
             mine = windows_of(windows, fine)
         own = read_windows(mine, constants)
         if drift is not None:
-            own = read_along(own, offsets, _middles(mine), drift)
+            own = read_along(own, offsets, middles(mine), drift)
         alone = None if seconds is None else Seconds(given.votes[rows], given.grid_ms)
         return mine, group_answer(own, offsets, constants, alone)
 
@@ -140,122 +130,14 @@ def find_structure(
 
 
 def _unseen_s(
-    parts: list[Part], found: list[tuple[slice, list[WindowResult], Answer]], given: _Rows
+    parts: list[Part], found: list[tuple[slice, list[WindowResult], Answer]], given: Rows
 ) -> Iterator[tuple[float, float]]:
     """Where nothing is seen for long that goes with the sound, by first and last second."""
-    for part, (rows, _, answer) in zip(parts, found, strict=False):
+    for part, (rows, _, answer) in zip(parts, found, strict=True):
         if part.doubted or rows.stop - rows.start < 2:
             continue
         for run in given.unseen(rows, answer.offset_ms):
             yield given.units[run.start].start_s, given.units[run.stop - 1].end_s
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """What tells when the lag changes.
-
-    Attributes:
-        units: seconds, or windows where no seconds are known.
-        votes: (T, O) fair votes, less what a drift adds to the lag.
-        grid_ms: (O,) lags.
-        apart_s: (T - 1,) from each row to the next, of a file of which only parts were read.
-        anew: (T,) whether a row shows another shot than the one before; None if not known.
-    """
-
-    units: list[WindowResult]
-    votes: np.ndarray
-    grid_ms: np.ndarray
-    apart_s: np.ndarray | None
-    anew: np.ndarray | None
-
-    def steps(self, rows: slice) -> Steps:
-        """What is known of steps between some of the rows."""
-        return find_steps(self.votes[rows], *self._between(rows))
-
-    def place(self, rows: slice, lags_ms: tuple[float, float], share: float) -> tuple[int, int]:
-        """The first and the last of some rows that may be the first after a step from one known
-        lag to another."""
-        around = wobbling(
-            self.votes[rows], round(WOBBLE_MS / float(self.grid_ms[1] - self.grid_ms[0]))
-        )
-        columns = [int(np.argmin(np.abs(self.grid_ms - ms))) for ms in lags_ms]
-        before, after = (around[:, column] + math.log(len(self.grid_ms)) for column in columns)
-        apart_s = np.maximum(np.diff(_middles(self.units[rows])), 1e-3)
-        first, last = place(self._chain(rows), before, after, apart_s, share)
-        return rows.start + first, rows.start + last
-
-    def unseen(self, rows: slice, lag_ms: float) -> list[slice]:
-        """Rows among some with one known lag in which, for `UNVOUCHED_S` and more, nothing is seen
-        that goes with the sound at that lag or near it."""
-        near = np.abs(self.grid_ms - lag_ms) <= OTHER_MS
-        votes = np.log(np.exp(self.votes[rows][:, near]).sum(axis=1)) - math.log(near.mean())
-        unseen = self._chain(rows).unseen(votes)
-        away = np.r_[False, unseen > 0.5, False]
-        turns = rows.start + np.flatnonzero(away[1:] != away[:-1])
-        runs = (slice(int(low), int(high)) for low, high in turns.reshape(-1, 2))
-        return [
-            r for r in runs if self.units[r][-1].end_s - self.units[r][0].start_s >= UNVOUCHED_S
-        ]
-
-    def _chain(self, rows: slice) -> Chain:
-        """The courses that a lag may take in some rows."""
-        step_ms, row_s, gaps_s, anew = self._between(rows)
-        return chain_of(self.votes[rows].shape, step_ms, row_s, gaps_s, anew)
-
-    def _between(self, rows: slice) -> tuple[float, float, np.ndarray | None, np.ndarray | None]:
-        """A step of the lags, how long a row lasts, and what lies between rows."""
-        gaps_s = None if self.apart_s is None else self.apart_s[rows.start : rows.stop - 1]
-        row_s = float(np.median([u.end_s - u.start_s for u in self.units]))
-        anew = None if self.anew is None else self.anew[rows][1:]
-        return float(self.grid_ms[1] - self.grid_ms[0]), row_s, gaps_s, anew
-
-    def against(self, rows: slice, told_ms: float) -> slice | None:
-        """The end of some of the rows that does not go with the lag that would be told of them."""
-        anew = None if self.anew is None else self.anew[rows]
-        return end_against(self.votes[rows], self.grid_ms, told_ms, anew)
-
-    def agreement(self, rows: slice) -> float:
-        """How much likelier (natural logarithm) it makes some rows that they have one lag, be it
-        any, than that each points anywhere."""
-        around = wobbling(
-            self.votes[rows], round(WOBBLE_MS / float(self.grid_ms[1] - self.grid_ms[0]))
-        )
-        along = around.sum(axis=0) + (rows.stop - rows.start - 1) * math.log(len(self.grid_ms))
-        return log_sum(along)
-
-    def silent(self, rows: slice, told_ms: float) -> list[slice]:
-        """The ends of some of the rows that do not speak for the lag that is told of them."""
-        anew = None if self.anew is None else self.anew[rows]
-        ends = silent_ends(self.votes[rows], self.grid_ms, told_ms, anew)
-        return [slice(rows.start + end.start, rows.start + end.stop) for end in ends]
-
-    def heard(self, lag_ms: float) -> slice:
-        """The rows from the first to the last whose sound, at a lag, lies within the file: of the
-        others `fair_votes` says nothing at all of it, wherever a drift has moved it."""
-        column = int(np.argmin(np.abs(self.grid_ms - lag_ms)))
-        nothing = -math.log(len(self.grid_ms))
-        there = np.flatnonzero(np.abs(self.votes[:, column] - nothing) > 1e-9)
-        return slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, 0)
-
-
-def _rows(
-    windows: list[WindowResult],
-    seconds: SecondCurves | None,
-    offsets: np.ndarray,
-    constants: Constants,
-    drift: Drift | None,
-    has_gaps: bool,
-) -> _Rows:
-    units = windows if seconds is None else second_windows(seconds, seconds.offsets_ms)
-    grid = offsets if seconds is None else seconds.offsets_ms.astype(np.float64)
-    fine = constants if seconds is None else for_seconds(constants)
-    apart_s, anew = None, None if seconds is None else seconds.anew
-    if has_gaps:
-        row_s = float(np.median([u.end_s - u.start_s for u in units]))
-        apart_s = np.maximum(np.diff(_middles(units)), row_s)
-        # What lies between two parts is more than a cut.
-        anew = None if anew is None else anew & np.r_[False, apart_s < 2 * row_s]
-    return _Rows(units, _level_votes(units, grid, fine, drift), grid, apart_s, anew)
 
 
 def _told_runs(
@@ -291,7 +173,7 @@ class _Course:
 
 
 def _course(
-    given: _Rows,
+    given: Rows,
     steps: Steps,
     answered: Callable[[slice], _Told],
     constants: Constants | None,
@@ -313,7 +195,7 @@ def _course(
     return unheard or _without_other(given, steps, end, answered, constants) or course
 
 
-def _without_end(given: _Rows, steps: Steps, end: slice | None) -> _Course:
+def _without_end(given: Rows, steps: Steps, end: slice | None) -> _Course:
     """Rows of a file of which one lag could be told, but for an end that is in doubt.
 
     Args:
@@ -338,7 +220,7 @@ def _without_end(given: _Rows, steps: Steps, end: slice | None) -> _Course:
 
 
 def _without_other(
-    given: _Rows,
+    given: Rows,
     steps: Steps,
     end: slice | None,
     answered: Callable[[slice], _Told],
@@ -372,7 +254,7 @@ def _without_other(
     return _without([slice(0, first), slice(last, rows)], rest, rows)
 
 
-def _without_unheard(given: _Rows, steps: Steps, told_ms: float) -> _Course | None:
+def _without_unheard(given: Rows, steps: Steps, told_ms: float) -> _Course | None:
     """Rows of a file of which one lag is told, without ends whose sound would lie beyond the file
     at that lag: they cannot speak for it, only, by chance, for others. None where what is next to
     them or the rest does not go with that lag, or such an end speaks clearly for another."""
@@ -398,21 +280,6 @@ def _without(ends: list[slice], steps: Steps, rows: int) -> _Course:
     return _Course(kept, doubted, steps)
 
 
-def _level_votes(
-    units: list[WindowResult], grid: np.ndarray, constants: Constants, drift: Drift | None
-) -> np.ndarray:
-    """(T, O) fair votes, less what a drift adds to the lag."""
-    votes = fair_votes(units, constants)
-    if drift is None:
-        return votes
-    nothing = np.full(len(units), -math.log(len(grid)))
-    return without_drift(votes, grid, _middles(units), drift, nothing)
-
-
-def _middles(windows: list[WindowResult]) -> np.ndarray:
-    return np.array([(w.start_s + w.end_s) / 2 for w in windows])
-
-
 def _timed(
     found: list[tuple[slice, list[WindowResult], Answer]],
     units: list[WindowResult],
@@ -434,7 +301,7 @@ def _timed(
 def _placed(
     parts: list[Part],
     found: list[tuple[slice, list[WindowResult], Answer]],
-    given: _Rows,
+    given: Rows,
     has_gaps: bool,
 ) -> list[Part]:
     """The stretches without what lies between them and may belong to either, where that is long:
