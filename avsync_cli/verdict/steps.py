@@ -107,10 +107,10 @@ def find_steps(
     if within is not None:
         _, total = within.forward(around)
         changes = -math.expm1(min(0.0, level + within.none_own - total))
-        # Less than likely they say nothing: a listener's seconds agree by chance now and then.
-        if changes >= 0.5:
-            runs = likeliest(within)
-            return Steps(runs, changes, at if len(runs) < 2 else runs[1].start, True)
+        # Less than likely they say nothing: a listener's seconds agree by chance now and then. Nor
+        # do many that are each unlikely: none of them could be named.
+        if changes >= 0.5 and len(runs := likeliest(within)) > 1:
+            return Steps(runs, changes, runs[1].start, True)
     runs = [slice(0, rows)]
     if probability >= 0.5:
         runs = likeliest(chain)

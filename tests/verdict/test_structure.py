@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from avsync_cli.inference.evidence import Evidence, MediaSummary, SecondCurves, WindowResult
@@ -102,6 +102,7 @@ def test_half_an_hour_of_drift_is_found_within_two_ms_a_minute(rate: float) -> N
 
 @settings(max_examples=15, deadline=None)
 @given(lag=st.floats(-600, 600), seed=st.integers(0, 1000))
+@example(lag=0.0, seed=440)  # many seconds that might be astray, none of which is likely to be
 def test_a_constant_lag_is_no_drift(lag: float, seed: int) -> None:
     verdict = judge(film(lambda t: lag, 600.0, seed))
     assert verdict.drift_ms_per_min is None
