@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import csv
 import random
+import tempfile
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from avsync_cli.corpus.cache import CachedClip, build_cache
 from avsync_cli.corpus.manifest import Clip, load_manifest
 from avsync_cli.media.facts import pick_audio, pick_video
 from avsync_cli.media.probe import probe
@@ -20,6 +23,7 @@ from avsync_cli.repair.contents import list_contents
 from avsync_cli.repair.copy import Move, plan_copies
 from avsync_cli.repair.plan import plan_fix
 from avsync_cli.repair.run import write_checked
+from avsync_cli.timebase import FPS
 from avsync_cli.verdict.answer import Judgement, Verdict
 from tests.benchmarks.films import Film, Judge, join
 
@@ -110,6 +114,25 @@ def _durations(data: Path) -> dict[str, float]:
 def note(text: str) -> None:
     """A line of the report."""
     print(text, flush=True)
+
+
+def cached_clips_parser(about: str | None) -> argparse.ArgumentParser:
+    """What every benchmark of cached clips is told; `about` is its module's text."""
+    parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder or manifest")
+    parser.add_argument("--cache", type=Path, required=True, help="decoded crops and sound")
+    parser.add_argument("--split", default="test", help="rows of the manifest to use")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+def cached_talkers(given: argparse.Namespace, least_s: float) -> list[CachedClip]:
+    """Crops and sound of clips with one speaker, at least so long, whatever their own lag."""
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = Bench(given, Path(folder)).talking(least_s)
+    wanted = [replace(clip, offset_ms=0.0) for clip in wanted if clip.kind != "film"]
+    cached, _ = build_cache(wanted, given.cache)
+    return [clip for clip in cached if clip.frames >= least_s * FPS]
 
 
 def head(*names: str) -> None:

@@ -13,27 +13,24 @@ Wrong is a lag that is told and off by more than 60 ms.
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from avsync_cli.config import Settings, further_ms
-from avsync_cli.corpus.cache import build_cache
+from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.evaluation.remembering import RememberingEngine
 from avsync_cli.evaluation.trials import clip_pieces, move_sound
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
 from avsync_cli.judging import load_model
 from avsync_cli.model.engine import Engine
 from avsync_cli.timebase import FPS, HOP_MS
-from avsync_cli.verdict.answer import ITU
+from avsync_cli.verdict.answer import ITU, Verdict
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.missing import asks_further
-from tests.benchmarks.bench import Bench, head, note, row
+from tests.benchmarks.bench import cached_clips_parser, cached_talkers, head, note, row
 from tests.benchmarks.scenes import LEAST_S, Sure, with_own_lags
 from tests.benchmarks.splices import WRONG_MS
 
@@ -70,24 +67,27 @@ def told_of(clips: Sequence[Sure], engine: Engine, seed: int) -> Iterator[Told]:
         lag_ms = float(rng.choice((-1, 1)) * rng.integers(*LAGS_MS))
         others = [c for c, _ in clips if c.clip.source != clip.clip.source]
         strange = np.resize(others[rng.integers(len(others))].wave(), len(clip.wave()))
-        hops = round((lag_ms - own_ms) / HOP_MS)
-        pieces = clip_pieces(clip, clip.crops(), 0, clip.frames)
-        known = RememberingEngine(engine)
+        hops, known = round((lag_ms - own_ms) / HOP_MS), RememberingEngine(engine)
+        for sound, truth_ms in (
+            (move_sound(clip.wave(), hops), own_ms + hops * HOP_MS),
+            (strange, None),
+        ):
+            yield Told(clip.frames / FPS, truth_ms, *_looks(clip, sound, known))
 
-        def look(sound: np.ndarray, truth_ms: float | None) -> Told:
-            range_ms = float(Settings().range_ms)
-            told = []
-            for reach_ms in (range_ms, further_ms(range_ms)):
-                options = AnalyseOptions(range_ms=reach_ms)
-                verdict = decide_verdict(analyse_tracks(pieces, sound, options, known), ITU)  # noqa: B023
-                told.append(verdict.offset_ms)
-                if not asks_further(verdict):
-                    break
-            again_ms = told[1] if len(told) > 1 else None
-            return Told(clip.frames / FPS, truth_ms, told[0], again_ms)  # noqa: B023
 
-        yield look(move_sound(clip.wave(), hops), own_ms + hops * HOP_MS)
-        yield look(strange, None)
+def _looks(
+    clip: CachedClip, sound: np.ndarray, engine: Engine
+) -> tuple[float | None, float | None]:
+    """What a first look tells, and a second one where it is taken."""
+    range_ms, pieces = float(Settings().range_ms), clip_pieces(clip, clip.crops(), 0, clip.frames)
+
+    def told(reach_ms: float) -> Verdict:
+        options = AnalyseOptions(range_ms=reach_ms)
+        return decide_verdict(analyse_tracks(pieces, sound, options, engine), ITU)
+
+    first = told(range_ms)
+    again = told(further_ms(range_ms)) if asks_further(first) else None
+    return first.offset_ms, None if again is None else again.offset_ms
 
 
 def table(found: Sequence[Told]) -> None:
@@ -115,18 +115,10 @@ def _line(what: str, told: Sequence[Told]) -> None:
 
 def main() -> None:
     """Move the sound, judge, print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder or manifest")
-    parser.add_argument("--cache", type=Path, required=True, help="decoded crops and sound")
-    parser.add_argument("--split", default="test", help="rows of the manifest to use")
+    parser = cached_clips_parser(__doc__)
     parser.add_argument("--count", type=int, default=150, help="clips")
-    parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = Bench(given, Path(folder)).talking(LEAST_S)
-    wanted = [replace(clip, offset_ms=0.0) for clip in wanted if clip.kind != "film"]
-    cached, _ = build_cache(wanted, given.cache)
-    long = [clip for clip in cached if clip.frames >= LEAST_S * FPS]
+    long = cached_talkers(given, LEAST_S)
     np.random.default_rng(given.seed).shuffle(long)  # type: ignore[arg-type]
     engine = load_model(threads=1)
     clips = list(with_own_lags(long[: given.count], engine))

@@ -20,15 +20,12 @@ themselves are shown for 3 s and more on either side, a reply where they are for
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
-from avsync_cli.corpus.cache import CachedClip, build_cache
+from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.evaluation.remembering import RememberingEngine
 from avsync_cli.evaluation.trials import clip_pieces, move_sound
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
@@ -38,7 +35,7 @@ from avsync_cli.regions.stream import RegionPiece
 from avsync_cli.timebase import FPS, HOP_MS, SAMPLES_PER_FRAME
 from avsync_cli.verdict.answer import ITU, Verdict
 from avsync_cli.verdict.decision import decide_verdict
-from tests.benchmarks.bench import Bench, head, note, row
+from tests.benchmarks.bench import cached_clips_parser, cached_talkers, head, note, row
 from tests.benchmarks.films import SURE
 from tests.benchmarks.splices import WRONG_MS, Told, Truth, drawn_step
 
@@ -244,20 +241,12 @@ def table(found: Sequence[tuple[Scene, Told]]) -> None:
 
 def main() -> None:
     """Make the scenes, judge them, print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder or manifest")
-    parser.add_argument("--cache", type=Path, required=True, help="decoded crops and sound")
-    parser.add_argument("--split", default="test", help="rows of the manifest to use")
+    parser = cached_clips_parser(__doc__)
     parser.add_argument("--count", type=int, default=60, help="scenes")
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--off-screen", action="store_true", help="others are heard, not seen")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = Bench(given, Path(folder)).talking(LEAST_S)
-    wanted = [replace(clip, offset_ms=0.0) for clip in wanted if clip.kind != "film"]
-    cached, _ = build_cache(wanted, given.cache)
     engine = load_model(threads=1)
-    clips = list(with_own_lags([c for c in cached if c.frames >= LEAST_S * FPS], engine))
+    clips = list(with_own_lags(cached_talkers(given, LEAST_S), engine))
     found = []
     for number in range(given.count):
         rng = np.random.default_rng([given.seed, number])

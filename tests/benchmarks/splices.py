@@ -16,7 +16,6 @@ told, each within 60 ms.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avsync_cli.corpus.cache import CachedClip, build_cache
+from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.evaluation.remembering import RememberingEngine
 from avsync_cli.evaluation.trials import clip_pieces, move_sound
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
@@ -34,7 +33,7 @@ from avsync_cli.regions.stream import RegionPiece
 from avsync_cli.timebase import FPS, FRAME_MS, HOP_MS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from avsync_cli.verdict.answer import ITU, Verdict
 from avsync_cli.verdict.decision import decide_verdict
-from tests.benchmarks.bench import Bench, head, note, row
+from tests.benchmarks.bench import cached_clips_parser, cached_talkers, head, note, row
 from tests.benchmarks.films import SURE, Judge, lay, read_take, spliced, write_picture
 
 LEAST_S, MOST_S = 12.0, 32.0
@@ -275,20 +274,12 @@ def _line(kind: str, size: str, told: list[Told]) -> None:
 
 def main() -> None:
     """Make the files, judge them, print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder or manifest")
-    parser.add_argument("--cache", type=Path, required=True, help="decoded crops and sound")
-    parser.add_argument("--split", default="test", help="rows of the manifest to use")
+    parser = cached_clips_parser(__doc__)
     parser.add_argument("--each", type=int, default=14, help="files of every clip by itself")
     parser.add_argument("--slips", type=int, default=0, help="more, whose sound slips and is back")
     parser.add_argument("--real", type=int, default=0, help="how many to write as files")
-    parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = Bench(given, Path(folder)).talking(LEAST_S)
-    wanted = [replace(clip, offset_ms=0.0) for clip in wanted if clip.kind != "film"]
-    cached, _ = build_cache(wanted, given.cache)
-    long = [clip for clip in cached if clip.frames >= LEAST_S * FPS]
+    long = cached_talkers(given, LEAST_S)
     engine = load_model(threads=1)
     told = list(Clips(long, engine, given.seed, given.each, given.slips).told())
     note(f"{len(told)} files of {len(long)} clips, seed {given.seed}")
