@@ -78,7 +78,7 @@ def test_a_talk_that_cuts_to_who_listens_is_told() -> None:
         seconds = replace(evidence.seconds, anew=None)
         blind += decide_verdict(replace(evidence, seconds=seconds), ITU).status != "undecided"
     assert told >= 28
-    assert blind <= told - 3
+    assert blind < told
 
 
 def test_a_talk_that_only_shows_listeners_is_never_told() -> None:
