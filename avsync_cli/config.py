@@ -165,7 +165,7 @@ def tolerance_profile(text: str) -> Profile:
     early, late = float(pair[1]), float(pair[2])
     if max(early, late) > RANGE_LIMIT_MS:
         hint = f"{RANGE_LIMIT_MS // 1000} s is the most that can be measured"
-        raise UsageError(f"a tolerance of {max(early, late):g} ms tolerates everything", hint)
+        raise UsageError(f"a tolerance of {max(early, late):.10g} ms tolerates everything", hint)
     return Profile(f"{early:g}:{late:g}", early, late, f"{early:g} ms early to {late:g} ms late")
 
 
@@ -203,7 +203,7 @@ def check_range_ms(value: float) -> int:
     """`value` rounded to ms, if a scan can be that wide."""
     if not HOP_MS <= value <= RANGE_LIMIT_MS:
         limit = f"{HOP_MS} ms to {RANGE_LIMIT_MS // 1000} s"
-        raise UsageError(f"a range of {value:g} ms cannot be scanned", f"choose {limit}")
+        raise UsageError(f"a range of {value:.10g} ms cannot be scanned", f"choose {limit}")
     return round(value)
 
 
@@ -216,7 +216,7 @@ def check_step_ms(value: float) -> int:
     """`value` as whole ms, if it is a multiple of the log-mel step."""
     if not HOP_MS <= value <= STEP_LIMIT_MS or value % HOP_MS:
         hint = f"choose a multiple of {HOP_MS} ms up to {STEP_LIMIT_MS} ms"
-        raise UsageError(f"a step of {value:g} ms is not possible", hint)
+        raise UsageError(f"a step of {value:.10g} ms is not possible", hint)
     return int(value)
 
 

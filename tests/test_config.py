@@ -112,6 +112,9 @@ def test_environment_can_name_the_file(tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     other.write_text("threads = 3")
     assert _load(tmp_path, env={"AVSYNC_CONFIG": str(other)}).threads == 3
+    with pytest.raises(ConfigError, match="cannot read") as caught:
+        _load(tmp_path, env={"AVSYNC_CONFIG": str(tmp_path / "none.toml")})
+    assert caught.value.hint == "check AVSYNC_CONFIG"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,7 @@ def test_environment_can_name_the_file(tmp_path: Path) -> None:
         ("step = 7", "step of 7 ms", "multiple of 10"),
         ("range = '1 hour'", "no duration", "2s"),
         ("range = true", "no duration", ""),
-        ("range = 3600", "3.6e+06 ms", "30 s"),
+        ("range = 3600", "3600000 ms", "30 s"),
         ("tolerance = 'ebuu'", "unknown tolerance 'ebuu'", "'ebu'"),
         ("attention = 'spatial'", "unknown attention", ""),
         ("threads = -1", "threads", ""),

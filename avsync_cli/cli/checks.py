@@ -59,11 +59,15 @@ def check_place(flag: str, path: Path, *, in_place: bool = False) -> None:
     """Raise UsageError unless a file of that name could be written as far as folders go.
 
     With `in_place` a file that is there is added to; else one beside it takes its place. Devices
-    and pipes are written to. "-" is refused: whoever writes it does not mean a file of that name.
+    and pipes are written to. "-" is refused, and what begins with it: whoever writes it does not mean
+    a file of that name, but standard output or the next flag.
     """
     if str(path) == "-":
         hint = "standard output is /dev/stdout; an answer goes there without any flag"
         raise UsageError(f"{flag} - names no file", hint)
+    if str(path).startswith("-"):
+        hint = f"name a file behind {flag}; one of such a name by its whole path"
+        raise UsageError(f"{flag} was given the flag {path}, no file", hint)
     if path.is_dir():
         raise UsageError(f"{flag} {path} is a folder", "name a file in it")
     if not (is_special(path) or (in_place and path.exists())):

@@ -63,10 +63,11 @@ def load_settings(
     """
     by_variable = os.environ.get("AVSYNC_CONFIG")
     named = config_file or (Path(by_variable) if by_variable else None)
+    by = "--config" if config_file else "AVSYNC_CONFIG"
     below = _found(user_config_file(), command)
     local = _found(Path(LOCAL_FILE), command)
     above = {
-        **({} if named is None else _read_file(named, command)),
+        **({} if named is None else _read_file(named, command, by)),
         **_read_environment(),
         **flags,
     }
@@ -89,13 +90,13 @@ def _found(path: Path, command: Command) -> dict[str, Any]:
     return _read_file(path, command) if os.path.isfile(path) else {}  # noqa: PTH113
 
 
-def _read_file(path: Path, command: Command) -> dict[str, Any]:
+def _read_file(path: Path, command: Command, named_by: str = "its rights") -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
             data = stream.read(_FILE_LIMIT + 1)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConfigError(f"cannot read {path}: {reason}", "check --config", path) from None
+        raise ConfigError(f"cannot read {path}: {reason}", f"check {named_by}", path) from None
     if len(data) > _FILE_LIMIT:
         raise ConfigError(f"{path} is too large for settings", "compare docs/config.md", path)
     try:

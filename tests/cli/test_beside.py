@@ -140,6 +140,8 @@ def test_a_journal_that_is_there_needs_no_room_beside_it(
         (["--html", "-", "a"], "--html - names no file"),
         (["--tracks", "-", "a"], "--tracks - names no file"),
         (["--resume", "-", "a"], "--resume - names no file"),
+        (["--tracks", "--exit-zero", "a"], "--tracks was given the flag --exit-zero, no file"),
+        (["--html", "-q", "a"], "--html was given the flag -q, no file"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_any_work(
