@@ -120,6 +120,16 @@ def test_picture_and_sound_of_different_length(clips):
     assert remarks == ["the picture ends at 0:03, the sound at 0:05"]
 
 
+@pytest.mark.parametrize(("rate", "told_of"), [("2", True), ("5", False)])
+def test_a_talk_of_few_pictures_is_told_to_have_too_few(clips, rate: str, told_of: bool):
+    path = clips.folder / f"slow-{rate}.mkv"
+    sound = ["-i", str(clips.sound(seconds=3)), "-c:a", "flac"]
+    clips.run(*clips.picture(rate), *sound, *clips.picture_out(rate), str(path))
+    _, remarks = told(path)
+    words = f"too few pictures to see lips move: {rate} a second"
+    assert (words in remarks) == told_of
+
+
 @pytest.mark.parametrize(("flags", "chosen"), [(("0", "default"), 1), (("0", "0"), 0)])
 def test_a_player_takes_the_default_track_then_the_first(clips, flags, chosen):
     path = clips.folder / f"default-{chosen}.mkv"
