@@ -238,19 +238,18 @@ def _without_other(
     kept, beside = slice(first, last), [slice(0, first), slice(last, rows)]
     if 3 * (rows - (last - first)) > rows or all(one.start < one.stop for one in beside):
         return None
-    if any(given.agreement(one) > AGREE for one in beside):
+    if any(given.agreement(one) > AGREE for one in beside if one.start < one.stop):
         return None
+    # A shot at an end that says nothing may hide a step, and keeps the odds of one where they were.
+    for silent in given.silent(kept, answered(kept)[1].offset_ms):
+        first, last = (silent.stop, last) if silent.start == first else (first, silent.start)
+    kept = slice(first, last)
     rest, told = given.steps(kept), answered(kept)[1]
     alone = len(rest.runs) == 1 and rest.odds <= STEP_MORE_LIKELY
     if not (alone and told.sure(constants.undecided_below)):
         return None
     if given.against(kept, told.offset_ms) is not None:
         return None
-    for silent in given.silent(kept, told.offset_ms):
-        if silent.start == kept.start:
-            first = silent.stop
-        else:
-            last = silent.start
     return _without([slice(0, first), slice(last, rows)], rest, rows)
 
 

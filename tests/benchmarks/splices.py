@@ -99,6 +99,16 @@ class Told:
         return self.one and any(abs(told - lag) > WRONG_MS for _, lag in self.truth)
 
     @property
+    def told_there(self) -> bool:
+        """Whether that lag is told of more than a second and a half that are at another: an end
+        that is left out is not."""
+        spans = [(s.start_s, s.end_s) for s in self.verdict.segments if s.offset_ms is not None]
+        told = self.verdict.offset_ms or 0.0
+        times = np.concatenate([np.arange(start, end, 0.1) for start, end in spans] or [[]])
+        off = [abs(told - lag_at(self.truth, at_s)) > WRONG_MS for at_s in times]
+        return self.wrong and sum(off) > 15
+
+    @property
     def found(self) -> bool:
         """Whether its step was told, with the lags of both sides."""
         if self.verdict.status == "undecided" or self.one or len(self.truth) < 2:
@@ -250,8 +260,8 @@ def real_files(clips: Sequence[CachedClip], count: int, seed: int) -> Iterator[T
 def table(told: Sequence[Told]) -> None:
     """What was told, by kind and size of step."""
     head(
-        *("what", "step", "files", "answered", "one lag", "of these wrong", "step found"),
-        "no answer, cut named",
+        *("what", "step", "files", "answered", "one lag", "of these wrong", "told of it"),
+        *("step found", "no answer, cut named"),
     )
     sizes = ((0.0, 20.0, "none"), (20.0, 60.0, "under 60 ms"), (60.0, 120.0, "60 to 120 ms"))
     sizes = (*sizes, (120.0, np.inf, "120 ms and more"))
@@ -268,8 +278,8 @@ def _line(kind: str, size: str, told: list[Told]) -> None:
     answered = sum(t.verdict.status != "undecided" for t in told)
     one, wrong = sum(t.one for t in told), sum(t.wrong for t in told)
     named = sum(any("cut at" in reason for reason in t.verdict.reasons) for t in told)
-    found = sum(t.found for t in told)
-    row(kind, size, len(told), answered, one, wrong, found, named)
+    found, there = sum(t.found for t in told), sum(t.told_there for t in told)
+    row(kind, size, len(told), answered, one, wrong, there, found, named)
 
 
 def main() -> None:
