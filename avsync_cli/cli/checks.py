@@ -59,8 +59,8 @@ def check_place(flag: str, path: Path, *, in_place: bool = False) -> None:
     """Raise UsageError unless a file of that name could be written as far as folders go.
 
     With `in_place` a file that is there is added to; else one beside it takes its place. Devices
-    and pipes are written to. "-" is refused, and what begins with it: whoever writes it does not mean
-    a file of that name, but standard output or the next flag.
+    and pipes are written to. "-" is refused, and what begins with it: whoever writes it does not
+    mean a file of that name, but standard output or the next flag.
     """
     if str(path) == "-":
         hint = "standard output is /dev/stdout; an answer goes there without any flag"

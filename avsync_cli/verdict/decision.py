@@ -14,6 +14,7 @@ from avsync_cli.inference.evidence import Evidence, WindowResult
 from avsync_cli.names import Status
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.answer import Candidate, Tolerance, Verdict, direction_of
+from avsync_cli.verdict.left_out import NEGLIGIBLE, STEP_MORE_LIKELY
 from avsync_cli.verdict.missing import SPEECH, STAMPS, would_decide
 from avsync_cli.verdict.posterior import Constants, fair_logits, mass, window_votes
 from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons, cut_words, out_words
@@ -28,7 +29,7 @@ from avsync_cli.verdict.stretches import (
     with_rest,
     with_unplaced,
 )
-from avsync_cli.verdict.structure import NEGLIGIBLE, STEP_MORE_LIKELY, Structure, find_structure
+from avsync_cli.verdict.structure import Structure, find_structure
 
 LEAST_SHARE = 1 / 3
 """Share of the windows with a clear peak that must lie in decided stretches: among many windows

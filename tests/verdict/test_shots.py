@@ -356,3 +356,32 @@ def test_a_last_or_first_shot_of_somebody_who_listens_is_left_out(first: bool) -
         assert (kept.start_s if first else kept.end_s) == pytest.approx(edge_s, abs=1.0)
         assert "which is left out" in verdict.reasons[0]
     assert told >= 8
+
+
+def test_a_film_whose_speaker_is_seen_between_others_is_told_without_its_ends() -> None:
+    told = wrong = 0
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        lag = float(rng.uniform(-300, 300))
+        first, others = (int(rng.integers(*bounds)) for bounds in ((6, 10), (8, 14)))
+        shots: Shots = [(2, None), (first, lag), (others, None), (4, None), (7, lag)]
+        verdict = decide_verdict(film([*shots, (5, None), (6, None)], seed), ITU)
+        told += verdict.status != "undecided"
+        wrong += any(abs(said - lag) > 40.0 for said in lags(verdict))
+        if verdict.status != "undecided":
+            assert max(s.end_s for s in verdict.segments if s.offset_ms is not None) < 40.0
+    # Judged with its ends, of which nobody says a word, half of them are not sure.
+    assert told >= 16
+    assert wrong <= 1
+
+
+def test_somebody_who_falls_silent_in_the_last_shot_casts_no_doubt_on_the_rest() -> None:
+    lag = -203.85
+    evidence = film([(2, None), (11, lag), (5, None), (8, lag), (5, None)], 32)
+    assert evidence.seconds is not None
+    anew = evidence.seconds.anew.copy()
+    anew[26] = False  # the last shot is still of the same person
+    seconds = replace(evidence.seconds, anew=anew)
+    assert lags(decide_verdict(replace(evidence, seconds=seconds), ITU)) == [
+        pytest.approx(lag, abs=10.0)
+    ]
