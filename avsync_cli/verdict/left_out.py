@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from avsync_cli.inference.evidence import WindowResult
 from avsync_cli.timebase import FRAME_MS
-from avsync_cli.verdict.ends import goes_with
+from avsync_cli.verdict.ends import LEAST, goes_with
 from avsync_cli.verdict.posterior import Answer, Constants
 from avsync_cli.verdict.rows import Rows
 from avsync_cli.verdict.steps import Steps
@@ -29,9 +29,10 @@ STEP_UNLIKELY = 0.1
 NEGLIGIBLE = 1 / 30
 """Share of a file that may point to an unknown lag while the rest is told as one."""
 
-AGREE = 0.0
+AGREE, FEW_AGREE = 0.0, 0.5
 """From here on (natural logarithm) the seconds of an end rather have one lag than none: it may be
-another, and casts doubt on all of a short file."""
+another, and casts doubt on all of a short file. One second has as much of either, and two come to a
+little more by chance: of fewer than `ends.LEAST` it takes more."""
 
 STEP_MUCH_MORE_LIKELY = 10.0
 """An end that makes a step likelier than this casts doubt on all of the file. Of 400 made films of
@@ -165,13 +166,18 @@ def _without_other(asked: _Asked, steps: Steps, end: slice | None) -> Course | N
     kept, beside = slice(first, last), [slice(0, first), slice(last, rows)]
     if 3 * (rows - (last - first)) > rows or all(one.start < one.stop for one in beside):
         return None
-    if any(given.agreement(one) > AGREE for one in beside if one.start < one.stop):
+    if any(_agrees(given, one) for one in beside if one.start < one.stop):
         return None
-    # A shot at an end that says nothing may hide a step, and keeps the odds of one where they were.
     for silent in given.silent(kept, asked.answered(kept)[1].offset_ms):
         first, last = (silent.stop, last) if silent.start == first else (first, silent.start)
-    rest = asked.one_lag(slice(first, last))
+    # A shot at an end that says nothing may hide a step, and keeps the odds of one where they were.
+    rest = asked.one_lag(kept) or asked.one_lag(slice(first, last))
     return None if rest is None else _without([slice(0, first), slice(last, rows)], rest, rows)
+
+
+def _agrees(given: Rows, end: slice) -> bool:
+    """Whether the seconds of an end have a lag in common, be it any."""
+    return given.agreement(end) > (AGREE if end.stop - end.start >= LEAST else FEW_AGREE)
 
 
 def _without_unheard(asked: _Asked, steps: Steps, told_ms: float) -> Course | None:
