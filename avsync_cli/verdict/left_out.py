@@ -118,9 +118,10 @@ class _Asked:
 
 def _where_sure(silent: Course, asked: _Asked, told_ms: float) -> Course | None:
     """A file without its silent ends, whose lag is sure without them alone: they water down what
-    the rest says. None where it is not, nor as near to what all of it says as a frame, or a step is
-    not much less likely than it was beforehand."""
-    if not silent.doubted:
+    the rest says. None where it is not, nor as near to what all of it says as a frame, where they
+    agree on a lag of their own, or a step is not much less likely than it was beforehand."""
+    ends = [silent.runs[n] for n in silent.doubted]
+    if not ends or any(_agrees(asked.given, end) for end in ends):
         return None
     kept = next(run for n, run in enumerate(silent.runs) if n not in silent.doubted)
     rest = asked.one_lag(kept, STEP_UNLIKELY)
