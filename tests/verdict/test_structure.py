@@ -139,8 +139,9 @@ def test_a_splice_is_found_to_the_second(at: int, before: int, step: int) -> Non
     told = [s for s in verdict.segments if s.offset_ms is not None]
     assert len(told) == 2
     assert [s.offset_ms for s in told] == pytest.approx([first, second], abs=15.0)
-    assert told[0].end_s == told[1].start_s
-    assert told[0].end_s == pytest.approx(at, abs=2.0)
+    # Three seconds that may belong to either, as now and then, are told of neither.
+    assert told[1].start_s - told[0].end_s in (0.0, 3.0, 4.0)
+    assert told[0].end_s - 2.0 <= at <= told[1].start_s + 2.0
 
 
 @pytest.mark.parametrize("height", [1.0, 2.0, 3.0])
