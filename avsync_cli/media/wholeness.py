@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-_TRANSPORT = {".ts": 188, ".m2ts": 192, ".mts": 192}
-"""Bytes of a transport stream's packets."""
+_BLOCKS = {".ts": 188, ".m2ts": 192, ".mts": 192, ".mpg": 2048, ".mpeg": 2048, ".vob": 2048}
+"""Bytes of a transport stream's packets, and of a program stream's packs as ffmpeg fills them."""
 
 
 def is_whole(path: Path) -> bool:
@@ -19,8 +19,8 @@ def is_whole(path: Path) -> bool:
     """
     kind = path.suffix.lower()
     size = path.stat().st_size
-    if kind in _TRANSPORT:
-        return size > 0 and size % _TRANSPORT[kind] == 0
+    if kind in _BLOCKS:
+        return size > 0 and size % _BLOCKS[kind] == 0
     step = _STEPS.get(kind)
     if step is None:
         return True

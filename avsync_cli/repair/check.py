@@ -48,6 +48,7 @@ class Packets:
     Attributes:
         stamps_s: (N,) presentation, else decoding, from the first picture on; NaN where there are
             none.
+        are_shown: (N,) whether the stamp is that of presentation.
         lengths_s: (N,) how long each lasts, 0 where that is not known.
         ends_s: when the last one is over.
         tick_s: the unit of the stamps.
@@ -55,6 +56,7 @@ class Packets:
     """
 
     stamps_s: np.ndarray
+    are_shown: np.ndarray
     lengths_s: np.ndarray
     ends_s: float
     tick_s: Fraction
@@ -157,23 +159,25 @@ def read_packets(file: Source, streams: Sequence[str], *, decoded: bool = False)
         format="framecrc",
         **(passthrough_args() if decoded else how),
     ).get_args()
-    rows: list[list[tuple[float, int, int, int]]] = [[] for _ in streams]
+    rows: list[list[tuple[float, int, int, int, bool]]] = [[] for _ in streams]
     with PacketReader(file, args) as packets:
         for packet in packets:
             stamp = packet.dts if packet.pts is None else packet.pts
             time = np.nan if stamp is None else float(stamp)
-            rows[packet.stream].append((time, packet.duration, packet.size, packet.checksum))
+            row = (time, packet.duration, packet.size, packet.checksum, packet.pts is not None)
+            rows[packet.stream].append(row)
         if packets.process.check_end() != 0 and not any(rows):
             raise file.error(DecodeError, f"cannot be read ({packets.process.last_error()})")
         heads = packets.heads
     found = []
     for number, of_stream in enumerate(rows):
         tick_s = heads[number].tick_s if number in heads else Fraction(1, 1000)
-        table = np.array(of_stream, np.float64).reshape(-1, 4)
+        table = np.array(of_stream, np.float64).reshape(-1, 5)
         ends = (table[:, 0] + table[:, 1]) * float(tick_s)
         found.append(
             Packets(
                 stamps_s=table[:, 0] * float(tick_s),
+                are_shown=table[:, 4] > 0,
                 lengths_s=table[:, 1] * float(tick_s),
                 ends_s=float(np.nanmax(ends, initial=-np.inf)),
                 tick_s=tick_s,
@@ -195,7 +199,7 @@ def _check_copied(track: Track, theirs: Packets, ours: Packets) -> Finding:
     changed = not _same_payload(theirs, ours) and np.array_equal(ours.sizes, theirs.sizes)
     if track.kind != "video" and changed:
         return Finding(against=f"the {track.words} is not what it was")
-    late_s = ours.stamps_s - theirs.stamps_s
+    late_s = _late_s(theirs, ours)
     within_s = max(STAMP_S, float(theirs.tick_s + ours.tick_s)) + 1e-6
     if not np.nanmax(np.abs(late_s), initial=0.0) > within_s:
         return Finding()
@@ -206,6 +210,14 @@ def _check_copied(track: Track, theirs: Packets, ours: Packets) -> Finding:
         against=f"the {track.words} is moved by {by_ms:.0f} ms at {at}",
         late_ms={track.index: 1000 * float(np.nanmean(late_s))} if steady else {},
     )
+
+
+def _late_s(theirs: Packets, ours: Packets) -> np.ndarray:
+    """(N,) how much later each packet comes; NaN where one of the two has a time to be shown at
+    and the other has none: in a program stream that depends on where its blocks begin."""
+    late_s = ours.stamps_s - theirs.stamps_s
+    alike = ours.are_shown == theirs.are_shown
+    return np.where(alike, late_s, np.nan) if alike.any() else late_s
 
 
 def _same_payload(theirs: Packets, ours: Packets) -> bool:

@@ -143,6 +143,15 @@ def test_every_piece_is_looked_at(source: Path, tmp_path: Path) -> None:
         assert "the sound is 25" in finding.against, wrong
 
 
+def test_pictures_that_share_a_block_of_a_program_stream(source: Path, tmp_path: Path) -> None:
+    film, copy = tmp_path / "film.mpg", tmp_path / "copy.mpg"
+    run("-i", source, "-map", "0:v", "-map", "0:a:0", "-c:v", "mpeg2video", "-c:a", "mp2", film)
+    # Only the first picture that begins in a block has a time to be shown at there.
+    for lag_ms in (237.0, -320.0):
+        move = the_move(film, copy, Piece(0.0, None, lag_ms))
+        assert check_copy(move, copied(move, copy), copy) == Finding()
+
+
 def test_windows_cover_head_middle_and_tail() -> None:
     found = windows_of([Piece(0.0, None, -500.0)], 0.0, 100.0)
     assert found[0].at_s == 0.5 and found[0].from_s == 0.0
