@@ -7,6 +7,7 @@ Every check returns "" or what speaks against the copy, in words.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -244,7 +245,9 @@ def _check_moved(move: Move, recipe: Recipe, theirs: Side, ours: Side) -> Findin
         return Finding(against=against)
     tempo = any(keeps_pitch(piece.speed, move.pitch) for piece in move.pieces)
     within_ms = TEMPO_MS if tempo else EXACT_MS
-    windows = windows_of(move.pieces, move.lead_s, theirs.packets[index].ends_s)
+    # What fills the sound up to the last picture cuts it there, too.
+    cut_s = theirs.packets[move.video.index].ends_s if move.into.fills else math.inf
+    windows = windows_of(move.pieces, move.lead_s, theirs.packets[index].ends_s, cut_s)
     sides = [
         Heard(
             file=side.file,

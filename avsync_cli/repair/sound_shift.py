@@ -81,7 +81,9 @@ class Window:
     speed: float
 
 
-def windows_of(pieces: Sequence[Piece], lead_s: float, ends_s: float) -> list[Window]:
+def windows_of(
+    pieces: Sequence[Piece], lead_s: float, ends_s: float, cut_s: float = math.inf
+) -> list[Window]:
     """Stretches in which a copy can be compared with its source: head, middle and tail of every
     piece that has sound from within itself.
 
@@ -89,6 +91,7 @@ def windows_of(pieces: Sequence[Piece], lead_s: float, ends_s: float) -> list[Wi
         pieces: of the plan, on the file's timeline.
         lead_s: when the first picture comes on that timeline.
         ends_s: when the source's sound ends, from the first picture on.
+        cut_s: where the copy's sound is cut at the latest, from the first picture on.
 
     >>> [w.at_s for w in windows_of([Piece(0.0, None, 500.0)], 0.0, 4.1)]
     [0.0, 1.05, 2.1]
@@ -102,7 +105,7 @@ def windows_of(pieces: Sequence[Piece], lead_s: float, ends_s: float) -> list[Wi
         # In the copy's second t there is the source's second start + offset + (t - start) * speed.
         begin_s = start_s + max(0.0, -offset_s / piece.speed)
         stop_s = start_s + (end_s - start_s - offset_s) / piece.speed
-        stop_s = stop_s if last else min(stop_s, end_s)
+        stop_s = min(stop_s, cut_s if last else end_s)
         length_s = min(WINDOW_S, stop_s - begin_s)
         if length_s < LEAST_WINDOW_S:
             continue

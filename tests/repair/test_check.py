@@ -152,11 +152,22 @@ def test_pictures_that_share_a_block_of_a_program_stream(source: Path, tmp_path:
         assert check_copy(move, copied(move, copy), copy) == Finding()
 
 
+def test_early_sound_that_is_cut_at_the_last_picture(source: Path, tmp_path: Path) -> None:
+    film, copy = tmp_path / "film.mxf", tmp_path / "copy.mxf"
+    codecs = ("-c:v", "mpeg2video", "-c:a", "pcm_s16le")
+    run("-i", source, "-map", "0:v", "-map", "0:a:0", *codecs, film)
+    for lag_ms in (-320.0, -1200.0):
+        move = the_move(film, copy, Piece(0.0, None, lag_ms))
+        assert check_copy(move, copied(move, copy), copy) == Finding()
+
+
 def test_windows_cover_head_middle_and_tail() -> None:
     found = windows_of([Piece(0.0, None, -500.0)], 0.0, 100.0)
     assert found[0].at_s == 0.5 and found[0].from_s == 0.0
     assert found[-1].at_s + found[-1].length_s == pytest.approx(100.5)
     assert max(np.diff([window.at_s for window in found])) < 5.0
+    cut = windows_of([Piece(0.0, None, -500.0)], 0.0, 100.0, 100.0)
+    assert cut[-1].at_s + cut[-1].length_s == pytest.approx(100.0)
 
 
 @pytest.fixture
