@@ -67,6 +67,14 @@ class _Look:
         return [stamp for stamp in stamps if stamp is not None]
 
     @property
+    def paces(self) -> list[int]:
+        """The stamps that tell the frame rate: those for decoding where some of the others are
+        missing, as in program streams, and none of these."""
+        decoded = [packet.dts for packet in self.packets if packet.dts is not None]
+        lacking = any(packet.pts is None for packet in self.packets)
+        return decoded if lacking and len(decoded) == len(self.packets) else self.stamps
+
+    @property
     def start_s(self) -> Fraction | None:
         stamps = self.stamps
         return min(stamps) * self.head.tick_s if stamps else None
@@ -333,7 +341,7 @@ def _read_packets(packets: Iterable[Packet], looks: dict[int, _Look]) -> bool:
 
 def _frame_rate(look: _Look) -> tuple[Fraction, bool]:
     """(rate, uneven) from the listed mean rate (two decimals) and the first time stamps."""
-    stamps, tick_s, listed = sorted(set(look.stamps)), look.head.tick_s, look.listed.fps
+    stamps, tick_s, listed = sorted(set(look.paces)), look.head.tick_s, look.listed.fps
     steps = [(b - a) * tick_s for a, b in itertools.pairwise(stamps)]
     # The reordered end of the look misses frames; only the front is complete.
     steps = steps[: max(1, len(steps) - 8)] if len(stamps) >= _LOOK_PACKETS else steps

@@ -52,6 +52,17 @@ def test_stamps_on_key_pictures_alone(clips, measure_clip, codec):
     assert says_why_or_is_right(measure_clip, path) == "rebuilt"
 
 
+@pytest.mark.parametrize("grain", ((10, 3), (20, 6)))
+@pytest.mark.parametrize("kind", ("mpg", "vob"))
+def test_pictures_that_share_a_block_of_a_program_stream(clips, measure_clip, kind, grain):
+    """Only the first that begins in a block has a stamp: about half of small ones."""
+    noise = ("-vf", f"noise=alls={grain[0]}:allf=t", "-qscale:v", str(grain[1]))
+    path = mux(clips, f"sharing{grain[0]}.{kind}", "mpeg2", *noise, "-bf", "2", "-c:a", "mp2")
+    video = probe(path).video[0]
+    assert (video.fps, video.vfr) == (25, False)
+    assert says_why_or_is_right(measure_clip, path) == "rebuilt"
+
+
 @pytest.mark.parametrize("codec", ("h264", "mpeg2"))
 @pytest.mark.parametrize("kind", ("mp4", "mxf"))
 def test_stamps_in_the_order_of_decoding(clips, measure_clip, codec, kind):
