@@ -21,6 +21,7 @@ from fractions import Fraction
 from avsync_cli.errors import NotMediaError
 from avsync_cli.media.ffmpeg import clean_line
 from avsync_cli.media.source import Source
+from avsync_cli.media.wholeness import begins_as_mp4
 
 _MOST_LINES = 5000
 _COMPLAINTS = 40
@@ -34,6 +35,10 @@ _DURATION = re.compile(
 _TITLE = re.compile(r"      title           : (.*)")
 _AFTER = ("[info] Output #0, ", "[info] Stream mapping:")
 """What is printed after the listing."""
+
+_NO_INDEX = ": moov atom not found"
+"""How ffmpeg's complaint ends about an mp4 or mov whose index is missing: it comes last if the film
+is not made to be played while it loads, so half a film has none."""
 
 _TITLE_TIMEOUT_S = 2.0
 _END_OF_COLOUR = "\x1b[0m"
@@ -173,6 +178,9 @@ class ListingLog:
     def _not_media(self, file: Source) -> NotMediaError:
         # A line may hold no more than the colour's end.
         cleaned = [said for line in self._complaints if (said := clean_line(line, file))]
+        if any(said.endswith(_NO_INDEX) for said in cleaned) and begins_as_mp4(file):
+            what = "its index (moov) is missing: it was cut short, or its recording never ended"
+            return file.error(NotMediaError, what, "copy it anew, or repair it first")
         said = f" ({cleaned[-1]})" if cleaned else ""
         hint = "give a video file such as mp4, mov, mkv, webm or ts (not a playlist)"
         return file.error(NotMediaError, f"not a media file avsync can open{said}", hint)

@@ -3,6 +3,7 @@ nobody misses who reads from the beginning."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -42,6 +43,15 @@ def box(file: BinaryIO) -> tuple[bytes, int]:
     if length == 1:
         length = int.from_bytes(head[8:16], "big")
     return head[4:8], length if len(head) >= 8 and length >= 8 else 0
+
+
+def begins_as_mp4(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins with a box that an mp4 or mov begins with, whatever its name says."""
+    try:
+        with Path(os.fsdecode(path)).open("rb") as file:
+            return box(file)[0] in (b"ftyp", b"mdat", b"wide", b"free", b"skip")
+    except OSError:
+        return False
 
 
 def _chunk(file: BinaryIO) -> int:

@@ -139,6 +139,13 @@ def test_index_at_the_end_cut_off(clips, clip):
     assert str(clips.folder) not in caught.value.message.split(": ", 1)[0]
 
 
+def test_half_an_mp4_is_told_what_it_lacks(clips, clip):
+    path = clips.folder / "half.mp4"
+    path.write_bytes(clip.read_bytes()[:4000])
+    with pytest.raises(NotMediaError, match="was cut short, or its recording never ended"):
+        read_all(path)
+
+
 def test_garbage_inside_is_an_error_not_a_picture(clips, clip):
     data = bytearray(clip.read_bytes())
     at = data.index(b"mdat") + 4
