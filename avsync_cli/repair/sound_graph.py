@@ -58,7 +58,8 @@ def sound_graph(
     """
     if nudge_ms:
         pieces = [replace(piece, offset_ms=piece.offset_ms + nudge_ms) for piece in pieces]
-    begin = f"aresample=async=1:first_pts={round(lead_s * rate_hz)}"
+    # With the rate named: else it is the one that the encoder wants, by which the cuts are wrong.
+    begin = f"aresample={rate_hz}:async=1:first_pts={round(lead_s * rate_hz)}"
     stamped = f"asetpts=N/SR/TB+{lead_s:.6f}/TB"
     chains = [
         _piece_chain(piece, rate_hz, lead_s, pitch, first=k == 0, last=k == len(pieces) - 1)

@@ -114,6 +114,15 @@ def packets(path: Path, stream: str) -> str:
     return done.stdout.rpartition("=")[2].strip()
 
 
+@pytest.mark.parametrize("lag_ms", (200, -200))
+def test_sound_of_a_rate_that_the_new_codec_has_not(clips, tmp_path, lag_ms):
+    """AC-3 begins at 32 kHz: samples are cut at the rate of the file, whatever is written then."""
+    source = make(clips, "avi", "adpcm_ima_wav", lag_ms, "-ar", "22050")
+    copy = tmp_path / "copy.avi"
+    assert moved(source, copy, [Piece(0.0, None, lag_ms)]) == "encode"
+    assert probe(copy).audio[0].codec == "ac3"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("lag_ms", (200, -200))
 @pytest.mark.parametrize(("kind", "codec", "recorded"), CASES)
