@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from avsync_cli.inference.evidence import WindowResult
 from avsync_cli.timebase import FRAME_MS
-from avsync_cli.verdict.ends import LEAST, goes_with
+from avsync_cli.verdict.ends import goes_with
 from avsync_cli.verdict.posterior import Answer, Constants
 from avsync_cli.verdict.rows import Rows
 from avsync_cli.verdict.steps import Steps
@@ -29,10 +29,10 @@ STEP_UNLIKELY = 0.1
 NEGLIGIBLE = 1 / 30
 """Share of a file that may point to an unknown lag while the rest is told as one."""
 
-AGREE, FEW_AGREE = 0.0, 0.5
-"""From here on (natural logarithm) the seconds of an end rather have one lag than none: it may be
-another, and casts doubt on all of a short file. One second has as much of either, and two come to a
-little more by chance: of fewer than `ends.LEAST` it takes more."""
+AGREE = 1.0
+"""From here on (natural logarithm) the seconds of an end have rather one lag than none: it may be
+another, and casts doubt on all of a short file. By chance a few come to a little more than 0, which
+is as much of either, and a single one always does."""
 
 STEP_MUCH_MORE_LIKELY = 10.0
 """An end that makes a step likelier than this casts doubt on all of the file. Of 400 made films of
@@ -178,7 +178,7 @@ def _without_other(asked: _Asked, steps: Steps, end: slice | None) -> Course | N
 
 def _agrees(given: Rows, end: slice) -> bool:
     """Whether the seconds of an end have a lag in common, be it any."""
-    return given.agreement(end) > (AGREE if end.stop - end.start >= LEAST else FEW_AGREE)
+    return given.agreement(end) > AGREE
 
 
 def _without_unheard(asked: _Asked, steps: Steps, told_ms: float) -> Course | None:

@@ -163,9 +163,11 @@ def test_seconds_whose_sound_lies_beyond_the_file_cast_no_doubt(height: float) -
         (13.0, "out_of_sync"), (16.0, "undecided"),
     ]  # fmt: skip
     assert "from 0:13 to 0:16, which is left out" in verdict.reasons[0]
-    # Where they could, and do not, all is in doubt; or where those next to them agree with them.
-    assert ending(1000.0).status == "undecided"
-    assert ending(500.0, beside=2).offset_ms is None
+    # Where they could, and agree on another, all is in doubt; or where those next to them do, too.
+    # Of what hardly rises above the rest it cannot be said that it agrees: it is left out.
+    agree = height > 1.0
+    assert (ending(1000.0).offset_ms is None) == agree
+    assert (ending(500.0, beside=2).offset_ms is None) == agree
 
 
 def test_drift_and_splice_together() -> None:
