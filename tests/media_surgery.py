@@ -150,3 +150,26 @@ def drop_index(data: bytes) -> bytes:
     """An MXF file whose index segments no reader knows any more."""
     key = bytes.fromhex("060e2b34025301010d01020101100100")
     return data.replace(key, key[:4] + b"\x02" + key[5:12] + b"\x7f" + key[13:])
+
+
+def telecine(stream: bytes) -> bytes:
+    """MPEG-2 pictures of film, 23.976 a second, to be shown for three fields of 59.94 a second and
+    two in turn: flags alone, as on a DVD; `stream` is the track by itself."""
+    out, at, group = bytearray(stream), 0, 0
+    pictures: list[int] = []  # places in the order of showing
+    while (at := out.find(b"\0\0\1", at)) >= 0 and at + 9 < len(out):
+        code, kind = out[at + 3], out[at + 4] >> 4
+        if code == 0xB3:
+            out[at + 7] = out[at + 7] & 0xF0 | 4  # 30000/1001 frames a second
+        elif code == 0xB5 and kind == 1:
+            out[at + 5] &= ~0x08  # not progressive as a whole
+        elif code == 0xB8:
+            group = len(pictures)
+        elif code == 0x00:
+            pictures.append(group + (out[at + 4] << 2 | out[at + 5] >> 6))
+        elif code == 0xB5 and kind == 8:
+            top_first, repeats = ((1, 1), (0, 0), (0, 1), (1, 0))[pictures[-1] % 4]
+            out[at + 7] = out[at + 7] & 0x7D | top_first << 7 | repeats << 1 | 1
+            out[at + 8] |= 0x80  # each picture by itself is
+        at += 3
+    return bytes(out)

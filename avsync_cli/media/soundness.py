@@ -41,8 +41,15 @@ SENDING = ("mpegts", "mpeg", "asf")
 """Containers whose stamps count from where decoding begins: without those for showing nobody knows
 how long the first picture is held back."""
 
+AS_STORED_S, LEAST_STORED = Fraction(1, 100), 3
+"""A reader's time of a picture is the file's if it is so near; that of one or two may be by
+chance."""
+
 MOST_REORDERED = 16
 """Pictures that a decoder may hold back, by the standards."""
+
+_TICKS = 90_000
+"""A second in the times of decoded pictures."""
 
 _LOG = re.compile(
     FROM_FILTER + r"trace_headers @ [0-9a-fx]+\] \x1b\[0m(?:\[info\] )?"
@@ -50,7 +57,7 @@ _LOG = re.compile(
 )
 _SHOWN = re.compile(
     FROM_FILTER + r"Parsed_showinfo_\d+ @ [0-9a-fx]+\] \x1b\[0m(?:\[info\] )?"
-    r"n:\s*\d+ .*\btype:(.)"
+    r"n:\s*\d+ pts:\s*(\S+) .*\btype:(.)"
 )
 _ORDER = ("pic_order_cnt_lsb", "slice_pic_order_cnt_lsb", "temporal_reference")
 _FRESH_NAL = (5, 16, 17, 18, 19, 20)
@@ -120,22 +127,36 @@ def look_closely(
             tick_s = reader.heads[0].tick_s if 0 in reader.heads else tick_s
     ranks = order.ranks() if codec in NUMBERED else _ranks_of_kinds(file, stream, timeout_s)
     known = ranks[: len(packets)] if len(ranks) >= len(packets) else None
-    return judge_stamps(packets, known, tick_s, fps, container=container, zero_s=zero_s)
+    stamping = judge_stamps(packets, known, tick_s, fps, container=container, zero_s=zero_s)
+    if stamping.kind == "unsound" and known is not None and fps is None:
+        # Film on a DVD: two fields and three in turn, and times for some pictures only.
+        shown = [at_s for at_s, _ in _decoded(file, stream, timeout_s) if at_s is not None]
+        if fills_in(shown, packets, known, tick_s):
+            return Stamping()
+    return stamping
 
 
 def _ranks_of_kinds(file: Source, stream: str, timeout_s: float) -> list[int]:
     """Ranks as of `judge_stamps` of a codec out of `UNNUMBERED`, from the kinds of pictures that
     come out of the decoder."""
-    kinds: list[str] = []
+    return ranks_of_kinds([kind for _, kind in _decoded(file, stream, timeout_s)])
+
+
+def _decoded(file: Source, stream: str, timeout_s: float) -> list[tuple[Fraction | None, str]]:
+    """The first pictures that come out of the decoder: when each is shown as ffmpeg sees it, in s
+    on the file's own clock, and of which kind it is."""
+    pictures: list[tuple[Fraction | None, str]] = []
 
     def take_line(line: str) -> bool:
         match = _SHOWN.match(line)
-        kinds.extend(match.groups() if match else ())
+        if match is not None:
+            pts, kind = match.groups()
+            pictures.append((None if pts == "NOPTS" else Fraction(int(pts), _TICKS), kind))
         return match is not None
 
-    source = ffmpeg_python.input(INPUT, **input_args(), threads=1)
+    source = ffmpeg_python.input(INPUT, **input_args(), copyts=None, threads=1)
     args = ffmpeg_python.output(
-        source[stream].filter("showinfo"),
+        source[stream].filter("settb", f"1/{_TICKS}").filter("showinfo"),
         "pipe:1",
         format="framecrc",
         vframes=LOOK_PICTURES + MOST_REORDERED,
@@ -147,7 +168,38 @@ def _ranks_of_kinds(file: Source, stream: str, timeout_s: float) -> list[int]:
         for _ in reader:
             pass
         reader.process.finish()
-    return ranks_of_kinds(kinds)
+    return pictures
+
+
+def fills_in(
+    shown_s: Sequence[Fraction], packets: Sequence[Packet], ranks: Sequence[int], tick_s: Fraction
+) -> bool:
+    """Whether a reader's times of pictures, of which the file says only some, always go on and are
+    the file's own wherever it has one.
+
+    Args:
+        shown_s: the reader's, in the order of showing.
+        packets, ranks, tick_s: as of `judge_stamps`.
+
+    >>> rest = {"stream": 0, "dts": None, "duration": 0, "size": 9, "checksum": 0}
+    >>> at = lambda pts: Packet(pts=pts, is_key=True, **rest)
+    >>> stored = [at(0), at(None), at(33), at(117), at(83)]
+    >>> shown_s = [Fraction(ms, 1000) for ms in (0, 33, 83, 117, 150)]
+    >>> fills_in(shown_s, stored, [0, 4, 1, 3, 2], Fraction(1, 1000))
+    True
+    >>> late_s = [at_s + Fraction(1, 20) for at_s in shown_s]
+    >>> fills_in(late_s, stored, [0, 4, 1, 3, 2], Fraction(1, 1000))
+    False
+    """
+    settled = packets[:-MOST_REORDERED] or packets
+    stored = [
+        (ranks[k], packet.pts * tick_s)
+        for k, packet in enumerate(settled)
+        if packet.pts is not None and ranks[k] < len(shown_s)
+    ]
+    goes_on = all(a < b for a, b in itertools.pairwise(shown_s))
+    near = sum(abs(shown_s[rank] - at_s) <= AS_STORED_S for rank, at_s in stored)
+    return goes_on and len(stored) >= LEAST_STORED and near >= 0.9 * len(stored)
 
 
 def ranks_of_kinds(kinds: Sequence[str]) -> list[int]:

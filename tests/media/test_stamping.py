@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from avsync_cli.media.decode import Timeline, read_all
-from avsync_cli.media.packets import Packet
+from avsync_cli.media.packets import Packet, PacketReader, copied
 from avsync_cli.media.probe import probe
 from avsync_cli.media.soundness import OrderLog, is_doubtful, judge_stamps
+from avsync_cli.media.source import Source
 from tests.media_kinds import VIDEO, encoder
-from tests.media_surgery import drop_index, thin_stamps
+from tests.media_surgery import drop_index, telecine, thin_stamps
 
 CODECS = ("h264", "hevc 10 bit", "mpeg2")
 TICK_S = Fraction(1, 1000)
@@ -108,6 +109,26 @@ def test_a_first_picture_that_is_held_longer_moves_no_other(clips, measure_clip)
     assert (info.video[0].fps, info.video[0].vfr) == (25, False)
     assert float(info.video[0].phase_s) == pytest.approx(-0.020)
     assert says_why_or_is_right(measure_clip, path) == "sound"
+
+
+def test_film_on_a_dvd_is_shown_for_three_fields_and_two(clips, measure_clip):
+    """Some of its pictures have no stamp, and there is no even rate to rebuild them by."""
+    film, fields = clips.folder / "film.m2v", clips.folder / "fields.m2v"
+    noise = ("-vf", "noise=alls=10:allf=t")
+    clips.run(*clips.picture("24000/1001"), "-c:v", *encoder(VIDEO["mpeg2"]), *noise, str(film))
+    fields.write_bytes(telecine(film.read_bytes()))
+    offsets_s = []
+    for kind in ("mkv", "vob"):
+        path = clips.folder / f"fields.{kind}"
+        clips.run("-fflags", "+genpts", "-i", str(fields), "-i", str(clips.sound()), "-map", "0:v",
+                  "-map", "1:a", "-c:v", "copy", "-c:a", "ac3", str(path))  # fmt: skip
+        assert probe(path).video[0].vfr
+        assert probe(path).video[0].stamps == "sound"
+        offsets_s.append(measure_clip(read_all(path), 0.0)[1])
+    assert offsets_s[0] == pytest.approx(offsets_s[1], abs=0.010)
+    with PacketReader(Source.of(path), copied("v:0", fflags="nofillin")) as packets:
+        stored = [packet.pts is not None for packet in packets]
+    assert 10 <= sum(stored) < 0.9 * len(stored)
 
 
 @pytest.mark.parametrize("codec", ("h264", "mpeg2"))
