@@ -128,8 +128,11 @@ def look_closely(
     ranks = order.ranks() if codec in NUMBERED else _ranks_of_kinds(file, stream, timeout_s)
     known = ranks[: len(packets)] if len(ranks) >= len(packets) else None
     stamping = judge_stamps(packets, known, tick_s, fps, container=container, zero_s=zero_s)
-    if stamping.kind == "unsound" and known is not None and fps is None:
-        # Film on a DVD: two fields and three in turn, and times for some pictures only.
+    # A reader knows how long each of MPEG-2's pictures lasts: two fields and three in turn, as of
+    # film on a DVD, and goes on where a program stream was put together of several. Elsewhere it
+    # makes times up, and an even rate tells them better.
+    fills = fps is None or container == "mpeg"
+    if known is not None and stamping.kind in ("unsound", "rebuilt") and fills:
         shown = [at_s for at_s, _ in _decoded(file, stream, timeout_s) if at_s is not None]
         if fills_in(shown, packets, known, tick_s):
             return Stamping()
