@@ -178,7 +178,7 @@ def fills_in(
     shown_s: Sequence[Fraction], packets: Sequence[Packet], ranks: Sequence[int], tick_s: Fraction
 ) -> bool:
     """Whether a reader's times of pictures, of which the file says only some, always go on and are
-    the file's own wherever it has one.
+    the file's own wherever it has one. The last of them do not count, as in `judge_stamps`.
 
     Args:
         shown_s: the reader's, in the order of showing.
@@ -200,7 +200,7 @@ def fills_in(
         for k, packet in enumerate(settled)
         if packet.pts is not None and ranks[k] < len(shown_s)
     ]
-    goes_on = all(a < b for a, b in itertools.pairwise(shown_s))
+    goes_on = all(a < b for a, b in itertools.pairwise(shown_s[: len(settled)]))
     near = sum(abs(shown_s[rank] - at_s) <= AS_STORED_S for rank, at_s in stored)
     return goes_on and len(stored) >= LEAST_STORED and near >= 0.9 * len(stored)
 
