@@ -19,7 +19,7 @@ from avsync_cli._version import __version__
 if TYPE_CHECKING:
     from avsync_cli.api import Options, fix, scan, score
     from avsync_cli.errors import AvsyncError
-    from avsync_cli.judging import load_model
+    from avsync_cli.loading import load_model
     from avsync_cli.verdict.answer import Judgement, Tolerance
 
 __all__ = [
@@ -39,7 +39,7 @@ _LAZY = {
     "Judgement": "avsync_cli.verdict.answer",
     "Options": "avsync_cli.api",
     "Tolerance": "avsync_cli.verdict.answer",
-    "load_model": "avsync_cli.judging",
+    "load_model": "avsync_cli.loading",
     "fix": "avsync_cli.api",
     "scan": "avsync_cli.api",
     "score": "avsync_cli.api",

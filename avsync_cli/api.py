@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from avsync_cli.config import DEFAULTS, Command, Settings
 from avsync_cli.errors import UsageError
-from avsync_cli.judging import Excerpt, analyse_file, load_model
+from avsync_cli.judging import Excerpt, analyse_file
+from avsync_cli.loading import load_model
 from avsync_cli.media.source import Source
 
 if TYPE_CHECKING:

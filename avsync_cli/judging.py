@@ -6,16 +6,11 @@ evidence decided, once, and adds nothing of its own to the answer.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avsync_cli.config import (
@@ -23,19 +18,17 @@ from avsync_cli.config import (
     Settings,
     brief,
     further_ms,
-    model_names,
-    models_dir,
     tolerance_profile,
 )
-from avsync_cli.errors import MediaError, ModelError, UsageError
+from avsync_cli.errors import MediaError, UsageError
+from avsync_cli.loading import timed
 from avsync_cli.timebase import HOP_MS
-from avsync_cli.wording import safe_text
 
 if TYPE_CHECKING:
     from avsync_cli.inference.evidence import Evidence
     from avsync_cli.inference.pipeline import AnalyseOptions
     from avsync_cli.media.facts import MediaInfo
-    from avsync_cli.model.engine import Engine, OnnxEngine
+    from avsync_cli.model.engine import Engine
     from avsync_cli.verdict.answer import Judgement, Tolerance
     from avsync_cli.verdict.sampling import Sampled
 
@@ -86,14 +79,6 @@ class Excerpt:
         return self
 
 
-@contextmanager
-def _timed(words: str, what: str | os.PathLike[str]) -> Iterator[None]:
-    """Log what the block did, and how long it took."""
-    began_s = time.perf_counter()
-    yield
-    log.info(f"{words} in %.2f s", safe_text(os.fspath(what)), time.perf_counter() - began_s)
-
-
 def tolerance_for(profile: Profile, fps: float) -> Tolerance:
     """The limits of `profile` in ms; "frame" is one frame of a file with `fps` frames a second."""
     from avsync_cli.verdict.answer import Tolerance
@@ -137,7 +122,7 @@ def analyse_file(
         **vars(excerpt),
     )
     profile = tolerance_profile(settings.tolerance)
-    with _timed("%s: probed", path):
+    with timed(log, "%s: probed", path):
         info = probe(path)
 
     def judge(info: MediaInfo, options: AnalyseOptions) -> Judgement:
@@ -213,7 +198,7 @@ def _by_strikes(found: Judgement, info: MediaInfo, options: AnalyseOptions) -> J
         return found
     wanted_s = HEAD_S if options.duration_s is None else min(HEAD_S, options.duration_s)
     tracks = options.video_track, options.audio_track
-    with _timed("%s: strikes looked for", found.path):
+    with timed(log, "%s: strikes looked for", found.path):
         try:
             head = read_head(info, *tracks, seconds=wanted_s, max_height=LINES)
         except MediaError:
@@ -343,7 +328,7 @@ def judged(
     from avsync_cli.verdict.people import face_tracks
 
     evidence = _with_bar(evidence, min_confidence)
-    with _timed("%s: decided", path):
+    with timed(log, "%s: decided", path):
         verdict = decide_verdict(evidence, tolerance)
         blocks = shown_blocks(evidence, verdict, tolerance)
     shown = replace(evidence, blocks=blocks, traces=[])
@@ -363,84 +348,3 @@ def _with_bar(evidence: Evidence, min_confidence: float | None) -> Evidence:
         return evidence
     bar = {"undecided_below": min_confidence}
     return replace(evidence, calibration={**evidence.calibration, **bar})
-
-
-def load_model(
-    model: str | os.PathLike[str] = "default", attention: str | None = None, threads: int = 0
-) -> OnnxEngine:
-    """Load a model for `score` and `scan`.
-
-    Args:
-        model: name of a bundled model, or its folder.
-        attention: "none", "temporal" or "spatio-temporal": that variant of the model.
-        threads: threads for inference; 0 uses half the cores.
-
-    Raises:
-        ModelError: no such model or variant, or a damaged one.
-    """
-    from avsync_cli.model.engine import load_engine
-
-    chosen = model if isinstance(model, str) else Path(model)
-    if attention is not None:
-        chosen = find_variant(chosen, attention)
-    with _timed("model %s: loaded", chosen):
-        return load_engine(chosen, threads)
-
-
-@contextmanager
-def prepared(threads: int = 0) -> Iterator[None]:
-    """While the block runs, what the first file will want is made ready beside it: ffmpeg is found
-    and the face detector loaded. What is wrong with either is told where it is wanted.
-
-    Args:
-        threads: of the detector; 0 uses half the cores.
-    """
-
-    def prepare() -> None:
-        from avsync_cli.media.ffmpeg import find_ffmpeg
-        from avsync_cli.regions.faces import CenterFace
-
-        with suppress(Exception):
-            find_ffmpeg()
-        with suppress(Exception):
-            CenterFace(threads=threads)
-
-    beside = threading.Thread(target=prepare, daemon=True)
-    beside.start()
-    yield
-    beside.join()
-
-
-def model_digest(engine: OnnxEngine) -> str:
-    """What differs between two models, also of one name: the digest of a model's description, which
-    holds the sums of all its files."""
-    return hashlib.sha256((engine.folder / "model.json").read_bytes()).hexdigest()
-
-
-def find_variant(model: str | Path, attention: str) -> Path:
-    """The folder of `model` if it has that attention, else of the bundled `<model>-<attention>`.
-
-    Raises:
-        ModelError: neither is there.
-    """
-    named = models_dir() / model
-    folders = [named, named.with_name(f"{named.name}-{attention}")]
-    if Path(model).is_dir() and not named.is_dir():
-        folders = [Path(model)]
-    for folder in folders:
-        if _attention(folder) == attention:
-            return folder
-    have = [f"{name} ({_attention(models_dir() / name)})" for name in model_names()]
-    hint = f"there are {', '.join(have)}" if have else "no model is bundled; give a folder"
-    raise ModelError(f"model {str(model)!r} has no variant with {attention} attention", hint)
-
-
-def _attention(folder: Path) -> str:
-    """The attention of the model in a folder, "" where there is none that can be read."""
-    from avsync_cli.model.folder import read_about
-
-    try:
-        config = read_about(folder).config
-    except ModelError:
-        return ""
-    return config.attention if config else ""

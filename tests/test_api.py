@@ -10,7 +10,7 @@ from typing import get_type_hints
 import pytest
 
 import avsync_cli
-from avsync_cli import api, judging
+from avsync_cli import api, loading
 from avsync_cli.cli.flags import JudgeFlags
 from avsync_cli.cli.takes import flags_of
 from avsync_cli.errors import ModelError, UsageError
@@ -113,11 +113,11 @@ def test_a_bundled_variant_is_found_by_attention(
 
     build_toy_model(tmp_path / "default")
     build_toy_model(tmp_path / "default-none", attention="none")
-    monkeypatch.setattr(judging, "models_dir", lambda: tmp_path)
-    assert judging.find_variant("default", "spatio-temporal") == tmp_path / "default"
-    assert judging.find_variant("default", "none") == tmp_path / "default-none"
+    monkeypatch.setattr(loading, "models_dir", lambda: tmp_path)
+    assert loading.find_variant("default", "spatio-temporal") == tmp_path / "default"
+    assert loading.find_variant("default", "none") == tmp_path / "default-none"
     with pytest.raises(ModelError, match="temporal attention"):
-        judging.find_variant("default", "temporal")
+        loading.find_variant("default", "temporal")
 
 
 def test_options_are_what_flags_set_and_typed_alike() -> None:

@@ -20,7 +20,7 @@ LAYERS = [
     {"files"},
     {"media", "regions"},
     {"model"},
-    {"inference", "corpus"},
+    {"inference", "corpus", "loading"},
     {"verdict"},
     {"judging"},
     {"drawing", "evaluation"},

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from avsync_cli.config import Settings
 from avsync_cli.errors import AvsyncError, MediaError
 from avsync_cli.interrupt import raise_again
-from avsync_cli.judging import Excerpt, ProgressCall, analyse_file, load_model
+from avsync_cli.judging import Excerpt, ProgressCall, analyse_file
+from avsync_cli.loading import load_model
 from avsync_cli.media.source import Source, Stamp
 from avsync_cli.report.machine import Failure
 from avsync_cli.verdict.answer import Judgement

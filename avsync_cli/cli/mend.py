@@ -31,7 +31,8 @@ from avsync_cli.errors import (
     UsageError,
 )
 from avsync_cli.interrupt import raise_again
-from avsync_cli.judging import Excerpt, load_model
+from avsync_cli.judging import Excerpt
+from avsync_cli.loading import load_model
 from avsync_cli.media.source import Source
 
 if TYPE_CHECKING:

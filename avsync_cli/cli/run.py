@@ -36,7 +36,7 @@ from avsync_cli.errors import (
     exit_code,
     worst,
 )
-from avsync_cli.judging import load_model, model_digest, prepared
+from avsync_cli.loading import load_model, model_digest, prepared
 from avsync_cli.media.source import Source, Stamp
 from avsync_cli.report import terminal
 from avsync_cli.report.beside import FilesBeside

@@ -19,7 +19,8 @@ import numpy as np
 
 from avsync_cli.config import DEFAULTS, Settings
 from avsync_cli.errors import MediaError
-from avsync_cli.judging import Excerpt, analyse_file, load_model
+from avsync_cli.judging import Excerpt, analyse_file
+from avsync_cli.loading import load_model
 from avsync_cli.media.decode import Timeline, read_all
 from avsync_cli.media.facts import pick_video
 from avsync_cli.media.ffmpeg import find_ffmpeg

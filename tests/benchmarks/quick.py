@@ -29,7 +29,8 @@ from avsync_cli.config import Settings
 from avsync_cli.inference.evidence import Evidence, MediaSummary, SecondCurves, WindowResult
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse
 from avsync_cli.inference.stretches import pooled
-from avsync_cli.judging import analyse_file, load_model
+from avsync_cli.judging import analyse_file
+from avsync_cli.loading import load_model
 from avsync_cli.timebase import FRAME_MS, HOP_MS
 from avsync_cli.verdict.answer import ITU, Judgement, Verdict
 from avsync_cli.verdict.decision import decide_verdict

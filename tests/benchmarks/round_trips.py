@@ -24,7 +24,7 @@ import numpy as np
 
 from avsync_cli.config import DEFAULTS
 from avsync_cli.errors import MediaError
-from avsync_cli.judging import load_model
+from avsync_cli.loading import load_model
 from avsync_cli.media.source import Source
 from avsync_cli.repair.run import Order, Repair, repair
 from tests.benchmarks.bench import Bench, head, note, row

@@ -27,7 +27,7 @@ from avsync_cli.corpus.cache import CachedClip
 from avsync_cli.evaluation.remembering import RememberingEngine
 from avsync_cli.evaluation.trials import clip_pieces, move_sound
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
-from avsync_cli.judging import load_model
+from avsync_cli.loading import load_model
 from avsync_cli.model.engine import Engine
 from avsync_cli.regions.stream import RegionPiece
 from avsync_cli.timebase import FPS, FRAME_MS, HOP_MS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME

@@ -23,7 +23,8 @@ from avsync_cli.corpus.cache import cache_clip
 from avsync_cli.corpus.manifest import Clip, load_manifest
 from avsync_cli.evaluation.trials import clip_pieces
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse_tracks
-from avsync_cli.judging import judged, load_model
+from avsync_cli.judging import judged
+from avsync_cli.loading import load_model
 from avsync_cli.verdict.answer import ITU, TrackResult
 
 HELD_OUT = (
