@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import threading
 import time
@@ -211,8 +212,18 @@ class FfmpegStream(Ffmpeg):
         self.close()
 
 
+_WHILE_WRITTEN = re.compile(r"file:[^:]*\.avsync-[\w-]+(?:\.\w+)?")
+"""The name of a file before it has its own."""
+
+
 def not_written(target: Path, said: str, hint: str) -> DecodeError:
-    """The error of a file that ffmpeg could not write, with its last words."""
+    """The error of a file that ffmpeg could not write, with its last words.
+
+    >>> said = "Error writing trailer of file:/a b/.avsync-01234567-12-0123456789ab.mxf: Invalid"
+    >>> not_written(Path("b.mxf"), said, "").message
+    'cannot write b.mxf (Error writing trailer of it: Invalid)'
+    """
+    said = _WHILE_WRITTEN.sub("it", said)
     what = f"cannot write {Source.of(target).shown}{f' ({said})' if said else ''}"
     return DecodeError(what, hint, os.fspath(target))
 

@@ -242,8 +242,19 @@ def write_copy(
             return recipe
     if has_no_room(partial.parent) or os.strerror(errno.ENOSPC) in said:
         raise no_room(target)
-    hint = "a track may not fit this kind of file: keep the input's extension, or take .mkv"
-    raise not_written(target, said, hint)
+    raise not_written(target, said, _another_kind(info.path, target))
+
+
+def _another_kind(path: str, target: Path) -> str:
+    """Which kinds of file may do where this one could not be written.
+
+    >>> _another_kind("a.mov", Path("b.mxf")), _another_kind("a.mkv", Path("b.mkv"))
+    ("a track may not fit this kind of file: keep the input's extension, or take .mkv", '')
+    """
+    kind = target.suffix.lower()
+    ways = ["keep the input's extension"] if Path(path).suffix.lower() != kind else []
+    ways += ["take .mkv"] if kind != ".mkv" else []
+    return f"a track may not fit this kind of file: {', or '.join(ways)}" if ways else ""
 
 
 def _carry_out(
