@@ -192,7 +192,7 @@ def _by_strikes(found: Judgement, info: MediaInfo, options: AnalyseOptions) -> J
     from avsync_cli.verdict.by_strikes import as_strikes, beside_faces, decide_by_strikes, is_open
     from avsync_cli.verdict.strikes import LINES, find_strikes
 
-    if options.start_s > 0 or found.evidence.media.stamps == "unsound":
+    if options.start_s > 0 or not found.evidence.media.tells_when:
         return found
     if not is_open(found.verdict, bool(found.tracks)):
         return found

@@ -128,6 +128,11 @@ class WindowResult:
     support: np.ndarray | None = None
 
 
+FEWEST_FPS = 4.5
+"""Even pictures a second below which nothing is told. Of six talkers thinned out to 2, 3, 4 and 5 a
+second none, none, one and four got an answer: those at 5 within 20 ms, the one at 4 66 ms off."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MediaSummary:
     """The facts about the file that the answer repeats.
@@ -157,6 +162,16 @@ class MediaSummary:
     declared_s: float | None = None
     decoded_s: float | None = None
     complete: bool | None = None
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether pictures come evenly, and too seldom to see lips move."""
+        return not self.vfr and 0.0 < self.fps < FEWEST_FPS
+
+    @property
+    def tells_when(self) -> bool:
+        """Whether the picture says when lips move."""
+        return self.stamps != "unsound" and not self.is_sparse
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,6 @@ from avsync_cli.media.completeness import APART_S, declared_s, is_complete
 from avsync_cli.media.decode import Timeline
 from avsync_cli.wording import clock
 
-FEWEST_FPS = 4.0
-"""Pictures a second below which no lips are seen to move: clips of talkers at 5 are answered, at 2
-none is."""
-
 
 def summarise(timeline: Timeline, decoded_to_s: float) -> tuple[MediaSummary, list[str]]:
     """The facts of a file that was read, and remarks for the evidence's reasons.
@@ -47,7 +43,7 @@ def summarise(timeline: Timeline, decoded_to_s: float) -> tuple[MediaSummary, li
     if ends is not None and abs(ends.picture_s - ends.sound_s) > APART_S:
         picture, sound = clock(ends.picture_s), clock(ends.sound_s)
         remarks.append(f"the picture ends at {picture}, the sound at {sound}")
-    if summary.fps < FEWEST_FPS:
+    if summary.is_sparse:
         remarks.insert(0, f"too few pictures to see lips move: {summary.fps:.2g} a second")
     return summary, remarks
 

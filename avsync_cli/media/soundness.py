@@ -131,7 +131,7 @@ def look_closely(
     # A reader knows how long each of MPEG-2's pictures lasts: two fields and three in turn, as of
     # film on a DVD, and goes on where a program stream was put together of several. Elsewhere it
     # makes times up, and an even rate tells them better.
-    fills = fps is None or container == "mpeg"
+    fills = codec == "mpeg2video" and (fps is None or container == "mpeg")
     if known is not None and stamping.kind in ("unsound", "rebuilt") and fills:
         shown = [at_s for at_s, _ in _decoded(file, stream, timeout_s) if at_s is not None]
         if fills_in(shown, packets, known, tick_s):

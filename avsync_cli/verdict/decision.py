@@ -15,7 +15,7 @@ from avsync_cli.names import Status
 from avsync_cli.timebase import FRAME_MS
 from avsync_cli.verdict.answer import Candidate, Tolerance, Verdict, direction_of
 from avsync_cli.verdict.left_out import NEGLIGIBLE, STEP_MORE_LIKELY
-from avsync_cli.verdict.missing import SPEECH, STAMPS, would_decide
+from avsync_cli.verdict.missing import lacks, would_decide
 from avsync_cli.verdict.posterior import Constants, fair_logits, mass, window_votes
 from avsync_cli.verdict.reasons import NO_EVIDENCE, SCATTERED, all_reasons, cut_words, out_words
 from avsync_cli.verdict.speeds import find_wrong_speed
@@ -51,7 +51,7 @@ def decide_verdict(evidence: Evidence, tolerance: Tolerance) -> Verdict:
     constants = Constants.of(evidence.calibration)
     offsets = np.asarray(evidence.offsets_ms, np.float64)
     windows = [w for w in evidence.windows if w.blocks > 0 and np.isfinite(w.logits).all()]
-    if not windows or evidence.media.stamps == "unsound":
+    if not windows or not evidence.media.tells_when:
         return _nothing(evidence, tolerance, offsets, constants)
     looked_at = windows
     has_gaps = evidence.stretches is not None
@@ -213,7 +213,7 @@ def _nothing(
         curve=flat,
         curve_score=none,
         min_confidence=constants.undecided_below,
-        would_decide=STAMPS if evidence.media.stamps == "unsound" else SPEECH,
+        would_decide=lacks(evidence.media),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from avsync_cli.config import further_ms
-from avsync_cli.inference.evidence import BlockResult, WindowResult
+from avsync_cli.inference.evidence import BlockResult, MediaSummary, WindowResult
 from avsync_cli.verdict.answer import Verdict
 from avsync_cli.verdict.posterior import Constants, find_peak, group_answer, read_windows
 from avsync_cli.verdict.reasons import EDGE_CONFIDENCE, NO_SOURCE, SCATTERED, why_in_doubt
@@ -18,12 +18,21 @@ SPEECH = "a stretch in which one visible person speaks to the camera"
 
 STAMPS = "a copy with sound time stamps"
 
+PICTURES = "a recording with more pictures a second"
+
 MORE_S = (1, 2, 3, 5, 10, 20, 30, 60)
 """Seconds more of the same that are tried: nobody adds a minute to see whether it helps."""
 
 _WINDOW_S = 8.0
 
 _WIDER = "a wider scan (--range {:g}s)"
+
+
+def lacks(media: MediaSummary) -> str:
+    """What a file lacks of which nothing could be judged, in words."""
+    if media.stamps == "unsound":
+        return STAMPS
+    return PICTURES if media.is_sparse else SPEECH
 
 
 def would_decide(main: Part, limits: list[str], offsets: np.ndarray, constants: Constants) -> str:

@@ -47,7 +47,7 @@ def face_tracks(evidence: Evidence, verdict: Verdict) -> Iterator[TrackResult]:
         traces = own.get(number, [])
         windows = _windows(traces, offsets)
         answer = None
-        if windows and evidence.media.stamps != "unsound":
+        if windows and evidence.media.tells_when:
             answer = group_answer(read_windows(windows, constants), offsets, constants)
         speaking = 0.0 if answer is None else _speaking(path, traces, rivals, verdict, answer)
         reason = _why_not(traces, answer, offsets, constants)

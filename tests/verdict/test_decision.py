@@ -148,6 +148,18 @@ def test_only_flat_windows_are_undecided() -> None:
     assert verdict.reasons == [NO_SOURCE]
 
 
+@pytest.mark.parametrize("fps", [4.0, 5.0])
+@pytest.mark.parametrize("vfr", [False, True])
+def test_even_pictures_too_seldom_for_lips_tell_nothing(fps: float, vfr: bool) -> None:
+    slow = replace(evidence([window(100.0)] * 3), media=replace(MEDIA, fps=fps, vfr=vfr))
+    verdict = decide_verdict(slow, ITU)
+    if fps > 4.5 or vfr:
+        assert verdict.offset_ms == pytest.approx(100.0, abs=2.0)
+    else:
+        assert verdict.status == "undecided"
+        assert verdict.would_decide == "a recording with more pictures a second"
+
+
 def test_noise_is_undecided() -> None:
     for seed in range(20):
         noise = np.random.default_rng(seed).normal(0, 0.8, len(OFFSETS)).astype(np.float32)
