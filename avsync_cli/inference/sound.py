@@ -173,21 +173,26 @@ class SoundStream:
     def _made(self, mel: np.ndarray, sound: np.ndarray, low: int) -> tuple[np.ndarray, np.ndarray]:
         """Steps known so far and those of more sound; features of the pieces from `low` on for
         which there are steps enough."""
-        around, piece = self._edge * HOP_SAMPLES, PIECE_STEPS * HOP_SAMPLES
+        engine, hops = self._engine, sound.reshape(-1, HOP_SAMPLES)
         made = [mel]
-        for first in range(0, len(sound) - 2 * around, piece):
-            stretch = sound[first : first + piece + 2 * around]
-            # There is silence before and after every file.
+        for first in range(0, len(hops) - 2 * self._edge, PIECE_STEPS):
+            heard = hops[first : first + PIECE_STEPS + 2 * self._edge]
             made.append(
-                self._engine.sound_steps(stretch)
-                if stretch.any()
-                else np.repeat(self._silent_step, PIECE_STEPS, axis=0)
+                _piece(
+                    heard,
+                    np.zeros(1),
+                    self._silent_step[0],
+                    lambda h: engine.sound_steps(h.ravel()),
+                )
             )
         mel = np.concatenate(made)
-        encoded = [np.zeros((0, self._engine.config.channels), np.float32)]
+        encoded = [np.zeros((0, engine.config.channels), np.float32)]
         span = self._before + PIECE_STEPS + self._after
         for first in range(low, len(mel) - span + 1, PIECE_STEPS):
-            encoded.append(self._engine.encode_sound(mel[first : first + span]))
+            heard = mel[first : first + span]
+            encoded.append(
+                _piece(heard, self._silent_step, self._silent_feature(), engine.encode_sound)
+            )
         return mel, np.concatenate(encoded)
 
     def _collect(self) -> None:
@@ -200,3 +205,27 @@ class SoundStream:
         cut = max(0, self._first + len(self._features) - self._before - self._mel_first)
         self._mel = mel[cut:].copy()
         self._mel_first += cut
+
+
+def _piece(
+    heard: np.ndarray,
+    silence: np.ndarray,
+    silent: np.ndarray,
+    listen: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """What comes of a piece, (PIECE_STEPS, C), made only where more than silence is heard:
+    there is none before and after a file, and many are shorter than a piece.
+
+    Args:
+        heard: (PIECE_STEPS + r, ...) steps; what comes out at j hears those from j to j + r.
+        silence: one of them, in silence.
+        silent: (C,) what comes of silence.
+        listen: makes (n, C) of (n + r, ...).
+    """
+    made = np.repeat(silent[None], PIECE_STEPS, axis=0)
+    loud = np.flatnonzero((heard != silence).any(axis=1))
+    if len(loud):
+        reach = len(heard) - PIECE_STEPS
+        low, high = max(0, int(loud[0]) - reach), min(PIECE_STEPS, int(loud[-1]) + 1)
+        made[low:high] = listen(heard[low : high + reach])
+    return made

@@ -72,6 +72,29 @@ def test_what_is_not_ready_is_refused(toy_engine: OnnxEngine) -> None:
         stream.push(SOUND[:160], np.ones(2, bool))
 
 
+@pytest.mark.parametrize("seconds", [1.5, 11.5, 40.0])
+def test_silence_around_a_file_is_not_listened_to(
+    toy_engine: OnnxEngine, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    asked: list[int] = []
+    steps = toy_engine.sound_steps
+
+    def count(sound: np.ndarray) -> np.ndarray:
+        asked.append(len(sound) // 160)
+        return steps(sound)
+
+    sound = np.resize(SOUND, int(seconds * 16_000))
+    edge = toy_engine.config.edge_steps
+    stream = SoundStream(toy_engine)
+    monkeypatch.setattr(toy_engine, "sound_steps", count)
+    stream.push(sound)
+    stream.finish()
+    pieces = len(asked)
+    assert sum(asked) <= 100 * seconds + 2 * edge + pieces * 2 * edge
+    whole = reference(toy_engine, sound, 600)
+    np.testing.assert_allclose(stream.features(-600, len(sound) // 160 + 600), whole, atol=2e-5)
+
+
 def test_memory_is_bounded(toy_engine: OnnxEngine) -> None:
     stream = SoundStream(toy_engine)
     for step in range(0, 6000, 500):
