@@ -85,6 +85,7 @@ class Timeline:
     """
 
     _planes = True
+    """Tests, which look at colours, take frames of (H, W, 3) RGB instead."""
 
     def __init__(
         self,
@@ -260,50 +261,3 @@ def _check_arguments(
         raise UsageError(f"duration must be more than 0 s, not {duration_s}")
     if max_height < 2 or chunk_frames < 1:
         raise UsageError("max_height must be at least 2, chunk_frames at least 1")
-
-
-class _InColour(Timeline):
-    """The same, its frames (n, H, W, 3) uint8 RGB."""
-
-    _planes = False
-
-
-def read_all(
-    path: str | os.PathLike[str] | MediaInfo,
-    *,
-    video_track: int | None = None,
-    audio_track: int | None = None,
-    start_s: float = 0.0,
-    duration_s: float | None = None,
-    max_height: int = 360,
-    threads: int = 0,
-) -> TimelineChunk:
-    """A whole short file, or a short stretch of a long one, as one chunk (arguments as Timeline),
-    its frames (n, H, W, 3) uint8 RGB.
-
-    A minute of 640×360 takes about a gigabyte.
-    """
-    with _InColour(
-        path,
-        video_track=video_track,
-        audio_track=audio_track,
-        start_s=start_s,
-        duration_s=duration_s,
-        max_height=max_height,
-        chunk_frames=100,
-        threads=threads,
-    ) as timeline:
-        chunks = list(timeline)
-        height, width = timeline.frame_size
-    first = round(start_s * FPS)
-    if not chunks:
-        empty = np.zeros(0, bool)
-        frames = np.zeros((0, height, width, 3), np.uint8)
-        return TimelineChunk(first, frames, empty, np.zeros(0, np.float32), empty)
-    return TimelineChunk(
-        first_frame=first,
-        frames=np.concatenate([chunk.frames for chunk in chunks]),
-        frame_valid=np.concatenate([chunk.frame_valid for chunk in chunks]),
-        sound=np.concatenate([chunk.sound for chunk in chunks]),
-        sound_valid=np.concatenate([chunk.sound_valid for chunk in chunks]),
-    )

@@ -21,13 +21,14 @@ from avsync_cli.config import DEFAULTS, Settings
 from avsync_cli.errors import MediaError
 from avsync_cli.judging import Excerpt, analyse_file
 from avsync_cli.loading import load_model
-from avsync_cli.media.decode import Timeline, read_all
+from avsync_cli.media.decode import Timeline
 from avsync_cli.media.facts import pick_video
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
 from avsync_cli.repair.copy import lead_of
 from avsync_cli.timebase import FPS, SAMPLE_RATE_HZ
 from avsync_cli.verdict.answer import Judgement
+from tests.read_all import read_all
 
 SIDE = 288
 """Joined films are this many pixels high and wide: most clips are about square."""

@@ -17,7 +17,6 @@ from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.inference.evidence import BlockResult, Region, Strikes
 from avsync_cli.judging import Excerpt
 from avsync_cli.media import film_writer
-from avsync_cli.media.decode import read_all
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
 from avsync_cli.regions.crops import CROP_PX, Square, cut_square, seen_part
@@ -25,6 +24,7 @@ from avsync_cli.timebase import SAMPLE_RATE_HZ
 from avsync_cli.verdict.answer import Judgement, Segment
 from tests.conftest import make_blocks
 from tests.planes import as_planes
+from tests.read_all import read_all
 
 Make = Callable[..., Judgement]
 

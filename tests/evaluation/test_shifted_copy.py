@@ -9,9 +9,9 @@ import pytest
 
 from avsync_cli.errors import DecodeError, FileMissingError, NoSoundError, UsageError
 from avsync_cli.evaluation.shifted_copy import SOUND_CODECS, shift_sound
-from avsync_cli.media.decode import read_all
 from avsync_cli.media.packets import end_s
 from avsync_cli.media.probe import probe
+from tests.read_all import read_all
 
 
 @pytest.fixture(scope="module")

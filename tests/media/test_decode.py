@@ -10,12 +10,13 @@ import pytest
 
 from avsync_cli.media import clock
 from avsync_cli.media.clock import Epochs, Stretch, timeline_zero
-from avsync_cli.media.decode import Timeline, read_all
+from avsync_cli.media.decode import Timeline
 from avsync_cli.media.facts import MediaInfo, VideoTrack
 from avsync_cli.media.picture import frame_size
 from avsync_cli.media.probe import probe
 from avsync_cli.media.sound import to_mono
 from avsync_cli.media.source import Source
+from tests.read_all import read_all
 
 
 @pytest.fixture(scope="module")

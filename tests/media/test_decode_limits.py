@@ -19,9 +19,10 @@ from avsync_cli.errors import (
     TooShortError,
     UsageError,
 )
-from avsync_cli.media.decode import Timeline, read_all
+from avsync_cli.media.decode import Timeline
 from avsync_cli.media.source import Source
 from avsync_cli.media.stamps import Stamps
+from tests.read_all import read_all
 
 
 @pytest.fixture(scope="module")

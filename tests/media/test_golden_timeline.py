@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from avsync_cli.media.decode import read_all
+from tests.read_all import read_all
 
 LAGS_MS = (-200, -40, 0, 40, 200)
 RATES = ("25", "30", "60000/1001", "24000/1001", "vfr")

@@ -17,11 +17,12 @@ import pytest
 from avsync_cli.errors import AvsyncError, DecodeError, MediaError, TooLargeError
 from avsync_cli.media import limits, process
 from avsync_cli.media import probe as probe_module
-from avsync_cli.media.decode import Timeline, read_all
+from avsync_cli.media.decode import Timeline
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
 from tests.clips import Clips
 from tests.media_surgery import change_atom
+from tests.read_all import read_all
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from avsync_cli.media.clock import Stretch, why_in_order
-from avsync_cli.media.decode import TimelineChunk, read_all
+from avsync_cli.media.decode import TimelineChunk
 from avsync_cli.media.facts import pick_video
 from avsync_cli.media.probe import probe
 from avsync_cli.timebase import FPS, SAMPLES_PER_FRAME
 from tests.clips import SOURCE_RATE_HZ, Clips, frame_times
 from tests.media_zoo import CASES, Case, Zoo
+from tests.read_all import read_all
 
 LONG_S = 18.0
 START_S, LENGTH_S = 13.32, 2.0

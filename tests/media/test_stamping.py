@@ -9,13 +9,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from avsync_cli.media.decode import Timeline, read_all
+from avsync_cli.media.decode import Timeline
 from avsync_cli.media.packets import Packet, PacketReader, copied
 from avsync_cli.media.probe import probe
 from avsync_cli.media.soundness import OrderLog, is_doubtful, judge_stamps
 from avsync_cli.media.source import Source
 from tests.media_kinds import VIDEO, encoder
 from tests.media_surgery import drop_index, telecine, thin_stamps
+from tests.read_all import read_all
 
 CODECS = ("h264", "hevc 10 bit", "mpeg2")
 TICK_S = Fraction(1, 1000)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from avsync_cli.media.decode import read_all
 from avsync_cli.media.facts import MediaInfo
 from avsync_cli.media.probe import probe
 from avsync_cli.media.source import Source
+from tests.read_all import read_all
 
 KINDS = ("mp4", "mov", "mkv", "ts", "avi")
 

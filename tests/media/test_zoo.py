@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from avsync_cli.media.decode import read_all
 from tests.clips import Clips, measure
 from tests.media_zoo import CASES, Case, Zoo, picture_begins_s, table
+from tests.read_all import read_all
 
 
 @pytest.fixture(scope="module")

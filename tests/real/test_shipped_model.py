@@ -169,10 +169,10 @@ def test_another_clips_sound_is_no_answer(engine: OnnxEngine) -> None:
     The hardest case there is: other speakers' sentences of the same length, words and rhythm.
     """
     from avsync_cli.inference.pipeline import analyse_tracks
-    from avsync_cli.media.decode import read_all
     from avsync_cli.regions.stream import RegionStream
     from avsync_cli.verdict.answer import Verdict
     from avsync_cli.verdict.decision import decide_verdict
+    from tests.read_all import read_all
 
     clips = sorted((TALKING / "rizkiarm__LipNet").glob("*.mp4"))[:6]
     streams = [read_all(c) for c in clips]

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avsync_cli.media.decode import read_all
 from avsync_cli.regions.faces import NEAR_PX, CenterFace, Face
 from avsync_cli.regions.planes import small_rgb
 from avsync_cli.regions.resize import resize_area
 from avsync_cli.regions.stream import RegionStream
 from tests.planes import as_planes
+from tests.read_all import read_all
 
 SAMPLE = Path(__file__).parents[2] / "docs" / "sample" / "talker.mp4"
 

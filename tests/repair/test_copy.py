@@ -16,7 +16,6 @@ import pytest
 
 from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.files import file_beside
-from avsync_cli.media.decode import read_all
 from avsync_cli.media.facts import pick_audio, pick_video
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
@@ -33,6 +32,7 @@ from avsync_cli.repair.copy import Move, plan_copies, write_copy
 from avsync_cli.repair.run import write_checked
 from avsync_cli.repair.sound_graph import Piece, sound_graph
 from tests.clips import CLIP_S, EVENTS_S, Clips, event_times
+from tests.read_all import read_all
 
 VIDEO = {"webm": "libvpx", "avi": "mpeg4", "mpg": "mpeg2video"}
 

@@ -17,11 +17,11 @@ from avsync_cli.drawing.face_clip import CLIP_PX, face_squares
 from avsync_cli.errors import UsageError
 from avsync_cli.inference.evidence import TrackPath
 from avsync_cli.judging import Excerpt
-from avsync_cli.media.decode import read_all
 from avsync_cli.report.tracks import FaceClips, TrackTable, write_boxes
 from avsync_cli.verdict.answer import Judgement, TrackResult
 from tests.clips import Clips
 from tests.conftest import make_track
+from tests.read_all import read_all
 
 Make = Callable[..., Judgement]
 
