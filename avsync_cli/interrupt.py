@@ -66,6 +66,23 @@ def undo_all() -> None:
             _undo.popitem()[1]()
 
 
+def end_with_starter() -> None:
+    """Have this process, which another one started, end as soon as that one has."""
+    threading.Thread(target=_await_starters_end, daemon=True).start()
+
+
+def _await_starters_end() -> None:
+    # Loaded here, since the program itself, which nobody started so, begins sooner without it.
+    from multiprocessing import connection, parent_process
+
+    starter = parent_process()
+    if starter is not None:
+        with contextlib.suppress(OSError):
+            connection.wait([starter.sentinel])
+        undo_all()
+        os._exit(1)
+
+
 @contextmanager
 def held_back() -> Iterator[None]:
     """Within the block the exception of a first signal waits for the block's end.

@@ -7,16 +7,14 @@ It is told (number, source), and says ("ready",), ("progress", number, done_s, t
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
-import threading
 import time
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 
 from avsync_cli.batch.task import Task, judge_file, load_engine, log_to_stderr
 from avsync_cli.errors import AvsyncError
-from avsync_cli.interrupt import undo_all
+from avsync_cli.interrupt import end_with_starter
 
 SAY_EVERY_S = 0.5
 """Least time between two words of progress: a reader who is busy must not hold the work up."""
@@ -51,8 +49,8 @@ class _Teller:
 
 
 def _live_and_die_alone() -> None:
-    """A process group of our own, which Ctrl-C in the terminal does not reach, and a thread that
-    ends us when our starter is gone."""
+    """A process group of our own, which Ctrl-C in the terminal does not reach, and an end when our
+    starter is gone."""
     if hasattr(os, "setpgid"):
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
@@ -60,12 +58,4 @@ def _live_and_die_alone() -> None:
     if hasattr(signal, "pthread_sigmask"):
         # Blocked while we were being started, and ffmpeg would inherit that.
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    threading.Thread(target=_end_with_starter, daemon=True).start()
-
-
-def _end_with_starter() -> None:
-    starter = multiprocessing.parent_process()
-    if starter is not None:
-        wait([starter.sentinel])
-        undo_all()
-        os._exit(1)
+    end_with_starter()

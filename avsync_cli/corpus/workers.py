@@ -7,16 +7,13 @@ after Ctrl-C or SIGTERM they would keep us beyond our time, and then outlive us.
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import wait
 
-from avsync_cli.interrupt import undo_all
+from avsync_cli.interrupt import end_with_starter, undo_all
 
 
 @contextmanager
@@ -48,15 +45,7 @@ def _end_with_starter() -> None:
     """In a new process: Ctrl-C is our starter's, and what it makes of us comes as SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _end())
-    threading.Thread(target=_await_starters_end, daemon=True).start()
-
-
-def _await_starters_end() -> None:
-    starter = multiprocessing.parent_process()
-    if starter is not None:
-        with contextlib.suppress(OSError):
-            wait([starter.sentinel])
-        _end()
+    end_with_starter()
 
 
 def _end() -> None:
