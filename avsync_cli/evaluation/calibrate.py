@@ -17,7 +17,7 @@ from avsync_cli.corpus.cache import CachedClip, build_cache
 from avsync_cli.corpus.manifest import load_manifest
 from avsync_cli.corpus.progress import Progress, Stage, stage
 from avsync_cli.errors import DataError
-from avsync_cli.evaluation.logistic import line_in, logistic_fit
+from avsync_cli.evaluation.logistic import logistic_fit
 from avsync_cli.evaluation.match import PRIOR_ODDS, fit_match
 from avsync_cli.evaluation.metrics import calibration_error
 from avsync_cli.evaluation.tables import mean
@@ -107,7 +107,7 @@ def fit_confidence(
     weight = np.array(
         [(1.0 - share) / len(matched)] * len(matched) + [share / len(swapped)] * len(swapped)
     )
-    scale, bias = logistic_fit(line_in(odds), right, weight)
+    scale, bias = logistic_fit(np.stack([odds, np.ones_like(odds)], axis=1), right, weight)
     # A line that falls would call the doubtful sure: then there was nothing to learn from.
     return {"confidence_scale": scale, "confidence_bias": bias} if scale > 0 else {}
 

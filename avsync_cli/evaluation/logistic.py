@@ -5,11 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 
-def line_in(x: np.ndarray) -> np.ndarray:
-    """(N, 2) design of a line in x: scale and bias."""
-    return np.stack([x, np.ones_like(x)], axis=1)
-
-
 def logistic_fit(design: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, ...]:
     """The F coefficients of a weighted logistic regression, by Newton's method.
 
