@@ -177,6 +177,11 @@ class ShiftRow:
     confidence: float
     decided: bool
 
+    @property
+    def origin(self) -> Origin:
+        """Where it comes from; shifts are followed whatever a clip's own offset is."""
+        return Origin(self.path, self.source, self.speaker, "", "0")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShiftSummary:

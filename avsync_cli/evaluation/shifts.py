@@ -23,13 +23,13 @@ from avsync_cli.corpus.progress import Stage, counted
 from avsync_cli.corpus.shards import media_file
 from avsync_cli.corpus.workers import worker_pool
 from avsync_cli.errors import AvsyncError
-from avsync_cli.evaluation.metrics import bootstrap_interval
-from avsync_cli.evaluation.records import ShiftRow, ShiftSummary
+from avsync_cli.evaluation import tables
+from avsync_cli.evaluation.records import Group, ShiftRow, ShiftSummary
 from avsync_cli.evaluation.remembering import RememberingEngine
 from avsync_cli.evaluation.scoring import Scorer
 from avsync_cli.evaluation.shifted_copy import shift_sound
 from avsync_cli.evaluation.sweep import open_tracks
-from avsync_cli.evaluation.tables import ALL, mean
+from avsync_cli.evaluation.tables import mean
 from avsync_cli.evaluation.trials import Answer, answer, clip_pieces
 from avsync_cli.files import scratch_folder
 from avsync_cli.inference.pipeline import AnalyseOptions, analyse, analyse_tracks
@@ -183,27 +183,20 @@ def summaries(rows: Sequence[ShiftRow], seed: int = 0) -> list[ShiftSummary]:
     out: list[ShiftSummary] = []
     for way in sorted({r.way for r in rows}):
         ordered = sorted((r for r in rows if r.way == way), key=lambda r: (r.source, r.speaker))
-        groups: dict[tuple[str, str], list[ShiftRow]] = {(ALL, ""): ordered}
-        for row in ordered:
-            groups.setdefault((row.source, ""), []).append(row)
-        for row in ordered:
-            if row.speaker:
-                groups.setdefault((row.source, row.speaker), []).append(row)
-        out += [_summary(*group, members, seed) for group, members in groups.items()]
+        for groups in (tables.overall, tables.by_source, tables.by_speaker):
+            out += [_summary(group, members, seed) for group, members in groups(ordered)]
     return out
 
 
-def _summary(source: str, speaker: str, rows: list[ShiftRow], seed: int) -> ShiftSummary:
+def _summary(group: Group, rows: list[ShiftRow], seed: int) -> ShiftSummary:
     errors = np.array([abs(r.moved_ms - r.shift_ms) for r in rows])
-    by_clip: dict[str, list[float]] = {}
-    by_group: dict[str, list[float]] = {}
-    several = len({r.source for r in rows}) > 1
+    within_40, within_40_ci = tables.rate(rows, lambda r: float(r.right), seed)
+    by_clip: dict[str, list[bool]] = {}
     for row in rows:
-        by_clip.setdefault(row.path, []).append(float(row.right))
-        by_group.setdefault(row.source if several else row.path, []).append(float(row.right))
+        by_clip.setdefault(row.path, []).append(row.right)
     return ShiftSummary(
-        source=source,
-        speaker=speaker,
+        source=group.source,
+        speaker=group.speaker,
         way=rows[0].way,
         clips=len(by_clip),
         shifts=len(rows),
@@ -211,8 +204,8 @@ def _summary(source: str, speaker: str, rows: list[ShiftRow], seed: int) -> Shif
         p95_ms=float(np.percentile(errors, 95)),
         within_10=float(np.mean(errors <= 10.0)),
         within_20=float(np.mean(errors <= 20.0)),
-        within_40=mean([r.right for r in rows]),
-        within_40_ci=bootstrap_interval(list(by_group.values()), seed),
+        within_40=within_40,
+        within_40_ci=within_40_ci,
         clips_right=mean([float(np.mean(right)) >= CLIP_RIGHT for right in by_clip.values()]),
         decided=mean([r.decided for r in rows]),
     )
