@@ -7,7 +7,6 @@ from pathlib import Path
 from avsync_cli.cli.takes import Sets, argument, option
 from avsync_cli.cli.values import (
     duration_ms,
-    number,
     seconds,
     share,
     switch,
@@ -103,10 +102,10 @@ class MediaFlags:
     """Which tracks and which part of a file."""
 
     video_track: int | None = _where(
-        "From 0.", min=0, metavar="N", sets=Sets(Excerpt, "video_track", number)
+        "From 0.", min=0, metavar="N", sets=Sets(Excerpt, "video_track", int)
     )
     audio_track: int | None = _where(
-        "From 0.", min=0, metavar="N", sets=Sets(Excerpt, "audio_track", number)
+        "From 0.", min=0, metavar="N", sets=Sets(Excerpt, "audio_track", int)
     )
     start: str | None = _where(
         "Begin here: 90s, 1:30.", metavar="TIME", sets=_seconds(Excerpt, "start_s", seconds)

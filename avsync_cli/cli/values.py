@@ -44,12 +44,6 @@ def whole(check: Callable[[int], int]) -> Callable[[object], int]:
     return parse
 
 
-def number(value: object) -> int:
-    """A number that was parsed already."""
-    assert isinstance(value, int)
-    return value
-
-
 def switch(value: object) -> bool:
     """A switch that is on or off, also as a variable says it."""
     words = {"1": True, "true": True, "0": False, "false": False}
