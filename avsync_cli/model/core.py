@@ -98,11 +98,3 @@ class SyncModel(nn.Module):
             evidence = self.skip_gain * (mean_similarity - self.skip_bias)
             logits = logits + torch.stack([-evidence, evidence], dim=-1)
         return logits, weights
-
-    def window(self, joint: Joint) -> tuple[Tensor, Tensor]:
-        """Decide windows whose blocks are the N entries of `joint`: logits (O, 2) and weights."""
-        offsets = joint.z.shape[1]
-        z = joint.z.transpose(0, 1).reshape(offsets, -1, joint.z.shape[-1])
-        confidence = joint.confidence.transpose(0, 1).reshape(offsets, -1)
-        similarity = joint.similarity.transpose(0, 1).reshape(offsets, -1)
-        return self.decide(z, confidence, similarity)
