@@ -125,7 +125,10 @@ def look_closely(
         with PacketReader(file, copied(stream, fflags="nofillin"), stall_s=timeout_s) as reader:
             packets = [packet for packet, _ in zip(reader, range(LOOK_PICTURES), strict=False)]
             tick_s = reader.heads[0].tick_s if 0 in reader.heads else tick_s
-    ranks = order.ranks() if codec in NUMBERED else _ranks_of_kinds(file, stream, timeout_s)
+    if codec in NUMBERED:
+        ranks = order.ranks()
+    else:
+        ranks = ranks_of_kinds([kind for _, kind in _decoded(file, stream, timeout_s)])
     known = ranks[: len(packets)] if len(ranks) >= len(packets) else None
     stamping = judge_stamps(packets, known, tick_s, fps, container=container, zero_s=zero_s)
     # A reader knows how long each of MPEG-2's pictures lasts: two fields and three in turn, as of
@@ -137,12 +140,6 @@ def look_closely(
         if fills_in(shown, packets, known, tick_s):
             return Stamping()
     return stamping
-
-
-def _ranks_of_kinds(file: Source, stream: str, timeout_s: float) -> list[int]:
-    """Ranks as of `judge_stamps` of a codec out of `UNNUMBERED`, from the kinds of pictures that
-    come out of the decoder."""
-    return ranks_of_kinds([kind for _, kind in _decoded(file, stream, timeout_s)])
 
 
 def _decoded(file: Source, stream: str, timeout_s: float) -> list[tuple[Fraction | None, str]]:
