@@ -118,23 +118,17 @@ class _Draws:
         return self.uniform() < part
 
 
-def augment_crops(
-    crops: Tensor, size: int, generator: torch.Generator, strength: float = 1.0
-) -> Tensor:
+def augment_crops(crops: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """Random affine, mirror, light, blur, noise and occlusion, one draw a clip.
 
     Args:
         crops: (N, T, 96, 96) uint8.
         size: side of the picture the model takes.
         generator: source of every random number, on the CPU.
-        strength: 1 for training; 0 gives the plain centre crop.
 
     Returns:
         (N, T, size, size) float32, 0..255.
     """
-    if strength == 0.0:
-        edge = (crops.shape[2] - size) // 2
-        return crops[:, :, edge : edge + size, edge : edge + size].float()
     draws = _Draws(len(crops), generator, crops.device)
     x = _moved(crops, size, draws)
     coarse = draws.chance(0.25)
