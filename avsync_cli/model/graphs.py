@@ -14,7 +14,6 @@ from typing import NamedTuple
 from avsync_cli.model.config import ModelConfig
 from avsync_cli.timebase import BLOCK_FRAMES
 
-GRAPHS = ("visual.onnx", "sound.onnx", "joint.onnx", "decide.onnx")
 PHONES = "phones.onnx"
 
 Shape = tuple[str | int, ...]

@@ -18,7 +18,6 @@ from avsync_cli.model import engine as engine_module
 from avsync_cli.model import folder as folder_module
 from avsync_cli.model.engine import ABSENT, OnnxEngine, load_engine
 from avsync_cli.model.features import log_mel
-from avsync_cli.model.graphs import GRAPHS
 from tests.toy_model import build_toy_model, flash_clip
 
 
@@ -47,6 +46,9 @@ def test_loads_and_says_who_it_is(toy_engine: OnnxEngine) -> None:
     assert toy_engine.backend == "onnxruntime"
     assert toy_engine.config.cells == 4
     assert toy_engine.calibration == {}
+
+
+GRAPHS = ("visual.onnx", "sound.onnx", "joint.onnx", "decide.onnx")
 
 
 @pytest.mark.parametrize("name", GRAPHS)
