@@ -64,22 +64,18 @@ def media_in(folder: str, recursive: bool) -> list[str]:
 
 def _expand(name: str, recursive: bool) -> list[str]:
     if os.path.isdir(name):
-        return _folder(name, recursive)
+        inside = media_in(name, recursive)
+        if not inside:
+            where = "in or below" if recursive else "directly in"
+            hint = "name the files, or check the folder" if recursive else "try --recursive"
+            raise UsageError(f"no media files {where} {_shown(name)}", hint)
+        return inside
     if os.path.lexists(name) or not _GLOB_MARKS.intersection(name):
         return [name]
     matches = sorted(glob.glob(name, recursive=True))
     files = [path for path in matches if not os.path.isdir(path)]
     if not files:
         raise UsageError(f"nothing matches {_shown(name)}", "check the pattern, or quote the name")
-    return files
-
-
-def _folder(name: str, recursive: bool) -> list[str]:
-    files = media_in(name, recursive)
-    if not files:
-        where = "in or below" if recursive else "directly in"
-        hint = "name the files, or check the folder" if recursive else "try --recursive"
-        raise UsageError(f"no media files {where} {_shown(name)}", hint)
     return files
 
 
