@@ -11,14 +11,7 @@ from avsync_cli.model.features import centre_crop
 from avsync_cli.regions.crops import FRAME_PX
 from avsync_cli.regions.motion import contact_strength
 from avsync_cli.timebase import FPS, HOPS_PER_FRAME
-from avsync_cli.verdict.strikes import (
-    StrikePeak,
-    blow_likelihoods,
-    coincidence,
-    find_onsets,
-    onset_strength,
-    strike_peak,
-)
+from avsync_cli.verdict.strikes import blow_likelihoods, coincidence, find_onsets, onset_strength
 
 
 class StrikeScorer(Scorer):
@@ -32,11 +25,11 @@ class StrikeScorer(Scorer):
 
 
 class StrikeTrack:
-    """A track of which the strikes are known."""
+    """A track of which the strikes are known; `onsets` are those of its sound."""
 
     def __init__(self, track: Track) -> None:
         self._track = track
-        self._onsets = find_onsets(onset_strength(track.sound))
+        self.onsets = find_onsets(onset_strength(track.sound))
         self._strengths = [
             contact_strength(centre_crop(p, FRAME_PX), np.arange(len(p)) / FPS, 0.0)
             for p in track.pictures
@@ -54,14 +47,10 @@ class StrikeTrack:
                 blow_likelihoods(
                     self._strengths[k][start * HOPS_PER_FRAME : (start + frames) * HOPS_PER_FRAME]
                 ),
-                self._onsets,
+                self.onsets,
                 at,
                 steps,
             )
             for k, start in self._track.seen(first, frames)
         ]
         return np.max(found, axis=0)
-
-    def peak(self, first: int, frames: int, steps: np.ndarray) -> StrikePeak:
-        """What a window says, as of `strike_peak`."""
-        return strike_peak(self.curve(first, frames, steps), steps, self._onsets)

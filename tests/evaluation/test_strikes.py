@@ -12,6 +12,7 @@ from avsync_cli.timebase import SAMPLE_RATE_HZ
 from avsync_cli.verdict.strikes import (
     NEAR_MS,
     Onsets,
+    StrikePeak,
     blow_likelihoods,
     coincidence,
     find_onsets,
@@ -23,8 +24,13 @@ from tests.strikes import FRAMES, hammer
 STEPS = np.arange(-100, 101)
 
 
+def peak(track: Track, steps: np.ndarray) -> StrikePeak:
+    opened = StrikeTrack(track)
+    return strike_peak(opened.curve(0, FRAMES, steps), steps, opened.onsets)
+
+
 def read(track: Track) -> tuple[float, float]:
-    found = StrikeTrack(track).peak(0, FRAMES, STEPS)
+    found = peak(track, STEPS)
     return found.offset_ms, found.p
 
 
@@ -36,7 +42,7 @@ def test_a_hammer_is_found_at_its_lag(late_ms: int) -> None:
 
 
 def test_half_a_peak_at_the_end_of_the_scan_is_no_answer() -> None:
-    found = StrikeTrack(hammer(600)).peak(0, FRAMES, np.arange(-64, 65))
+    found = peak(hammer(600), np.arange(-64, 65))
     assert found.offset_ms == pytest.approx(600, abs=NEAR_MS / 2)
     assert (found.at_edge, found.p) == (True, 0.0)
 
