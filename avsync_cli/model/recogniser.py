@@ -42,19 +42,18 @@ _NUMBERED = {0: (829, 804), 1: (838, 807)}
 """First number of a block's matrices and of its depthwise convolution, which have no names."""
 
 
-def find_recogniser(path: Path | None = None) -> Path:
-    """The recogniser's file: `path`, or that of the installed wheel.
+def find_recogniser() -> Path:
+    """The recogniser's file in the installed wheel.
 
     Raises:
-        ModelError: neither is there.
+        ModelError: it is not there.
     """
-    if path is None:
-        found = importlib.util.find_spec("hama")
-        for place in (found.submodule_search_locations or []) if found is not None else []:
-            path = Path(place) / "assets" / "asr_waveform.hama"
-    if path is None or not path.is_file():
-        raise ModelError("the phone recogniser is not installed", f'pip install "{WHEEL}"')
-    return path
+    found = importlib.util.find_spec("hama")
+    for place in (found.submodule_search_locations or []) if found is not None else []:
+        path = Path(place) / "assets" / "asr_waveform.hama"
+        if path.is_file():
+            return path
+    raise ModelError("the phone recogniser is not installed", f'pip install "{WHEEL}"')
 
 
 def read_arrays(data: bytes) -> dict[str, np.ndarray]:
@@ -93,16 +92,13 @@ def read_arrays(data: bytes) -> dict[str, np.ndarray]:
     return arrays
 
 
-def load_recogniser(path: Path | None = None) -> dict[str, np.ndarray]:
+def load_recogniser() -> dict[str, np.ndarray]:
     """The weights of `phones.PhoneFront` by its own names, float32.
-
-    Args:
-        path: of the recogniser's file; None for the installed wheel's.
 
     Raises:
         ModelError: it is not there, or not the one we know.
     """
-    file = find_recogniser(path)
+    file = find_recogniser()
     with file.open("rb") as stream:
         data = stream.read(_LARGEST + 1)
     if hashlib.sha256(data).hexdigest() != SHA256:

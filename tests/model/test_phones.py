@@ -6,6 +6,7 @@ import struct
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -156,10 +157,13 @@ def test_the_file_is_read_and_a_broken_one_refused() -> None:
             read_arrays(data)
 
 
-def test_another_recogniser_is_refused(tmp_path: Path) -> None:
-    other = tmp_path / "asr_waveform.hama"
-    other.write_bytes(find_recogniser().read_bytes()[:-1] + b"\x00")
-    with pytest.raises(ModelError, match="not the recogniser"):
-        load_recogniser(other)
+def test_another_recogniser_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = find_recogniser().read_bytes()
+    wheel = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: wheel)
     with pytest.raises(ModelError, match="not installed"):
-        load_recogniser(tmp_path / "none")
+        load_recogniser()
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "asr_waveform.hama").write_bytes(data[:-1] + b"\x00")
+    with pytest.raises(ModelError, match="not the recogniser"):
+        load_recogniser()
