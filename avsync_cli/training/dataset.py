@@ -141,7 +141,7 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         """(hops, bands) log-mel of a track's sound from the sample `first` on."""
         margin = MARGIN_HOPS * HOP_SAMPLES
         length = hops * HOP_SAMPLES + 2 * margin
-        wave = _read(self._arrays(item)[2], first + (np.arange(length) - margin) * speed, speed)
+        wave = read_at(self._arrays(item)[2], first + (np.arange(length) - margin) * speed, speed)
         if self.augment:
             wave = augment_sound(wave, self._other(rng, length), rng)
         mel = log_mel(wave, self.config.mel_bands)[MARGIN_HOPS : MARGIN_HOPS + hops]
@@ -201,8 +201,8 @@ def _liveliness(sound: np.ndarray, first_frame: float, frames: float) -> float:
     return float(level.std() + 0.2 * level.mean())
 
 
-def _read(sound: np.ndarray, at: np.ndarray, speed: float) -> np.ndarray:
-    """Samples at fractional places, silence outside, as float32 -1..1."""
+def read_at(sound: np.ndarray, at: np.ndarray, speed: float = 1.0) -> np.ndarray:
+    """Samples of int16 sound at fractional places, silence outside, as float32 -1..1."""
     low = int(np.floor(at[0]))
     high = int(np.ceil(at[-1])) + 2
     inner_low, inner_high = max(0, low), max(0, min(len(sound), high))

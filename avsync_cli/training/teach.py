@@ -19,6 +19,7 @@ from avsync_cli.model.encoders import SoundEncoder
 from avsync_cli.model.features import log_mel
 from avsync_cli.model.phones import PhoneEncoder
 from avsync_cli.timebase import HOP_MS, HOP_SAMPLES, HOPS_PER_FRAME
+from avsync_cli.training.dataset import read_at
 from avsync_cli.training.heard import CLEAN_SHARE, MARGIN_STEPS, VERSIONS, augment_steps, heard_path
 
 STEPS = 400
@@ -94,10 +95,8 @@ def _stretch(
     first = int(rng.integers(-_BEYOND_STEPS, max(last, 1 - _BEYOND_STEPS)))
     sound, count = clip.sound(), old.config.sound_hops(FRAMES) + 2 * MEL_EDGE_STEPS
     low = (first - old.config.sound_context[0] - MEL_EDGE_STEPS) * HOP_SAMPLES
-    wave = np.zeros(count * HOP_SAMPLES, np.float32)
-    inner_low, inner_high = max(0, low), min(len(sound), low + len(wave))
-    wave[inner_low - low : inner_high - low] = sound[inner_low:inner_high]
-    mel = log_mel(wave / 32768.0)[MEL_EDGE_STEPS:-MEL_EDGE_STEPS]
+    wave = read_at(sound, low + np.arange(count * HOP_SAMPLES))
+    mel = log_mel(wave)[MEL_EDGE_STEPS:-MEL_EDGE_STEPS]
 
     version = 0 if rng.random() < CLEAN_SHARE else int(rng.integers(1, VERSIONS))
     kept = np.load(heard_path(clip, version), mmap_mode="r", allow_pickle=False)
