@@ -66,6 +66,12 @@ def undo_all() -> None:
             _undo.popitem()[1]()
 
 
+def end_at_once(code: int = 1) -> None:
+    """End this process as it stands, but for what has to be undone."""
+    undo_all()
+    os._exit(code)
+
+
 def end_with_starter() -> None:
     """Have this process, which another one started, end as soon as that one has."""
     threading.Thread(target=_await_starters_end, daemon=True).start()
@@ -79,8 +85,7 @@ def _await_starters_end() -> None:
     if starter is not None:
         with contextlib.suppress(OSError):
             connection.wait([starter.sentinel])
-        undo_all()
-        os._exit(1)
+        end_at_once()
 
 
 @contextmanager
@@ -181,8 +186,7 @@ def _last_resort(signals: socket.socket) -> None:
             return
         except TimeoutError:
             pass
-        undo_all()
-        os._exit(exit_code(number))
+        end_at_once(exit_code(number))
 
 
 def _forget() -> None:

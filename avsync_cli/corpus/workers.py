@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from avsync_cli.interrupt import end_with_starter, undo_all
+from avsync_cli.interrupt import end_at_once, end_with_starter
 
 
 @contextmanager
@@ -44,10 +43,5 @@ def worker_pool(workers: int) -> Iterator[concurrent.futures.Executor]:
 def _end_with_starter() -> None:
     """In a new process: Ctrl-C is our starter's, and what it makes of us comes as SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: _end())
+    signal.signal(signal.SIGTERM, lambda *_: end_at_once())
     end_with_starter()
-
-
-def _end() -> None:
-    undo_all()
-    os._exit(1)
