@@ -6,6 +6,7 @@ from avsync_cli.inference.evidence import MediaSummary
 from avsync_cli.media.broken_end import broken_end
 from avsync_cli.media.completeness import APART_S, declared_s, is_complete
 from avsync_cli.media.decode import Timeline
+from avsync_cli.media.goes_on import goes_on
 from avsync_cli.wording import clock
 
 
@@ -23,6 +24,8 @@ def summarise(timeline: Timeline, decoded_to_s: float) -> tuple[MediaSummary, li
         lost = [f"{lost[0]}, and {len(holes_s) - 1} times more"]
     if ends is not None and (part := broken_end(info)):
         lost.append(f"the file breaks off within {part}")
+    if ends is not None and goes_on(info):
+        lost.append("the file goes on with another recording, which is not judged")
     summary = MediaSummary(
         duration_s=info.duration_s if info.duration_s > 0 else decoded_to_s,
         fps=float(video.fps),

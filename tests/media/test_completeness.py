@@ -90,6 +90,42 @@ def test_a_stream_that_was_kept_and_breaks_off_is_incomplete(clips, kind, part, 
         assert f"the file breaks off within {part}" in remarks
 
 
+ANOTHER = "the file goes on with another recording, which is not judged"
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("ts", ("-c:a", "mp2", "-mpegts_start_pid", "512")),
+        ("ogv", ("-c:v", "libtheora", "-c:a", "libvorbis", "-ac", "2")),
+        ("flv", ("-ar", "44100")),
+        ("mp4", ()),
+        ("wmv", ("-c:v", "wmv2", "-bf", "0", "-c:a", "wmav2")),
+    ],
+)
+def test_a_recording_behind_another_is_told_of(clips, kind, how):
+    first = how[:-2] if "-mpegts_start_pid" in how else how
+    one = clips.make(f"one.{kind}", *first, seconds=4)
+    other = clips.make(f"other.{kind}", *how, seconds=3)
+    media, remarks = told(one)
+    assert ANOTHER not in remarks
+    assert media.complete is True
+    both = clips.folder / f"both.{kind}"
+    both.write_bytes(one.read_bytes() + other.read_bytes())
+    media, remarks = told(both)
+    assert ANOTHER in remarks
+    assert media.complete is False
+
+
+@pytest.mark.parametrize("kind", ["ts", "mkv", "avi"])
+def test_recordings_that_are_read_as_one_are_one(clips, kind):
+    how = ("-c:v", "mpeg4", "-c:a", "mp2")
+    one = clips.make(f"first.{kind}", *how, seconds=4)
+    both = clips.folder / f"twice.{kind}"
+    both.write_bytes(one.read_bytes() * 2)
+    assert ANOTHER not in told(both)[1]
+
+
 def test_a_part_that_was_asked_for_says_nothing_about_the_rest(clips):
     media, _ = told(clips.make("complete.mkv", seconds=8), duration_s=2.0)
     assert (media.complete, media.decoded_s) == (None, None)
