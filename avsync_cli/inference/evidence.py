@@ -155,7 +155,6 @@ class MediaSummary:
     height: int
     audio_hz: int
     audio_track: int
-    audio_channels: int = 1
     container: str = ""
     audio_tracks: int = 1
     stamps: str = "sound"

@@ -180,32 +180,26 @@ def analyse_tracks(
     sound: np.ndarray,
     options: AnalyseOptions,
     engine: Engine,
-    *,
-    sound_valid: np.ndarray | None = None,
-    first_frame: int = 0,
     media: MediaSummary | None = None,
 ) -> Evidence:
     """Evidence from crops and sound that are at hand.
 
     Args:
         pieces: region pieces; those of a track in order and contiguous, the last marked `last`.
-        sound: (S,) float32 in -1..1 at 16 kHz, beginning at `first_frame`; an incomplete last
-            10 ms are cut off.
+        sound: (S,) float32 in -1..1 at 16 kHz from frame 0 on; an incomplete last 10 ms are cut
+            off.
         options: range and step are used.
         engine: the model.
-        sound_valid: (S // 160,) bool, or None for all True.
-        first_frame: timeline frame of the first sample.
         media: facts for the report; made up from the lengths when None.
     """
-    analysis = Analysis(engine, options, first_frame)
+    analysis = Analysis(engine, options)
     whole = len(sound) - len(sound) % (SAMPLE_RATE_HZ * HOP_MS // 1000)
-    analysis.push_sound(sound[:whole], sound_valid)
+    analysis.push_sound(sound[:whole])
     # Nothing says which piece comes last for a stretch of time, so no window closes before the end.
     analysis.push_pieces(pieces, 0)
     if media is None:
-        duration_s = first_frame / FPS + len(sound) / SAMPLE_RATE_HZ
         media = MediaSummary(
-            duration_s=duration_s,
+            duration_s=len(sound) / SAMPLE_RATE_HZ,
             fps=float(FPS),
             vfr=False,
             width=0,

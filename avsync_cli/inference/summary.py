@@ -35,7 +35,6 @@ def summarise(timeline: Timeline, decoded_to_s: float) -> tuple[MediaSummary, li
         audio_hz=audio.rate_hz,
         audio_track=audio.position,
         audio_tracks=len(info.audio),
-        audio_channels=audio.channels,
         container=info.container,
         stamps="unsound" if doubt else video.stamps,
         declared_s=declared_s(info),

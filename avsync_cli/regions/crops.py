@@ -59,10 +59,8 @@ def seen_boxes(boxes: np.ndarray) -> np.ndarray:
     return np.stack([left, top, width, none, none, height], axis=1)
 
 
-def cut_square(
-    frame: np.ndarray, square: Square, size: int = CROP_PX, kept: int | None = None
-) -> np.ndarray:
-    """One picture and a square to a (size, size) uint8 grey crop.
+def cut_square(frame: np.ndarray, square: Square, kept: int = CROP_PX) -> np.ndarray:
+    """One picture and a square to the middle (kept, kept) px of a grey crop of CROP_PX, uint8.
 
     Beyond the frame's border its edge is repeated. Squares much larger than the crop are averaged
     first, so that fine texture does not flicker as it moves across the sampling grid.
@@ -70,12 +68,10 @@ def cut_square(
     Args:
         frame: (3 H / 2, W) uint8 (`planes`).
         square: what to cut out of it.
-        size: side of the crop in pixels.
-        kept: make only the crop's middle, (kept, kept); all of it by default.
+        kept: pixels either way; all of them by default.
     """
     grey = brightness(frame)
-    shrink = max(1, int(square.side / size))
-    kept = size if kept is None else kept
+    shrink = max(1, int(square.side / CROP_PX))
     left = top = 0
     if shrink > 1:
         # Cells are counted from the corner of the whole square, whatever is kept of it.
@@ -92,7 +88,7 @@ def cut_square(
         else:
             left = top = 0
             shrink = 1
-    steps = (np.arange(kept, dtype=np.float32) + ((size - kept) // 2 + 0.5)) / size - 0.5
+    steps = (np.arange(kept, dtype=np.float32) + ((CROP_PX - kept) // 2 + 0.5)) / CROP_PX - 0.5
     along, across = (square.side * f(square.turn) * steps for f in (math.cos, math.sin))
     xs = ((square.x - left + along) / shrink - 0.5)[None, :] - (across / shrink)[:, None]
     ys = ((square.y - top + along) / shrink - 0.5)[:, None] + (across / shrink)[None, :]

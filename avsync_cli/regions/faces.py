@@ -48,6 +48,9 @@ one is shrunk more."""
 NEAR_SHARE = 0.6
 """Share of the frame up to which looking around known faces is worth it."""
 
+LEAST_SCORE = 0.4
+"""Of a face, 0..1."""
+
 SAME_FACE = 0.3
 """Intersection over union from which two boxes in one frame are of one face."""
 
@@ -106,16 +109,14 @@ class CenterFace:
     Args:
         width_px: frames wider than this are shrunk to it before detection: 320 finds faces from
             about 12 px of that size on, i.e. 24 px in a 640 px wide picture.
-        threshold: least score of a face.
         threads: ONNX Runtime threads, 0 for half the cores.
 
     Raises:
         ModelError: the network file is not in the installed package.
     """
 
-    def __init__(self, width_px: int = 320, threshold: float = 0.4, threads: int = 0) -> None:
+    def __init__(self, width_px: int = 320, threads: int = 0) -> None:
         self.width_px = width_px
-        self.threshold = threshold
         self.session = _open_session(threads)
         self.input_name = self.session.get_inputs()[0].name
 
@@ -186,7 +187,7 @@ class CenterFace:
         points: np.ndarray,
         to_frame: np.ndarray,
     ) -> list[Face]:
-        rows, columns = np.nonzero(heat > self.threshold)
+        rows, columns = np.nonzero(heat > LEAST_SCORE)
         if len(rows) == 0:
             return []
         scores = heat[rows, columns]

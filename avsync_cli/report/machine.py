@@ -35,7 +35,7 @@ PIECE_COLUMNS = (
 
 _UNTOLD: Mapping[type, frozenset[str]] = {
     Verdict: frozenset({"best", "second", "segments", "curve", "curve_score"}),
-    MediaSummary: frozenset({"audio_channels", "container"}),
+    MediaSummary: frozenset({"container"}),
     BlockResult: frozenset({"cells"}),
     Region: frozenset({"seen"}),
 }
