@@ -6,6 +6,7 @@ Names keep every byte they have: they are `str` with lone surrogates for bytes t
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 import re
@@ -92,8 +93,18 @@ def _read_list(source: str) -> list[str]:
     if len(data) > _LIST_LIMIT:
         what = f"{_shown(source)} is too large for a list of names"
         raise UsageError(what, "name the file itself")
+    data = _without_mark(data)
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     return [os.fsdecode(line) for line in lines if line.strip()]
+
+
+def _without_mark(data: bytes) -> bytes:
+    """A list without the mark of its encoding, with which programs on Windows begin a text; what
+    they write as UTF-16 as UTF-8: every other byte of it would end a name."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        # Halves of characters, which file systems of Windows allow, stay what they are.
+        return data.decode("utf-16", "surrogatepass").encode("utf-8", "surrogatepass")
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def _shown(name: str) -> str:

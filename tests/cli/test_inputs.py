@@ -63,6 +63,13 @@ def test_a_list_by_lines_or_nul(tree: Path) -> None:
     assert expand_inputs([], "list0") == ["two\nlines.mp4", "b.mp4"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16-le", "utf-16-be"])
+def test_a_list_as_windows_writes_it(tree: Path, encoding: str) -> None:
+    mark = "" if encoding == "utf-8-sig" else "\ufeff"
+    (tree / "list").write_bytes(f"{mark}b.mp4\r\nété.mp4\r\n".encode(encoding))
+    assert expand_inputs([], "list") == ["b.mp4", "été.mp4"]
+
+
 def test_an_empty_folder_in_a_list_costs_only_itself(tree: Path) -> None:
     (tree / "film.mp4").mkdir()
     (tree / "list").write_text("film.mp4\nb.mp4\nsub\n")
