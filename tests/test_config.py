@@ -108,6 +108,10 @@ def test_a_command_has_its_own_table(tmp_path: Path) -> None:
     assert _load(tmp_path, local=text, command="offset-scan").range_ms == 5000
 
 
+def test_the_mark_by_which_windows_begins_a_text_is_none_of_it(tmp_path: Path) -> None:
+    assert _load(tmp_path, local="\ufefftolerance = 'ebu'\r\n").tolerance == "ebu"
+
+
 def test_environment_can_name_the_file(tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     other.write_text("threads = 3")
@@ -133,6 +137,7 @@ def test_environment_can_name_the_file(tmp_path: Path) -> None:
         ("threads = -1", "threads", ""),
         ("threads = 1.5", "threads", ""),
         ("model = 3", "model", "quotes"),
+        ("model = ''", "'' is no value", "leave it out"),
         ("score = 3", "must be a table", "[score]"),
         ("range = ", "not TOML", ""),
     ],

@@ -100,7 +100,8 @@ def _read_file(path: Path, command: Command, named_by: str = "its rights") -> di
     if len(data) > _FILE_LIMIT:
         raise ConfigError(f"{path} is too large for settings", "compare docs/config.md", path)
     try:
-        table = tomllib.loads(data.decode("utf-8"))
+        # Editors on Windows begin a text with the mark of its encoding, which TOML does not know.
+        table = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         # A number of thousands of digits is a plain ValueError, a deep table the other.
         raise ConfigError(f"{path} is not TOML: {error}", "compare docs/config.md", path) from None

@@ -68,7 +68,9 @@ def share(check: Callable[[float], float]) -> Callable[[object], float]:
 
 def text(value: object) -> str:
     """A text that is not empty."""
-    if not isinstance(value, str) or not value:
+    if value == "":
+        raise UsageError("'' is no value", "write one, or leave it out")
+    if not isinstance(value, str):
         raise UsageError(f"{brief(value)} is no text", "write it in quotes")
     return value
 
