@@ -57,6 +57,11 @@ def check_wanted(
         if place is None or place.is_dir():
             continue
         check_place(flag, place)
+        if flag == "--html" and not (place.suffix or place.exists()):
+            # A folder is meant as a rule: `--html pages/`, whose last stroke is lost by now.
+            raise UsageError(
+                f"--html: there is no folder {place}", "make it first, or name a .html"
+            )
         other = taken.setdefault(place.resolve(), flag)
         if other != flag:
             raise UsageError(f"{other} and {flag} name the same file", "name two files")

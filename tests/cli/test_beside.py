@@ -137,6 +137,7 @@ def test_a_journal_that_is_there_needs_no_room_beside_it(
         (["--csv", "-o", "-", "a"], "--output - names no file"),
         (["--most", "3m", "a"], "--most is for --quick"),
         (["--until", "0.9", "a"], "--until is for --quick"),
+        (["--html", "pages/", "a"], "--html: there is no folder pages"),
         (["--html", "-", "a"], "--html - names no file"),
         (["--tracks", "-", "a"], "--tracks - names no file"),
         (["--resume", "-", "a"], "--resume - names no file"),
