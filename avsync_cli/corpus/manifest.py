@@ -12,10 +12,12 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from avsync_cli.config import brief
 from avsync_cli.corpus.shards import expand, is_shards, samples
 from avsync_cli.errors import DataError
 from avsync_cli.names import MEDIA_SUFFIXES
@@ -78,10 +80,10 @@ def load_manifest(path: Path) -> list[Clip]:
         listed = sorted(path.glob("*.csv")) + sorted(path.glob("*.jsonl"))
         manifest = next((p for p in listed if p.stem in ("clips", "manifest")), None)
         clips = load_manifest(manifest) if manifest else list(_walk(path))
-    elif path.suffix == ".csv":
+    elif path.suffix.lower() == ".csv":
         with _open(path) as text:
-            clips = list(_rows(path, csv.DictReader(text)))
-    elif path.suffix in (".jsonl", ".ndjson"):
+            clips = list(_rows(path, _csv_rows(path, text)))
+    elif path.suffix.lower() in (".jsonl", ".ndjson"):
         with _open(path) as text:
             clips = list(_rows(path, _json_rows(path, text)))
     elif is_shards(path):
@@ -97,11 +99,35 @@ def load_manifest(path: Path) -> list[Clip]:
     return clips
 
 
-def _open(path: Path) -> TextIO:
+def to_learn_from(data: Path) -> list[Clip]:
+    """`load_manifest`, without the clips of the split "test".
+
+    Raises:
+        DataError: as there; nothing is left; or a `split` of another name, which might be meant to
+            be kept apart.
+    """
+    clips = load_manifest(data)
+    odd = next((c for c in clips if c.split not in ("", "train", "val", "test")), None)
+    if odd is not None:
+        what = f"{odd.key}: nobody knows whether split {brief(odd.split)} may be learnt from"
+        raise DataError(what, "write train, val, test or nothing", odd.path)
+    left = [c for c in clips if c.split != "test"]
+    if not left:
+        what = f"no clip of {data} may be learnt from: all are of the split test"
+        raise DataError(what, "write train, val or nothing", data)
+    return left
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[TextIO]:
     try:
-        return path.open(encoding="utf-8", newline="")
+        # Spreadsheets begin a text with the mark of its encoding.
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            yield text
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", "check the path", path) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8", "save it as CSV in UTF-8", path) from error
 
 
 def _walk(folder: Path) -> Iterator[Clip]:
@@ -115,6 +141,20 @@ def _shard_clips(shard: Path) -> Iterator[Clip]:
     for row, at, size in samples(shard, MEDIA_SUFFIXES):
         for clip in _rows(shard, [row | {"path": shard.name}]):
             yield replace(clip, member=str(row["member"]), at=at, size=size)
+
+
+def _csv_rows(path: Path, text: TextIO) -> Iterator[dict[str, Any]]:
+    reader = csv.DictReader(text)
+    try:
+        columns = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        if columns and not {"path", "file"}.intersection(columns):
+            what = f"{path} has no column `path` or `file`: {brief(columns)}"
+            raise DataError(what, "name the columns in the first row, with commas between", path)
+        yield from reader
+    except csv.Error as error:
+        what = f"{path}, line {reader.line_num + 1}, is no CSV: {error}"
+        raise DataError(what, "look for a quote that is not closed", path) from error
 
 
 def _json_rows(path: Path, lines: Iterable[str]) -> Iterator[dict[str, object]]:
@@ -135,15 +175,20 @@ def _rows(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[Clip]:
     for number, row in enumerate(rows, 1):
         name = row.get("path") or row.get("file")
         if not name:
-            raise DataError(f"{path}, row {number}, names no file", "add a column `path`", path)
+            hint = "fill its column `path`, or take the row out"
+            raise DataError(f"{path}, row {number}, names no file", hint, path)
         try:
             start, end = (_seconds(row, key) for key in ("start", "end"))
             offset_ms = float(row.get("offset_ms") or 0.0)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             what = f"{path}, row {number}: start, end or offset_ms is no number"
-            raise DataError(what, path=path) from error
+            raise DataError(what, "start and end are in seconds", path) from error
         if not math.isfinite(offset_ms):
             raise DataError(f"{path}, row {number}: offset_ms is not finite", "", path)
+        if not 0.0 <= (start or 0.0) < (math.inf if end is None else end):
+            until = "s on" if end is None else f"to {end:g} s"
+            what = f"{path}, row {number}: from {start or 0.0:g} {until} there is nothing"
+            raise DataError(what, "start and end are in seconds of the file", path)
         about: dict[str, Any] = {"start_s": start, "end_s": end, "offset_ms": offset_ms}
         about |= {k: str(row.get(k) or "") for k in ("speaker", "source", "split", "kind")}
         yield Clip(path.parent / str(name), **about)

@@ -23,7 +23,7 @@ import numpy as np
 
 from avsync_cli.corpus import cache
 from avsync_cli.corpus.cache import CachedClip, CachedTrack, build_cache
-from avsync_cli.corpus.manifest import Clip, load_manifest
+from avsync_cli.corpus.manifest import Clip, to_learn_from
 from avsync_cli.corpus.progress import Progress, Stage, counted, stage
 from avsync_cli.errors import DataError, UsageError
 from avsync_cli.files import file_beside, scratch_folder
@@ -65,10 +65,11 @@ def is_pack(path: Path) -> bool:
 
 
 def pack_data(data: Path, cache_dir: Path, path: Path, most_bytes: int, progress: Progress) -> int:
-    """`write_pack` of all clips of a folder or manifest that can be used."""
+    """`write_pack` of all clips of a folder or manifest that can be used and may be learnt from."""
     if path.suffix != SUFFIX:
         raise UsageError(f"cannot write {path.name}", f"name it with {SUFFIX}")
-    clips, _ = build_cache(load_manifest(data), cache_dir, progress=stage(progress, "cache"))
+    rows = to_learn_from(data)
+    clips, _ = build_cache(rows, cache_dir, progress=stage(progress, "cache"))
     if not clips:
         raise DataError(f"none of the clips of {data} can be used", "see the warnings", data)
     return write_pack(clips, path, most_bytes, stage(progress, "pack"))

@@ -169,11 +169,17 @@ def calibrate_bundle(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """`calibrate` for a model folder, on a folder or manifest of held-out talking clips.
 
-    Of a manifest with rows of split "val" only those count; rows of other kinds than talking are
-    left out, since few of them can be judged at all.
+    Of a manifest with rows of split "val" only those count, and rows of split "test" never; rows of
+    other kinds than talking are left out, since few of them can be judged at all.
+
+    Raises:
+        DataError: no such data, or no clip of it is for this.
     """
-    clips = load_manifest(data)
+    clips = [c for c in load_manifest(data) if c.split != "test"]
     marked = [c for c in clips if c.split == "val"]
     clips = [c for c in marked or clips if c.kind in ("", "talking")]
     cached, _ = build_cache(clips, cache, progress=stage(progress, "cache"))
+    if not cached:
+        what = f"no clip of {data} can be calibrated on"
+        raise DataError(what, "it takes clips of talkers that are not of the split test", data)
     return calibrate(load_engine(bundle), cached, progress=stage(progress, "calibrate"))

@@ -92,7 +92,9 @@ class EvalOptions:
         """
         for part in self.parts:
             if part not in PARTS:
-                raise UsageError(f"nothing called {part!r} can be measured", f"use {PARTS}")
+                raise UsageError(
+                    f"nothing called {part!r} can be measured", f"use {', '.join(PARTS)}"
+                )
         if min(self.contexts, default=1) < 1:
             raise UsageError("a window has at least one frame")
         return self
@@ -119,12 +121,16 @@ def evaluate(options: EvalOptions, progress: Progress | None = None) -> EvalRepo
         and (not options.kinds or c.kind in options.kinds)
     ]
     if not clips:
-        raise DataError(f"no clip of {options.data} is of the split and kinds asked for")
+        what = f"no clip of {options.data} is of the split and kinds asked for"
+        raise DataError(what, "compare its columns `split` and `kind`", options.data)
     # All of them first: a misspelt name should not be found out after an hour.
     scorers = [load_scorer(name) for name in (options.model, *options.compare)]
     if options.shifts_ms:
         load_engine(options.model)  # files are judged as users judge them
     cached, failed = build_cache(clips, options.cache, options.workers, stage(progress, "cache"))
+    if not cached:
+        why = f"none of the clips of {options.data} can be used, the first for: {failed[0][1]}"
+        raise DataError(why, "see the warnings", options.data)
     report, *others = evaluate_scorers(scorers, cached, options, progress)
     report.others = others
     report.failed += [(c.key, why) for c, why in failed]

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from avsync_cli.corpus.cache import CachedClip, build_cache
-from avsync_cli.corpus.manifest import Clip, hold_out, load_manifest
+from avsync_cli.corpus.manifest import Clip, hold_out, to_learn_from
 from avsync_cli.corpus.pack import is_pack, read_pack
 from avsync_cli.corpus.progress import Progress, stage
 from avsync_cli.corpus.rendered import rendered_clips
@@ -71,7 +71,10 @@ def prepare(
 ) -> tuple[list[CachedClip], list[CachedClip], list[tuple[Clip, str]]]:
     """Training and validation clips, cached, and the clips that had to be skipped."""
     packed = _unpacked(options, progress) if is_pack(options.data) else {}
-    rows = [c.clip for c in packed.values()] if packed else load_manifest(options.data)
+    held_in_it = [
+        c.clip for c in packed.values() if c.clip.split != "test"
+    ]  # older packs have such
+    rows = held_in_it if packed else to_learn_from(options.data)
     learn, held = hold_out(rows, options.val_share, options.seed)
     if options.val_share and not held:
         raise no_validation(options, f"all {len(learn)} clips count as one speaker of one source")

@@ -103,6 +103,22 @@ def test_mistakes(
     assert words in err.splitlines()[0]
 
 
+def test_a_list_without_a_clip_that_can_be_used_is_an_error(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "clips.csv").write_text("path\nx.mp4\ny.mp4\n")
+    pack, cache = str(tmp_path / "p.avpack"), ["--cache", str(tmp_path / "cache")]
+    assert main(["eval", str(tmp_path / "clips.csv"), *cache]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "clips.csv can be used, the first for: cannot read" in err
+    (tmp_path / "clips.csv").write_text("path,split\nx.mp4,test\n")
+    args = ["train", str(tmp_path / "clips.csv"), *cache, "--out", str(tmp_path / "run")]
+    for each in (args, [*args, "--pack", pack]):
+        assert main(each) == 2
+        assert "may be learnt from" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["train", "export"])
 def test_the_help_says_where_the_extra_comes_from(
     command: str, capsys: pytest.CaptureFixture[str]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from avsync_cli.corpus.manifest import Clip, hold_out, load_manifest
+from avsync_cli.corpus.manifest import Clip, hold_out, load_manifest, to_learn_from
 from avsync_cli.errors import DataError
 
 
@@ -45,8 +45,15 @@ def test_a_folder_is_all_its_media_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("a.csv", "title\nx\n", "names no file"),
+        ("a.csv", "title\nx\n", r"has no column `path` or `file`: \['title'\]"),
+        ("a.csv", "path;split\nx.mp4;val\n", r"no column `path` or `file`: \['path;split'\]"),
+        ("a.csv", "path,split\n,val\n", "row 1, names no file"),
+        ("a.csv", f"path\n{'x' * 200_000}\n", "line 2, is no CSV: field larger"),
         ("a.csv", "path,start\nx.mp4,soon\n", "no number"),
+        ("a.csv", "path,start,end\nx.mp4,nan,2\n", "row 1: from nan to 2 s there is nothing"),
+        ("a.csv", "path,start,end\nx.mp4,5,2\n", "row 1: from 5 to 2 s there is nothing"),
+        ("a.jsonl", '{"path": "x.mp4", "start": -1}', "row 1: from -1 s on there is nothing"),
+        ("a.jsonl", '{"path": "x.mp4", "start": {}}', "no number"),
         ("a.jsonl", "{broken\n", "line 1"),
         ("a.jsonl", "[1]\n", "no JSON object"),
         ("a.jsonl", "\n", "no clips"),
@@ -57,6 +64,14 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, text: str, says:
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=says):
         load_manifest(tmp_path / name)
+
+
+def test_a_csv_as_a_spreadsheet_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "A.CSV").write_bytes("\ufeffpath , speaker\r\nJosé.mp4,ann\r\n".encode())
+    assert load_manifest(tmp_path / "A.CSV") == [Clip(tmp_path / "José.mp4", speaker="ann")]
+    (tmp_path / "b.csv").write_bytes("path\nJosé.mp4\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"b\.csv is not UTF-8"):
+        load_manifest(tmp_path / "b.csv")
 
 
 def test_a_missing_manifest_is_said(tmp_path: Path) -> None:
@@ -86,6 +101,20 @@ def test_a_marked_split_is_kept() -> None:
     train, val = hold_out(clips, 0.5, seed=0)
     assert [c.path.name for c in val] == ["v.mp4"]
     assert len(train) == 100
+
+
+def test_the_split_test_is_not_learnt_from(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("path,split\na.mp4,\nb.mp4,test\nc.mp4,val\nd.mp4,train\n")
+    assert [c.path.name for c in to_learn_from(tmp_path / "a.csv")] == ["a.mp4", "c.mp4", "d.mp4"]
+    (tmp_path / "b.csv").write_text("path,split\na.mp4,test\n")
+    with pytest.raises(DataError, match=r"no clip of .*b\.csv may be learnt from"):
+        to_learn_from(tmp_path / "b.csv")
+
+
+def test_a_split_nobody_knows_is_not_learnt_from_unasked(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("path,split\na.mp4,\nb.mp4,validation\n")
+    with pytest.raises(DataError, match="whether split 'validation' may be learnt from"):
+        to_learn_from(tmp_path / "a.csv")
 
 
 def test_one_large_speaker_stays_in_training() -> None:

@@ -12,6 +12,7 @@ import pytest
 from avsync_cli.corpus.cache import CachedClip, CachedTrack
 from avsync_cli.corpus.manifest import Clip
 from avsync_cli.errors import DataError
+from avsync_cli.evaluation import calibrate as calibration
 from avsync_cli.evaluation.calibrate import fit, fit_seconds, likelihood, outcome
 from avsync_cli.evaluation.logistic import logistic_fit
 from avsync_cli.evaluation.match import fit_match, peaks
@@ -126,6 +127,23 @@ def test_fitted_constants_explain_better_and_are_honest(
     measured = outcome(trials(engine, clips, likely_zero(engine), seed=1), fitted)
     assert measured["right"] > 0.8
     assert measured["ece"] < 0.25
+
+
+def test_the_split_test_is_not_fitted_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def build_cache(
+        clips: list[Clip], *_: object, **__: object
+    ) -> tuple[list[object], list[object]]:
+        seen.extend(clip.path.name for clip in clips)
+        return [], []
+
+    monkeypatch.setattr(calibration, "build_cache", build_cache)
+    rows = "path,split,kind\na.mp4,,\nb.mp4,test,talking\nc.mp4,train,talking\nd.mp4,,impact\n"
+    (tmp_path / "clips.csv").write_text(rows)
+    with pytest.raises(DataError, match=r"no clip of .*clips\.csv can be calibrated on"):
+        calibration.calibrate_bundle(tmp_path, tmp_path / "clips.csv", tmp_path, lambda *_: None)
+    assert seen == ["a.mp4", "c.mp4"]
 
 
 def test_nothing_to_fit_to_is_said() -> None:
