@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -142,6 +143,10 @@ def guarded() -> Iterator[None]:
     theirs.setblocking(False)
     before = {n: signal.getsignal(n) for n in SIGNALS}
     wanted = [n for n, handler in before.items() if handler is not signal.SIG_IGN]
+    # A signal to a whole group of processes ends workers, too; of those a finaliser on the way out
+    # may complain, which nobody needs to read.
+    hook_before = sys.unraisablehook
+    sys.unraisablehook = lambda said: None if _caught else hook_before(said)
     fd_before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_last_resort, args=(ours,), daemon=True).start()
     try:
@@ -154,6 +159,7 @@ def guarded() -> Iterator[None]:
             # None stands for a handler that was not set from Python, and cannot be set back.
             signal.signal(number, before[number] or signal.SIG_DFL)
         signal.set_wakeup_fd(fd_before)
+        sys.unraisablehook = hook_before
         theirs.close()
         _caught.clear()
 

@@ -215,3 +215,26 @@ def test_work_that_does_not_listen_is_ended(tmp_path: Path, number: int, code: i
     finally:
         process.kill()
     assert not (tmp_path / "part").exists()
+
+
+def test_finalisers_on_the_way_out_say_nothing() -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from avsync_cli.interrupt import guarded\n"
+        "class Cross:\n"
+        "    def __init__(self, words): self.words = words\n"
+        "    def __del__(self): raise OSError(self.words)\n"
+        "try:\n"
+        "    with guarded():\n"
+        "        Cross('before')\n"
+        "        late = Cross('after')\n"
+        "        try: os.kill(os.getpid(), signal.SIGINT)\n"
+        "        finally: del late\n"
+        "except KeyboardInterrupt: print('interrupted', file=sys.stderr)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run([sys.executable, "-c", script], env=env, stderr=subprocess.PIPE)
+    said = done.stderr.decode()
+    assert "OSError: before" in said
+    assert "after" not in said
+    assert said.endswith("interrupted\n")
