@@ -3,14 +3,15 @@ and variables, which are for the command line, do not reach it."""
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
 
-from avsync_cli.config import DEFAULTS, Command, Settings
+from avsync_cli.config import DEFAULTS, Command, Settings, brief
 from avsync_cli.errors import UsageError
 from avsync_cli.judging import Excerpt, analyse_file
 from avsync_cli.loading import load_model
@@ -76,7 +77,7 @@ def score(path: str | os.PathLike[str], **options: Unpack[Options]) -> Judgement
 
     Raises:
         AvsyncError: the file, the model or an option cannot be used; the subclass says which.
-        TypeError: there is no such option.
+        TypeError: there is no such option, or none of such a kind.
     """
     return _judged("score", path, options)
 
@@ -114,11 +115,13 @@ def fix(
 
     Raises:
         AvsyncError: the file is undecided, or something cannot be used; the subclass says which.
-        TypeError: there is no such option.
+        TypeError: there is no such option, or none of such a kind.
     """
     from avsync_cli.repair.containers import carrier
-    from avsync_cli.repair.run import Order, repair
+    from avsync_cli.repair.run import Order, Pitch, repair
 
+    if pitch not in get_args(Pitch):
+        raise UsageError(f"no pitch is {brief(pitch)}", f"use one of {', '.join(get_args(Pitch))}")
     if options.get("quick"):
         raise UsageError("what is put right is judged whole", "leave quick out")
     if (output is not None) == in_place:
@@ -149,12 +152,31 @@ def _how(name: str, like: Command, options: Options) -> tuple[Settings, Engine, 
     unknown = sorted(set(options) - set(Options.__annotations__))
     if unknown:
         raise TypeError(f"{name}() got an unexpected keyword argument {unknown[0]!r}")
+    for key, value in options.items():
+        _check_kind(key, value)
     settings = DEFAULTS[like].but(**_part(Settings, options)).checked()
     excerpt = Excerpt(**_part(Excerpt, options)).checked()
     engine = options.get("engine")
     if engine is None:
         engine = load_model(settings.model, settings.attention, settings.threads)
     return settings, engine, excerpt
+
+
+_KINDS = {"bool": bool, "int": numbers.Integral, "float": numbers.Real, "str": str}
+"""By the names of annotations; numbers of numpy are numbers."""
+
+
+def _check_kind(name: str, value: object) -> None:
+    wanted = Options.__annotations__[name].__forward_arg__
+    kinds = wanted.split(" | ")
+    # A number of ms may have been divided: 1000 / 25 is none of the whole numbers of Python.
+    kind = numbers.Real if name.endswith("_ms") else _KINDS.get(kinds[0])
+    if kind is None or (value is None and "None" in kinds):
+        return
+    if name == "model" and isinstance(value, os.PathLike):
+        return
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"{name} must be {wanted}, not {brief(value)}")
 
 
 def _part(owner: type[Any], options: Options) -> dict[str, Any]:

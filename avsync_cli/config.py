@@ -90,13 +90,12 @@ class Settings:
         return replace(self, **values, further=self.further and "range_ms" not in values)
 
     def checked(self) -> Settings:
-        """Itself, if every value can be meant.
+        """Itself in whole ms, if every value can be meant.
 
         Raises:
             UsageError: naming the first that cannot, or what does not go together.
         """
-        check_range_ms(self.range_ms)
-        check_step_ms(self.step_ms)
+        range_ms, step_ms = check_range_ms(self.range_ms), check_step_ms(self.step_ms)
         check_threads(self.threads)
         check_until(self.until)
         check_most_s(self.most_s)
@@ -107,7 +106,7 @@ class Settings:
             check_confidence(self.min_confidence)
         if self.step_ms > self.range_ms:
             raise UsageError("the step is wider than the range", "narrow --step or widen --range")
-        return self
+        return replace(self, range_ms=range_ms, step_ms=step_ms)
 
 
 DEFAULTS: Mapping[Command, Settings] = {

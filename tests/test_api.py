@@ -76,6 +76,8 @@ def test_fix_writes_a_copy_in_sync(film: Path, toy: Path, tmp_path: Path) -> Non
             avsync_cli.fix(film, **wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="kind of file"):
         avsync_cli.fix(film, tmp_path / "fixed.txt")
+    with pytest.raises(UsageError, match="no pitch is 'shfit'"):
+        avsync_cli.fix(film, tmp_path / "x.mkv", pitch="shfit")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"fix\(\) got an unexpected .*'offset'"):
         avsync_cli.fix(film, tmp_path / "x.mkv", offset=3)  # type: ignore[call-arg]
 
@@ -105,6 +107,25 @@ def test_wrong_options(film: Path, toy: Path) -> None:
     with pytest.raises(ModelError, match="no variant with none attention"):
         avsync_cli.load_model(str(toy), attention="none")
     assert avsync_cli.load_model(str(toy), attention="temporal").config.attention == "temporal"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tolerance": None}, {"tolerance": (40, 60)}, {"min_confidence": "0.9"}, {"start_s": "5"},
+        {"audio_track": "0"}, {"audio_track": 0.5}, {"range_ms": True}, {"step_ms": "40"},
+        {"quick": 1}, {"start_s": None}, {"model": 3},
+    ],
+)  # fmt: skip
+def test_an_option_of_another_kind_is_named(film: Path, wrong: dict[str, object]) -> None:
+    (name,) = wrong
+    with pytest.raises(TypeError, match=f"^{name} must be "):
+        avsync_cli.score(film, **wrong)  # type: ignore[arg-type]
+
+
+def test_ms_that_were_divided_are_whole(film: Path, toy: Path) -> None:
+    report = avsync_cli.scan(film, model=toy, range_ms=1000.0, step_ms=1000 / 25)  # type: ignore[arg-type]
+    assert report.evidence.offsets_ms.tolist() == list(range(-1000, 1001, 40))
 
 
 def test_a_bundled_variant_is_found_by_attention(
