@@ -33,6 +33,10 @@ _DURATION = re.compile(
 """Damaged files have durations that are below zero; then there is none."""
 
 _TITLE = re.compile(r"      title           : (.*)")
+_ELSEWHERE = re.compile(r"(?:  )?\S")
+"""How a line begins that is about something else than the track before: another track, of titles
+for one, a programme, or what ffmpeg is about to write, whose tracks are listed the same way."""
+
 _AFTER = ("[info] Output #0, ", "[info] Stream mapping:")
 """What is printed after the listing."""
 
@@ -100,6 +104,7 @@ class ListingLog:
         self._lines: list[str] = []
         self._complaints: list[str] = []
         self._begun = False
+        self._of_track = False
         self._seen = 0
         self._is_over = False
         self._changed = threading.Condition()
@@ -111,8 +116,11 @@ class ListingLog:
         own = "" if "\x1b" in plain else plain.removeprefix("[info] ")
         with self._changed:
             marked = self.mark in own
-            useful = "rotation of" in own or any(
-                pattern.match(own) for pattern in (_INPUT, _DURATION, _TITLE)
+            self._of_track = marked or (self._of_track and _ELSEWHERE.match(own) is None)
+            useful = (
+                "rotation of" in own
+                or any(pattern.match(own) for pattern in (_INPUT, _DURATION))
+                or (self._of_track and _TITLE.match(own) is not None)
             )
             if marked or (useful and len(self._lines) < _MOST_LINES):
                 self._lines.append(own)

@@ -247,9 +247,17 @@ SAR 16:15 DAR 4:3~50 fps, 50 tbr, 1k tbn (default)
 [info]       displaymatrix: rotation of -90.00 degrees
 [info]   Stream #0:1[0x2](und): Audio: ac3~48000 Hz, 5.1(side), fltp, 448 kb/s
 [info]   Stream #0:2: Audio: pcm_s16le~44100 Hz, 3 channels (FL+FR+LFE), s16, 1411 kb/s (default)
+[info]     Metadata:
+[info]       title           : The sound
 [info]   Stream #0:3: Subtitle: subrip
+[info]     Metadata:
+[info]       title           : The words
 [info]   Stream #0:4(x
 [info]   Stream #0:9: Audio: y): Audio: opus~48000 Hz, 7.1.4, fltp
+[info] Output #0, framecrc, to 'pipe:1':
+[info]   Stream #0:0: Audio: opus, 48000 Hz, 7.1.4, fltp
+[info]     Metadata:
+[info]       title           : The sound
 """
 
 
@@ -274,6 +282,7 @@ def test_listing_of_rare_things():
         ("audio", True, "", True),
         ("audio", True, "", False),
     ]
+    assert [t.title for t in audio] == ["", "The sound", ""]
 
 
 @pytest.mark.parametrize(
