@@ -25,6 +25,7 @@ from avsync_cli.media.facts import AudioTrack, MediaInfo
 from avsync_cli.media.ffmpeg import INPUT, VERSION_TIMEOUT_S, command, find_ffmpeg, input_args
 from avsync_cli.media.packets import PacketReader, copied
 from avsync_cli.media.process import STALL_S, Ffmpeg, not_written
+from avsync_cli.media.restamp import FOLLOW, even_stamps
 from avsync_cli.media.source import Source
 from avsync_cli.media.wholeness import is_whole
 from avsync_cli.timebase import FPS
@@ -153,7 +154,8 @@ def _compose(
     sound = (
         ffmpeg_python.input(INPUT, **options)[audio.spec]
         .filter("asetpts", f"PTS-({begin_s - seek_s:.6f})/TB")
-        .filter("aresample", **{"async": 1, "first_pts": 0})
+        .filter(*even_stamps())
+        .filter("aresample", first_pts=0, **FOLLOW)
         .filter("atrim", **bounds)
     )
     made = ffmpeg_python.output(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from avsync_cli.media.restamp import FOLLOW, even_stamps
+
 KEEP_PITCH_FROM = 0.01
 """Speeds that differ by this share or more are no wrong clock but film at another frame rate,
 whose sound was recorded at its right pitch; below, resampling moves the pitch by less than a
@@ -59,7 +61,10 @@ def sound_graph(
     if nudge_ms:
         pieces = [replace(piece, offset_ms=piece.offset_ms + nudge_ms) for piece in pieces]
     # With the rate named: else it is the one that the encoder wants, by which the cuts are wrong.
-    begin = f"aresample={rate_hz}:async=1:first_pts={round(lead_s * rate_hz)}"
+    name, expression = even_stamps()
+    follow = ":".join(f"{key}={value}" for key, value in FOLLOW.items())
+    even = f"{name}='{expression}'"
+    begin = f"{even},aresample={rate_hz}:{follow}:first_pts={round(lead_s * rate_hz)}"
     stamped = f"asetpts=N/SR/TB+{lead_s:.6f}/TB"
     chains = [
         _piece_chain(piece, rate_hz, lead_s, pitch, first=k == 0, last=k == len(pieces) - 1)

@@ -13,6 +13,7 @@ import numpy as np
 from avsync_cli.errors import DecodeError
 from avsync_cli.media.ffmpeg import INPUT, command, input_args
 from avsync_cli.media.process import FfmpegStream
+from avsync_cli.media.restamp import FOLLOW, even_stamps
 from avsync_cli.media.source import Source
 from avsync_cli.repair.sound_graph import Piece, keeps_pitch
 
@@ -224,7 +225,8 @@ def _read(heard: Heard, spans: Sequence[tuple[float, float]], rate_hz: int) -> l
     sound = (
         source[f"a:{heard.track}"]
         .filter("asetpts", f"PTS-({heard.zero_s:.9f})/TB")
-        .filter("aresample", rate_hz, **{"async": 1, "first_pts": 0})
+        .filter(*even_stamps())
+        .filter("aresample", rate_hz, first_pts=0, **FOLLOW)
         # The weights differ so that opposite channels do not silence each other.
         .filter("pan", f"mono|c0<{weights}")
     )
