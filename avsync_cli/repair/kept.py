@@ -76,7 +76,8 @@ def _lost_tags(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str
         name = key.lower()
         if name.startswith("_statistics") or name.partition("-")[0] in _WRITERS:
             continue
-        if has.get(name) != value:
+        # mp4 writes that a language is not known, Matroska writes nothing.
+        if has.get(name) != value and (name, value) != ("language", "und"):
             yield f"metadata {key!r}"
 
 

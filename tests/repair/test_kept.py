@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -144,3 +145,10 @@ def test_tags_that_look_like_ffmpegs_words_are_no_tracks(clip: Path, tmp_path: P
     run(*words, "-metadata:s:a", "title=-map 0:9", "-metadata:s:v", "c=d=e", source)
     assert repaired(source, copy, 130)[1] == []
     assert differences(source, copy, sound_index(source)) == []
+
+
+def test_a_language_nobody_knows_is_no_loss() -> None:
+    none = SimpleNamespace(counterparts=list)
+    before = {"format": {"tags": {"language": "und", "LANGUAGE-x": "und"}}, "streams": []}
+    after = {"format": {}, "streams": []}
+    assert losses(before, after, none) == ["the file's metadata 'LANGUAGE-x'"]  # type: ignore[arg-type]
