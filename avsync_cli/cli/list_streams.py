@@ -44,7 +44,7 @@ def streams(flags: StreamsFlags) -> int:
                 continue
             files.append(entry)
             if not flags.json:
-                sink.write("".join(f"{line}\n" for line in _lines(entry)))
+                sink.write("".join(f"{line}\n" for line in _lines(entry, sink.unicode)))
         if flags.json:
             document = {"files": files, "errors": list(map(plain, failures))}
             sink.write(json.dumps(document, indent=2) + "\n")
@@ -93,15 +93,16 @@ def _audio_facts(track: AudioTrack) -> dict[str, Any]:
     return {"rate_hz": track.rate_hz, "channels": track.channels}
 
 
-def _lines(entry: dict[str, Any]) -> list[str]:
-    """The same for a person: a head and a line a track."""
+def _lines(entry: dict[str, Any], unicode: bool) -> list[str]:
+    """The same for a person: a head and a line a track; `unicode` says whether × can be shown."""
     from avsync_cli.wording import clock, safe_text
 
     rows = [("track", "codec", "what", "language", "default", "judged", "title")]
     for kind in ("video", "audio"):
         for track in entry[kind]:
             if kind == "video":
-                what = f"{track['width']}×{track['height']}, {track['fps']:g} fps"
+                by = "×" if unicode else "x"
+                what = f"{track['width']}{by}{track['height']}, {track['fps']:g} fps"
                 what += " variable" if track["vfr"] else ""
             else:
                 what = f"{track['rate_hz'] / 1000:g} kHz, {track['channels']} ch"

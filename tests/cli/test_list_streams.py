@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from avsync_cli.__main__ import main
 from avsync_cli.media.facts import pick_audio, pick_video
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.media.probe import probe
+from tests.conftest import REPO
 
 Capture = pytest.CaptureFixture[str]
 
@@ -60,3 +63,10 @@ def test_the_table_is_safe_to_show(film: Path, capsys: Capture) -> None:
     assert tracks[1].split() == ["--audio-track", "0", "flac", "48", "kHz,", "1", "ch", "deu"]
     assert tracks[2].endswith("default  judged  Director\\u202e")
     assert max(map(len, tracks)) <= 100
+
+
+def test_the_table_where_little_can_be_shown(film: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(REPO), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "avsync_cli", "streams", str(film)]
+    said = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, timeout=60).stdout
+    assert b" 64x48, 25 fps" in said
