@@ -219,4 +219,5 @@ def summary(counts: dict[str, int]) -> str:
     words = {**STATUS_WORDS, "error": "could not be judged"}
     parts = [f"{counts[key]} {said}" for key, said in words.items() if counts.get(key)]
     total = sum(counts.values())
-    return f"{total} {'file' if total == 1 else 'files'}: {', '.join(parts)}"
+    told = f": {', '.join(parts)}" if parts else ""
+    return f"{total} {'file' if total == 1 else 'files'}{told}"

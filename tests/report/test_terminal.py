@@ -187,3 +187,4 @@ def test_render_puts_the_sentence_after_table_and_curve(make_report: Make) -> No
 def test_summary_counts() -> None:
     counts = {"in_sync": 9, "out_of_sync": 2, "error": 1}
     assert terminal.summary(counts) == ("12 files: 9 in sync, 2 out of sync, 1 could not be judged")
+    assert terminal.summary({}) == "0 files"
