@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from avsync_cli.errors import UsageError
@@ -16,11 +17,14 @@ JSON_NAME = "report.json"
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a place that holds something other than an earlier report.
+    """Refuse a place that holds something other than an earlier report, or cannot be written to.
 
     Raises:
-        UsageError: it is a file, or a folder of other things.
+        UsageError: it is a file, or a folder of other things, or no folder can be made there.
     """
+    there = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise UsageError(f"--report: cannot write into {there}", "name another folder")
     if not folder.exists():
         return
     if not folder.is_dir():

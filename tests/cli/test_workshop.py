@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,15 @@ def test_mistakes(
     assert out == ""
     assert err.startswith("error: ")
     assert words in err.splitlines()[0]
+
+
+def test_a_report_that_cannot_be_written_is_told_before_any_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda _, mode, **__: not mode & os.W_OK)
+    args = ["eval", str(tmp_path / "none.csv"), "--report", str(tmp_path / "new" / "report")]
+    assert main(args) == 2
+    assert f"error: --report: cannot write into {tmp_path}\n" in capsys.readouterr().err
 
 
 def test_a_list_without_a_clip_that_can_be_used_is_an_error(
