@@ -7,10 +7,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from avsync_cli.media.decode import read_all
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.repair.sound_graph import Piece, sound_graph
 from tests.clips import CLIP_S, Clips
+from tests.read_all import read_all
 
 RATE_HZ = 16_000
 
