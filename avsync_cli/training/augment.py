@@ -16,10 +16,6 @@ from torch.nn import functional as F
 from avsync_cli.timebase import SAMPLE_RATE_HZ
 from avsync_cli.training.distributed import share, world
 
-KNOTS, BENT = 4, 0.06
-"""Knots either way of the moves that make another face, and the most of their standard deviation:
-what lies between two of them, a third of the picture, is then a fifth wider or narrower."""
-
 
 def augment_sound(wave: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Another room, noise and gain: (S,) float32 to (S,) float32, in time as before.
@@ -123,7 +119,7 @@ class _Draws:
 
 
 def augment_crops(crops: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """Random affine, mirror, face, light, blur, noise and occlusion, one draw a clip.
+    """Random affine, mirror, light, blur, noise and occlusion, one draw a clip.
 
     Args:
         crops: (N, T, 96, 96) uint8.
@@ -154,17 +150,9 @@ def _moved(crops: Tensor, size: int, draws: _Draws) -> Tensor:
     theta[:, 0, 0], theta[:, 0, 1] = scale * stretch * cos * mirror, -scale * sin
     theta[:, 1, 0], theta[:, 1, 1] = scale * sin * mirror, scale / stretch * cos
     theta[:, 0, 2], theta[:, 1, 2] = draws.between(-0.09, 0.09), draws.between(-0.09, 0.09)
-    grid = F.affine_grid(theta, [clips, 1, size, size], align_corners=False) + _bent(size, draws)
+    grid = F.affine_grid(theta, [clips, 1, size, size], align_corners=False)
     # Frames ride along as channels, since all of a clip are sampled at the same places.
     return F.grid_sample(crops.float(), grid, padding_mode="border", align_corners=False)
-
-
-def _bent(size: int, draws: _Draws) -> Tensor:
-    """(N, size, size, 2) smooth moves that make another face, in halves of the crop's side."""
-    most = draws.chance(0.7) * draws.between(0.01, BENT)
-    knots = draws.normal(2, KNOTS, KNOTS) * most.view(-1, 1, 1, 1)
-    smooth = F.interpolate(knots, size=(size, size), mode="bicubic", align_corners=True)
-    return smooth.permute(0, 2, 3, 1)
 
 
 def _lit(x: Tensor, draws: _Draws) -> Tensor:
