@@ -8,22 +8,20 @@ counts as evidence (see `scan`).
 
 The visual encoder is run over stretches of four blocks, since every run uses up r frames of
 context on either side; the context is the track's own picture where there is one. What stands still
-or is no picture is not encoded, since nothing judges it. Where the engine can, a stretch is encoded
-beside whatever else is done, and waited for when one of its blocks is judged.
+or is no picture is not encoded, since nothing judges it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from avsync_cli.inference.evidence import Region, TrackPath
-from avsync_cli.model.engine import Engine, later
+from avsync_cli.model.engine import Engine
 from avsync_cli.model.features import centre_crop, edge_pad
 from avsync_cli.regions.crops import seen_boxes
 from avsync_cli.timebase import BLOCK_FRAMES
@@ -59,29 +57,15 @@ class Block:
         first_frame: on the timeline.
         track: number of the region's track among all tracks, faces and frames alike.
         region: as the report shows it.
-        seen: gives its features, (25, C, h, w) float32, and waits for them where need be; for a
-            block that cannot be judged by its picture there may be none, zeros.
+        features: (25, C, h, w) float32.
         reason: why it cannot be judged by its picture, or "".
     """
 
     first_frame: int
     track: int
     region: Region
-    seen: Callable[[], np.ndarray]
+    features: np.ndarray
     reason: str
-
-
-class _Stretch(NamedTuple):
-    """Frames of a track that are encoded, or being so.
-
-    Attributes:
-        first, end: the frames first .. end - 1.
-        features: gives what the encoder makes of them, (end - first, C, h, w).
-    """
-
-    first: int
-    end: int
-    features: Callable[[], np.ndarray]
 
 
 def by_shot(blocks: Sequence[Block]) -> list[list[Block]]:
@@ -181,14 +165,15 @@ class _Track:
         self._covered = self._start
         self._real_end = first
         self._real_frames = 0
-        # Marks from `_marks_first` on, crops from `_crops_first`, context included.
+        # Features and marks from `_marks_first` on, crops from `_crops_first`, context included.
         self._crops: np.ndarray | None = None
         self._crops_first = self._start - self._context
         self._marks_first = self._start
         self._valid = np.zeros(0, bool)
         self._motion = np.zeros(0, np.float32)
         self._places = np.zeros((0, 10), np.float32)
-        self._stretches: list[_Stretch] = []  # what needs no features has gaps between them
+        self._features: np.ndarray | None = None
+        self._blank = np.zeros(0, bool)
         self._encoded = self._start
 
     def push(self, piece: RegionPiece) -> Iterator[Block]:
@@ -253,7 +238,7 @@ class _Track:
         return held
 
     def _encode(self, goal: int) -> None:
-        """Have the frames up to `goal` encoded, but those of which no block is to be judged."""
+        """Features of the frames up to `goal`, nothing where no block of them is to be judged."""
         blank = np.zeros(goal - self._encoded, bool)
         firsts = list(self._firsts(goal))
         for unfit in (True, False):  # in this order, since the first block may overlap the second
@@ -262,17 +247,23 @@ class _Track:
                     low = max(first - self._encoded, 0)
                     blank[low : first + BLOCK_FRAMES - self._encoded] = unfit
         edges = [0, *(np.flatnonzero(np.diff(blank)) + 1), len(blank)]
+        config = self._engine.config
+        parts = [] if self._features is None else [self._features]
         for low, high in pairwise(edges):
-            if not blank[low]:
-                self._stretches.append(self._begin(self._encoded + low, self._encoded + high))
+            if blank[low]:
+                shape = (high - low, config.channels, config.grid, config.grid)
+                parts.append(np.zeros(shape, np.float32))
+            else:
+                parts.append(self._seen(self._encoded + low, self._encoded + high))
+        self._features = np.concatenate(parts)
+        self._blank = np.concatenate([self._blank, blank])
         self._encoded = goal
 
-    def _begin(self, first: int, end: int) -> _Stretch:
-        """Begin to encode the frames `first` .. `end` - 1."""
+    def _seen(self, first: int, end: int) -> np.ndarray:
+        """Features of the frames `first` .. `end` - 1."""
         assert self._crops is not None
         low = first - self._context - self._crops_first
-        crops = self._crops[low : low + end - first + 2 * self._context]
-        return _Stretch(first, end, later(self._engine, partial(self._engine.encode_visual, crops)))
+        return self._engine.encode_visual(self._crops[low : low + end - first + 2 * self._context])
 
     def _firsts(self, end: int) -> Iterator[int]:
         """First frames of the next blocks that are complete at `end`."""
@@ -289,41 +280,28 @@ class _Track:
         return FROZEN if float(self._motion[marks][1:].max()) < STILL_LEVELS else ""
 
     def _block(self, first: int) -> Block:
-        low, reason, end = first - self._marks_first, self._reason(first), first + BLOCK_FRAMES
-        parts = [part for part in self._stretches if part.first < end and first < part.end]
-        if reason:
-            parts = []
-        elif sum(min(part.end, end) - max(part.first, first) for part in parts) < BLOCK_FRAMES:
-            parts = [self._begin(first, end)]
-        config = self._engine.config
-        shape = (BLOCK_FRAMES, config.channels, config.grid, config.grid)
-        seen = partial(_joined, parts, first, shape)
+        assert self._features is not None
+        low, reason = first - self._marks_first, self._reason(first)
+        features = self._features[low : low + BLOCK_FRAMES]
+        if self._blank[low : low + BLOCK_FRAMES].any() and not reason:
+            features = self._seen(first, first + BLOCK_FRAMES)
         left, top, width, height, x, y, *ways = map(float, self._places[low + BLOCK_FRAMES // 2])
-        place = (x, y, ways[0], ways[1], ways[2], ways[3])
-        region = Region(self._kind, self._number, (left, top, width, height), place)
-        self._covered = max(self._covered, end)
-        return Block(first, self._track, region, seen, reason)
+        seen = (x, y, ways[0], ways[1], ways[2], ways[3])
+        region = Region(self._kind, self._number, (left, top, width, height), seen)
+        self._covered = max(self._covered, first + BLOCK_FRAMES)
+        return Block(first, self._track, region, features.copy(), reason)
 
     def _trim(self) -> None:
         """Forget what neither the next block nor one aligned to the track's end can want."""
         keep = min(self._next, self._encoded - BLOCK_FRAMES)
         cut = keep - self._marks_first
-        if self._crops is None or cut <= 0:
+        if self._features is None or self._crops is None or cut <= 0:
             return
-        self._stretches = [part for part in self._stretches if part.end > keep]
+        self._features, self._blank = self._features[cut:].copy(), self._blank[cut:]
         self._valid, self._motion = self._valid[cut:], self._motion[cut:]
         self._places, self._crops = self._places[cut:], self._crops[cut:].copy()
         self._marks_first += cut
         self._crops_first += cut
-
-
-def _joined(parts: Sequence[_Stretch], first: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Features of a shape, of the frames from `first` on, as far as these stretches have them."""
-    features = np.zeros(shape, np.float32)
-    for part in parts:
-        low, high = max(part.first, first), min(part.end, first + len(features))
-        features[low - first : high - first] = part.features()[low - part.first : high - part.first]
-    return features
 
 
 def _grid_after(frame: int) -> int:

@@ -42,7 +42,7 @@ class JudgedWindow:
         coarse: np.ndarray,
     ) -> None:
         self._engine = engine
-        self._v = np.stack([b.seen() for b in blocks])
+        self._v = np.stack([b.features for b in blocks])
         self._sound = [slid for slid, _ in sound]
         self._coarse = coarse
         self._cells = engine.config.cells

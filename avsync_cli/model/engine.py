@@ -13,7 +13,7 @@ that compete in one softmax.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -171,7 +171,7 @@ def _as_many(graph: str, given: int, wanted: int) -> None:
 class SideBySide(Protocol):
     """An engine that may be asked several things at the same time."""
 
-    def each(self, ask: Callable[[Asked], Said], about: Iterable[Asked]) -> Iterable[Said]:
+    def each(self, ask: Callable[[Asked], Said], about: Sequence[Asked]) -> Iterable[Said]:
         """`map(ask, about)`, some of it side by side: `ask` uses the engine."""
         ...
 
@@ -208,15 +208,14 @@ class OnnxEngine:
         self.config: ModelConfig = config
         self.calibration: dict[str, float] = dict(about.calibration)
         self._ports = ports(config)
-        # Graphs are loaded, and most of them run, in whole ones beside each other.
-        self._pool = ThreadPoolExecutor(2) if threads != 1 and usable_cores() > 1 else None
         graphs = {name: read_graph(about, name) for name in self._ports}
-
-        def load(name: str) -> Any:
-            return _session(about, name, graphs.pop(name), threads, self._ports[name])
-
-        self._sessions = dict(zip(self._ports, self.each(load, self._ports), strict=True))
+        self._sessions = {
+            name: _session(about, name, graphs.pop(name), threads, self._ports[name])
+            for name in self._ports
+        }
         self._tried: set[str] = set()
+        # The joint layers are many small runs: whole ones beside each other wait for nobody.
+        self._pool = ThreadPoolExecutor(2) if threads != 1 and usable_cores() > 1 else None
 
     def encode_visual(self, crops: np.ndarray) -> np.ndarray:
         config = self.config
@@ -244,7 +243,7 @@ class OnnxEngine:
         z, confidence, similarity = self._run("joint.onnx", v, a)
         return z, confidence, similarity
 
-    def each(self, ask: Callable[[Asked], Said], about: Iterable[Asked]) -> Iterable[Said]:
+    def each(self, ask: Callable[[Asked], Said], about: Sequence[Asked]) -> Iterable[Said]:
         return (map if self._pool is None else self._pool.map)(ask, about)
 
     def later(self, ask: Callable[[], Said]) -> Callable[[], Said]:
