@@ -60,3 +60,23 @@ def test_lasting_moves_are_followed_and_no_others(stamps: str, more_s: float) ->
     tone = ["-f", "lavfi", "-i", "sine=500:r=48000:d=4"]
     heard = _heard(*tone, before=f"asetpts='{stamps}',")
     assert len(heard) / RATE_HZ == pytest.approx(4.0 + more_s, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "piece", "late_s"),
+    [
+        ("PTS+0.06*(random(0)-0.5)/TB", 512, 0.0),
+        ("PTS+0.06*(random(0)-0.5)/TB", 128, 0.0),
+        ("floor(N/2048)*2048", 512, -0.048),  # one stamp for four pieces
+        ("PTS-gt(T,1)*0.05/TB", 16_000, -0.05),
+    ],
+)
+def test_stamps_that_jitter_about_another_place_lead_there_in_one_cut(
+    stamps: str, piece: int, late_s: float
+) -> None:
+    ramp = ["-f", "lavfi", "-i", f"aevalsrc=t/20:s={RATE_HZ}:d=16"]  # tells when it was recorded
+    heard = _heard(*ramp, before=f"asetnsamples={piece}:p=0,asetpts='{stamps}',")
+    late_s_of = np.arange(len(heard)) / RATE_HZ - heard * 20
+    settled = late_s_of[9 * RATE_HZ :]
+    assert np.ptp(settled) < 0.002
+    assert settled.mean() == pytest.approx(late_s, abs=0.012)
