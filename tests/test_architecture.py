@@ -15,7 +15,7 @@ PACKAGE = REPO / "avsync_cli"
 
 LAYERS = [
     {"cores"},
-    {"errors", "timebase", "names", "wording", "_version", "onnx_runtime"},
+    {"errors", "timebase", "by_value", "names", "wording", "_version", "onnx_runtime"},
     {"config", "devices", "interrupt", "leftovers"},
     {"files"},
     {"media", "regions"},

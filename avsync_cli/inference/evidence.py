@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from avsync_cli.by_value import ByValue
 from avsync_cli.names import RegionKind
 
 
@@ -33,8 +34,8 @@ class Region:
     seen: tuple[float, float, float, float, float, float] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class BlockResult:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BlockResult(ByValue):
     """One block (25 frames) of one region, judged.
 
     Attributes:
@@ -62,8 +63,8 @@ class BlockResult:
     cells: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
-class TrackPath:
+@dataclass(frozen=True, eq=False)
+class TrackPath(ByValue):
     """Where a face is in every frame, from a cut, or from where it comes, to where it goes.
 
     Attributes:
@@ -82,8 +83,8 @@ class TrackPath:
         return shares
 
 
-@dataclass(frozen=True, kw_only=True)
-class BlockTrace:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BlockTrace(ByValue):
     """What is kept of a block until the file's offset is known.
 
     Attributes:
@@ -107,8 +108,8 @@ class BlockTrace:
     cells: np.ndarray | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class WindowResult:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WindowResult(ByValue):
     """A few neighbouring blocks of one shot judged together at every offset of the scan.
 
     Attributes:
@@ -173,8 +174,8 @@ class MediaSummary:
         return self.stamps != "unsound" and not self.is_sparse
 
 
-@dataclass(frozen=True)
-class SecondCurves:
+@dataclass(frozen=True, eq=False)
+class SecondCurves(ByValue):
     """What single seconds say: less than windows do, but they tell when a lag changes.
 
     Attributes:
@@ -234,8 +235,8 @@ class Strikes:
     heard_s: tuple[float, ...] = ()
 
 
-@dataclass(kw_only=True)
-class Evidence:
+@dataclass(kw_only=True, eq=False)
+class Evidence(ByValue):
     """Everything a verdict may depend on.
 
     Attributes:

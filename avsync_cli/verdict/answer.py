@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avsync_cli.by_value import ByValue
 from avsync_cli.inference.evidence import Evidence
 from avsync_cli.names import Direction, Status
 from avsync_cli.timebase import HOP_MS
@@ -56,8 +57,8 @@ class Candidate:
     p: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verdict(ByValue):
     """The answer for one file; a pure function of `Evidence` and `Tolerance`.
 
     Attributes:
@@ -109,8 +110,8 @@ class Verdict:
     would_decide: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrackResult:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrackResult(ByValue):
     """A face from one cut to the next, judged by itself.
 
     Attributes:

@@ -404,3 +404,12 @@ def test_a_long_film_is_quick() -> None:
     verdict = decide_verdict(evidence(windows, offsets), ITU)
     assert verdict.offset_ms == pytest.approx(80.0, abs=3.0)
     assert len(verdict.segments) == 1
+
+
+def test_answers_are_compared_by_what_they_hold() -> None:
+    one, same = judge([window(120.0)]), judge([window(120.0)])
+    assert one == same
+    assert one != judge([window(160.0)])
+    assert one != "in_sync"
+    assert evidence([window(120.0)]) == evidence([window(120.0)])
+    assert evidence([window(120.0)]) != evidence([window(120.0, height=7.0)])
