@@ -184,6 +184,10 @@ class ListingLog:
         return track
 
     def _not_media(self, file: Source) -> NotMediaError:
+        stamp = file.stamp()
+        if stamp is not None and stamp.size_bytes == 0:
+            what = "not a media file avsync can open (it is empty)"
+            return file.error(NotMediaError, what, "copy it anew, or wait until it is written")
         # A line may hold no more than the colour's end.
         cleaned = [said for line in self._complaints if (said := clean_line(line, file))]
         if any(said.endswith(_NO_INDEX) for said in cleaned) and begins_as_mp4(file):

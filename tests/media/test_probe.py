@@ -216,6 +216,12 @@ def test_playlists_and_text_are_refused(clip, tmp_path, kind, name):
         probe(path)
 
 
+def test_an_empty_file_is_told_as_empty(tmp_path):
+    (tmp_path / "movie.mp4").touch()
+    with pytest.raises(NotMediaError, match=r"not a media file avsync can open \(it is empty\): "):
+        probe(tmp_path / "movie.mp4")
+
+
 def test_stills_are_refused(clips, clip, tmp_path):
     clips.run("-i", str(clip), "-frames:v", "1", str(tmp_path / "still.png"))
     still = tmp_path / "still.mp4"
