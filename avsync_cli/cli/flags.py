@@ -7,6 +7,7 @@ from pathlib import Path
 from avsync_cli.cli.takes import Sets, argument, option
 from avsync_cli.cli.values import (
     duration_ms,
+    file_place,
     seconds,
     share,
     switch,
@@ -150,6 +151,7 @@ class OutputFlags:
         "name, a file for each film.",
         "-o",
         metavar="FILE",
+        parser=file_place,
     )
     github: bool = _out("Also annotate for GitHub Actions, on stderr.", default=False)
     html: Path | None = _beside(
@@ -172,7 +174,9 @@ class OutputFlags:
 class PeopleFlags:
     """What is written of every face."""
 
-    tracks: Path | None = _beside("Also write a line of CSV for every face.", metavar="FILE")
+    tracks: Path | None = _beside(
+        "Also write a line of CSV for every face.", metavar="FILE", parser=file_place
+    )
     boxes: Path | None = _beside("Also write where every face is in every frame: .csv.")
     crops: Path | None = _beside(
         "Also write every face whose sound is its own as a clip, with a manifest.", metavar="DIR"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from avsync_cli.cli.flags import ConsoleFlags, MachineFlags, MediaFlags, ScanFlags
 from avsync_cli.cli.takes import argument, option
+from avsync_cli.cli.values import file_place
 
 _copy = partial(option, panel="The copy")
 
@@ -16,7 +17,10 @@ class CopyFlags:
 
     files: list[str] = argument("Files to fix, folders or quoted globs.", metavar="FILE...")
     output: Path | None = _copy(
-        "The copy; its extension names the container. Never one that exists.", "-o", metavar="FILE"
+        "The copy; its extension names the container. Never one that exists.",
+        "-o",
+        metavar="FILE",
+        parser=file_place,
     )
     out_dir: Path | None = _copy("A folder for the copies; made if need be.", metavar="DIR")
     in_place: bool = _copy(

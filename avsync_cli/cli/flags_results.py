@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from avsync_cli.cli.takes import argument, option
+from avsync_cli.cli.values import file_place
 
 _out = partial(option, panel="Output")
 
@@ -21,7 +22,7 @@ class ReportFlags:
     pieces: bool = _out("With --csv: a line for every piece with a lag of its own.", default=False)
     junit: bool = _out("JUnit XML: a test a file, for build servers.", default=False)
     output: Path | None = _out(
-        "Write the answer to FILE, whole or not at all.", "-o", metavar="FILE"
+        "Write the answer to FILE, whole or not at all.", "-o", metavar="FILE", parser=file_place
     )
     html: Path | None = _out(
         "Also write a page for all files, or into a folder one for each and an overview.",

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from avsync_cli.cli.takes import argument, option
+from avsync_cli.cli.values import file_place
 from avsync_cli.training.options import TrainOptions
 
 _begin = partial(option, told=TrainOptions, show_default=False)
@@ -71,7 +72,9 @@ class TrainFlags:
         "Keep all clips on the device and draw windows there; for --sound phones.", default=False
     )
     pack: Path | None = _out(
-        "Train nothing: put crops and sound of all clips into this .avpack.", metavar="FILE"
+        "Train nothing: put crops and sound of all clips into this .avpack.",
+        metavar="FILE",
+        parser=file_place,
     )
     pack_mib: float = _out("Its size at the most.", metavar="MIB", default=64.0, min=1.0)
 
@@ -127,7 +130,7 @@ class EvalFlags:
     )
     json: bool = _out("One JSON document.", default=False)
     output: Path | None = _out(
-        "Write the answer to FILE, whole or not at all.", "-o", metavar="FILE"
+        "Write the answer to FILE, whole or not at all.", "-o", metavar="FILE", parser=file_place
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from avsync_cli.config import brief, parse_duration_ms, tolerance_profile
 from avsync_cli.errors import UsageError
@@ -73,6 +74,14 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         raise UsageError(f"{brief(value)} is no text", "write it in quotes")
     return value
+
+
+def file_place(word: str) -> Path:
+    """Where a file is to be written; a path would lose the stroke that ends a folder's name, and a
+    file of that name be written where there is no such folder."""
+    if word.endswith("/") and not Path(word).is_dir():
+        raise UsageError(f"there is no folder {word}", "make it first, and name a file in it")
+    return Path(word)
 
 
 def tolerance_text(value: object) -> str:

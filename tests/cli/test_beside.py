@@ -138,6 +138,8 @@ def test_a_journal_that_is_there_needs_no_room_beside_it(
         (["--most", "3m", "a"], "--most is for --quick"),
         (["--until", "0.9", "a"], "--until is for --quick"),
         (["--html", "pages/", "a"], "--html: there is no folder pages"),
+        (["--json", "-o", "pages/", "a"], "there is no folder pages/"),
+        (["--tracks", "pages/", "a"], "there is no folder pages/"),
         (["--html", "-", "a"], "--html - names no file"),
         (["--tracks", "-", "a"], "--tracks - names no file"),
         (["--resume", "-", "a"], "--resume - names no file"),
