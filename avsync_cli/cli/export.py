@@ -28,7 +28,7 @@ def export(flags: ExportFlags) -> None:
       avsync score --model models/first holiday.mp4
 
     Without --calibrate the answers are as good, but their confidence is a guess. The folder
-    appears whole or not at all. Needs the extra: pip install
+    appears whole or not at all; a model that is there is replaced. Needs the extra: pip install
     '.\\[train]' in a clone.
     """
     from avsync_cli.cli.extras import train_extra

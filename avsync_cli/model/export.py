@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from avsync_cli.config import models_dir
-from avsync_cli.errors import ModelError
+from avsync_cli.errors import ModelError, UsageError
 from avsync_cli.files import folder_beside, scratch_folder
 from avsync_cli.model.checkpoint import load_model, save_tensors
 from avsync_cli.model.core import SyncModel
 from avsync_cli.model.features import centre_crop
-from avsync_cli.model.folder import WEIGHTS, move_in, sums, write_about
+from avsync_cli.model.folder import ABOUT, WEIGHTS, move_in, sums, write_about
 from avsync_cli.model.graphs import PHONES, ports
 from avsync_cli.model.recogniser import NOTICE
 from avsync_cli.model.torch_engine import TorchEngine
@@ -91,6 +91,19 @@ def export_graphs(model: SyncModel, folder: Path) -> None:
             )
     if config.sound == "phones":
         _store_halves(folder / PHONES)
+
+
+def _check_out(out_dir: Path, checkpoint_dir: Path) -> None:
+    """Raise UsageError where more would be lost than an older model."""
+    if not out_dir.is_dir():
+        return
+    if out_dir.samefile(checkpoint_dir):
+        raise UsageError(
+            f"the model would replace its checkpoint, {out_dir}", "name another folder"
+        )
+    if not (out_dir / ABOUT).exists() and any(out_dir.iterdir()):
+        what = f"{out_dir} holds something else than a model, which would be lost"
+        raise UsageError(what, "name a folder of its own")
 
 
 def halve(model: nn.Module) -> dict[str, Tensor]:
@@ -218,7 +231,7 @@ def export(
 
     Args:
         checkpoint_dir: folder with model.json and weights.safetensors.
-        out_dir: where the bundle goes; replaced whole when there already. Beside the bundled
+        out_dir: where the bundle goes; a model that is there is replaced whole. Beside the bundled
             models it shares what it has in common with them, see `folder.move_in`.
         name: the model's name, the folder's own unless given.
         version: of the weights.
@@ -232,8 +245,10 @@ def export(
 
     Raises:
         ModelError: `checkpoint_dir` cannot be read, or the samples are too short.
+        UsageError: `out_dir` is the checkpoint, or holds something else than a model.
     """
     model, about = load_model(checkpoint_dir)
+    _check_out(out_dir, checkpoint_dir)
     bundled = out_dir.resolve().parent == models_dir().resolve()
     kept = halve(model)
     with folder_beside(out_dir) as folder:

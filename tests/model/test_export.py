@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from avsync_cli.errors import ModelError  # noqa: E402
+from avsync_cli.errors import ModelError, UsageError  # noqa: E402
 from avsync_cli.model import export as export_module  # noqa: E402
 from avsync_cli.model import folder as folder_module  # noqa: E402
 from avsync_cli.model.checkpoint import load_model, save_tensors  # noqa: E402
@@ -173,6 +173,23 @@ def test_a_head_exported_beside_its_encoders_model_leaves_them_there(
     export(first, tmp_path / "elsewhere")
     assert (tmp_path / "elsewhere" / "visual.onnx").is_file()
     assert (tmp_path / "elsewhere" / "weights.safetensors").is_file()
+
+
+def test_nothing_but_an_older_model_is_replaced(tmp_path: Path) -> None:
+    checkpoint = trained_folder(tmp_path, "none")
+    rushes = tmp_path / "rushes"
+    rushes.mkdir()
+    (rushes / "film.mp4").touch()
+    for place, what in ((rushes, "something else than a model"), (checkpoint, "its checkpoint")):
+        before = sorted(place.iterdir())
+        with pytest.raises(UsageError, match=what):
+            export(checkpoint, place)
+        assert sorted(place.iterdir()) == before
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()  # an empty folder is as good as none
+    for name in ("first", "second"):
+        export(checkpoint, bundle, name=name)
+        assert load_engine(bundle, threads=1).name == name
 
 
 def test_encoders_in_eight_bits_say_nearly_the_same(tmp_path: Path) -> None:
