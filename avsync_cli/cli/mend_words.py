@@ -9,7 +9,14 @@ from avsync_cli.cli.output import Sink, say, say_error
 from avsync_cli.repair.plan import GOOD_ENOUGH_MS, FixPlan
 from avsync_cli.report.sentences import is_at_border, limits_words, sure_words
 from avsync_cli.verdict.answer import Judgement
-from avsync_cli.wording import drift_words, interval_words, offset_words, safe_text, shell_quote
+from avsync_cli.wording import (
+    drift_words,
+    interval_words,
+    offset_words,
+    percent,
+    safe_text,
+    shell_quote,
+)
 
 if TYPE_CHECKING:
     from avsync_cli.repair.run import Order, Repair
@@ -44,12 +51,22 @@ class Teller:
         assert before is not None and before.verdict.offset_ms is not None
         verdict, offset = before.verdict, before.verdict.offset_ms
         sure = sure_words(verdict)
-        if abs(offset) <= GOOD_ENOUGH_MS:
+        lags = [piece.offset_ms for piece in verdict.segments if piece.offset_ms is not None]
+        drift = verdict.drift_ms_per_min
+        if not drift and all(abs(lag) <= GOOD_ENOUGH_MS for lag in [offset, *lags]):
             self._line(f"{self.source}: in sync ({round(offset):+d} ms, {sure}); nothing to fix")
             return
+        how = offset_words(offset)
+        if drift or len(lags) > 1:
+            sure = f"{percent(verdict.confidence)} sure"
+        if drift:
+            how = f"audio comes {drift_words(drift)}"
+        elif len(lags) > 1:  # the file's own is that of one of them
+            low, high = min(lags), max(lags)
+            how = f"audio is off by {low:+.0f} to {high:+.0f} ms in {len(lags)} stretches"
         where = "at the border of" if is_at_border(before) else "inside"
         limits = limits_words(before.tolerance)
-        found = f"{self.source}: {offset_words(offset)} ({sure}), {where} {limits}"
+        found = f"{self.source}: {how} ({sure}), {where} {limits}"
         self._line(f"{found}; nothing to fix (--force moves it all the same)")
 
     def _command(self, done: Repair) -> None:

@@ -18,6 +18,7 @@ from avsync_cli.cli import mend
 from avsync_cli.errors import DecodeError, UsageError
 from avsync_cli.media.ffmpeg import find_ffmpeg
 from avsync_cli.repair import run
+from avsync_cli.verdict.answer import Segment
 from tests.cli.conftest import FINE, LATE, OPEN, Run, names
 from tests.conftest import REPO
 
@@ -90,6 +91,27 @@ def test_what_is_in_sync_is_left_alone(
     verdicts += [inside, FINE]
     assert main(["fix", "movie.mp4", "-o", "fixed.mp4", "--force"]) == 0
     assert names(here) == ["fixed.mp4", "movie.mp4"]
+
+
+def test_tolerated_stretches_and_drifts_are_all_told(
+    here: Path, verdicts: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pieces = [
+        Segment(
+            start_s=30.0 * k,
+            end_s=30.0 * k + 30.0,
+            offset_ms=lag_ms,
+            offset_ci_ms=(lag_ms - 10.0, lag_ms + 10.0),
+            confidence=0.98,
+            status="in_sync",
+        )
+        for k, lag_ms in enumerate((4.0, 50.0))
+    ]
+    verdicts += [FINE | {"segments": pieces}, FINE | {"drift": 20.0}]
+    for said in ("off by +4 to +50 ms in 2 stretches (98 % sure)", "comes 20.0 ms later every"):
+        assert main(["fix", "movie.mp4", "-o", "fixed.mp4"]) == 0
+        told = capsys.readouterr().out
+        assert said in told and "nothing to fix (--force" in told
 
 
 def test_in_place_replaces_only_what_was_confirmed(
