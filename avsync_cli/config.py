@@ -258,10 +258,16 @@ def check_attention(value: str) -> str:
     return value
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """ "did you mean ...?" with the nearest known word, or "" if none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else ""
+def suggestion(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """ "did you mean ...?" with the nearest known word, or "" if none is near; a
+    `prefix` that all of them share makes none nearer.
+
+    >>> suggestion("AVSYNC_RANG", ["AVSYNC_RANGE"], "AVSYNC_")
+    "did you mean 'AVSYNC_RANGE'?"
+    """
+    rests = [each.removeprefix(prefix) for each in known]
+    near = difflib.get_close_matches(word.removeprefix(prefix), rests, n=1, cutoff=0.6)
+    return f"did you mean {prefix + near[0]!r}?" if near else ""
 
 
 def brief(value: object) -> str:

@@ -225,6 +225,9 @@ def test_a_variable_nobody_knows(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="AVSYNC_TOLERENCE") as caught:
         _load(tmp_path, env={"AVSYNC_TOLERENCE": "ebu"})
     assert "AVSYNC_TOLERANCE" in caught.value.hint
+    with pytest.raises(ConfigError, match="AVSYNC_JOBS") as caught:  # like AVSYNC_MOST in its start
+        _load(tmp_path, env={"AVSYNC_JOBS": "2"})
+    assert caught.value.hint == "see docs/config.md"
 
 
 def test_variables_for_other_purposes_are_left_alone(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def _read_environment() -> dict[str, Any]:
         if not name.startswith(ENV_PREFIX) or name in ENV_OTHER or not value:
             continue
         if name not in known:
-            nearest = suggestion(name, [*known, *ENV_OTHER]) or "see docs/config.md"
+            nearest = suggestion(name, [*known, *ENV_OTHER], ENV_PREFIX) or "see docs/config.md"
             raise ConfigError(f"unknown variable {name}", nearest)
         table[known[name]] = value
     return _parse(table, "environment", known.values())
