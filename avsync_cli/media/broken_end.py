@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import BinaryIO
 
 from avsync_cli.media.facts import MediaInfo
-from avsync_cli.media.wholeness import box, element
+from avsync_cli.media.wholeness import box, element, looked_at
 
 _MOST_PARTS = 200_000
 """Two days of fragments of a second."""
@@ -22,15 +20,7 @@ def broken_end(info: MediaInfo) -> str | None:
     """What it is that the file ends, or is broken, within: "a fragment" of mp4, "a cluster" of a
     Matroska that was written while it was sent, "a page" of Ogg; None if it is whole, or does not
     say."""
-    found = {"mp4": _in_fragment, "matroska": _in_cluster, "ogg": _in_page}
-    walk = next((walk for kind, walk in found.items() if info.is_in(kind)), None)
-    if walk is None:
-        return None
-    try:
-        with Path(info.path).open("rb") as file:
-            return walk(file, file.seek(0, os.SEEK_END))
-    except OSError:
-        return None
+    return looked_at(info, {"mp4": _in_fragment, "matroska": _in_cluster, "ogg": _in_page})
 
 
 def _in_fragment(file: BinaryIO, size: int) -> str | None:

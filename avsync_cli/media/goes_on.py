@@ -7,14 +7,12 @@ to others: what follows has tracks, or a beginning, of its own, which nothing in
 from __future__ import annotations
 
 import mmap
-import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 from avsync_cli.media.facts import MediaInfo
-from avsync_cli.media.wholeness import box
+from avsync_cli.media.wholeness import box, looked_at
 
 _LOOK_BYTES = 1 << 20
 _LOOK_SHARE = 8
@@ -42,14 +40,7 @@ def goes_on(info: MediaInfo) -> bool:
         "flv": _second_head(_FLV_HEAD),
         "asf": _second_head(_ASF_HEAD),
     }
-    look = next((look for kind, look in looks.items() if info.is_in(kind)), None)
-    if look is None:
-        return False
-    try:
-        with Path(info.path).open("rb") as file:
-            return look(file, file.seek(0, os.SEEK_END))
-    except (OSError, ValueError):  # a file of no bytes cannot be mapped
-        return False
+    return looked_at(info, looks) is True
 
 
 def _other_pids(file: BinaryIO, size: int) -> bool:

@@ -4,9 +4,13 @@ nobody misses who reads from the beginning."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
+
+from avsync_cli.media.facts import MediaInfo
+
+Said = TypeVar("Said")
 
 _BLOCKS = {".ts": 188, ".m2ts": 192, ".mts": 192, ".mpg": 2048, ".mpeg": 2048, ".vob": 2048}
 """Bytes of a transport stream's packets, and of a program stream's packs as ffmpeg fills them."""
@@ -34,6 +38,19 @@ def is_whole(path: Path) -> bool:
                 return False
             at += length
     return at == size and size > 0
+
+
+def looked_at(info: MediaInfo, looks: Mapping[str, Callable[[BinaryIO, int], Said]]) -> Said | None:
+    """What one of `looks`, by kind of container, says of a file and its size in bytes; None if none
+    is for it, or it cannot be read."""
+    look = next((look for kind, look in looks.items() if info.is_in(kind)), None)
+    if look is None:
+        return None
+    try:
+        with Path(info.path).open("rb") as file:
+            return look(file, file.seek(0, os.SEEK_END))
+    except (OSError, ValueError):  # a file of no bytes cannot be mapped
+        return None
 
 
 def box(file: BinaryIO) -> tuple[bytes, int]:
