@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from avsync_cli.corpus.cache import CachedClip, build_cache
-from avsync_cli.corpus.manifest import load_manifest
+from avsync_cli.corpus.manifest import to_learn_from
 from avsync_cli.corpus.progress import Progress, Stage, stage
 from avsync_cli.errors import DataError
 from avsync_cli.evaluation.logistic import logistic_fit
@@ -175,7 +175,7 @@ def calibrate_bundle(
     Raises:
         DataError: no such data, or no clip of it is for this.
     """
-    clips = [c for c in load_manifest(data) if c.split != "test"]
+    clips = to_learn_from(data)
     marked = [c for c in clips if c.split == "val"]
     clips = [c for c in marked or clips if c.kind in ("", "talking")]
     cached, _ = build_cache(clips, cache, progress=stage(progress, "cache"))

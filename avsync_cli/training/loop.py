@@ -71,9 +71,7 @@ def prepare(
 ) -> tuple[list[CachedClip], list[CachedClip], list[tuple[Clip, str]]]:
     """Training and validation clips, cached, and the clips that had to be skipped."""
     packed = _unpacked(options, progress) if is_pack(options.data) else {}
-    # Packs that were made before such clips were left out may hold them.
-    inside = [c.clip for c in packed.values() if c.clip.split != "test"]
-    rows = inside if packed else to_learn_from(options.data)
+    rows = [c.clip for c in packed.values()] if packed else to_learn_from(options.data)
     learn, held = hold_out(rows, options.val_share, options.seed)
     if options.val_share and not held:
         raise no_validation(options, f"all {len(learn)} clips count as one speaker of one source")
