@@ -88,11 +88,19 @@ def test_a_clips_own_offset_is_undone(clips: list[CachedClip]) -> None:
 
 
 def test_augmented_crops_have_the_size_that_the_model_takes() -> None:
-    crops = torch.randint(0, 256, (2, 5, 96, 96), dtype=torch.uint8)
     generator = torch.Generator().manual_seed(0)
-    changed = augment_crops(crops, 64, generator)
+    crops = torch.randint(0, 256, (1, 5, 96, 96), generator=generator, dtype=torch.uint8)
+    changed = augment_crops(crops.repeat(2, 1, 1, 1), 64, generator)
     assert changed.shape == (2, 5, 64, 64)
     assert torch.isfinite(changed).all()
+    # Each clip is another one then, and none is what it was.
+    one, other = changed
+    for a, b in (
+        (one, other),
+        (one, crops[0, :, 16:80, 16:80]),
+        (other, crops[0, :, 16:80, 16:80]),
+    ):
+        assert float((a - b).abs().mean()) > 5.0
 
 
 def perfect(frames: int, reach: int) -> torch.Tensor:
