@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -18,30 +19,14 @@ class _InColour(Timeline):
 
 
 def read_all(
-    path: str | os.PathLike[str] | MediaInfo,
-    *,
-    video_track: int | None = None,
-    audio_track: int | None = None,
-    start_s: float = 0.0,
-    duration_s: float | None = None,
-    max_height: int = 360,
-    threads: int = 0,
+    path: str | os.PathLike[str] | MediaInfo, *, start_s: float = 0.0, **how: Any
 ) -> TimelineChunk:
     """A whole short file, or a short stretch of a long one, as one chunk (arguments as Timeline),
     its frames (n, H, W, 3) uint8 RGB.
 
     A minute of 640×360 takes about a gigabyte.
     """
-    with _InColour(
-        path,
-        video_track=video_track,
-        audio_track=audio_track,
-        start_s=start_s,
-        duration_s=duration_s,
-        max_height=max_height,
-        chunk_frames=100,
-        threads=threads,
-    ) as timeline:
+    with _InColour(path, start_s=start_s, chunk_frames=100, **how) as timeline:
         chunks = list(timeline)
         height, width = timeline.frame_size
     first = round(start_s * FPS)

@@ -12,7 +12,7 @@ from avsync_cli.verdict.answer import ITU
 from avsync_cli.verdict.decision import decide_verdict
 from avsync_cli.verdict.missing import SPEECH, asks_further, busiest, not_further
 from avsync_cli.verdict.reasons import NO_SOURCE
-from tests.verdict.test_decision import OFFSETS, evidence, window
+from tests.verdict.test_decision import MEDIA, OFFSETS, evidence, window
 
 
 def block(start_s: float, kind: str = "face", used: bool = True) -> BlockResult:
@@ -59,3 +59,15 @@ def test_nothing_is_looked_for_where_something_else_is_wrong(reasons: list[str])
     told = decide_verdict(evidence([window(0.0)]), ITU)
     assert not asks_further(told)
     assert not asks_further(replace(told, status="undecided", reasons=reasons))
+
+
+@pytest.mark.parametrize("fps", [4.0, 5.0])
+@pytest.mark.parametrize("vfr", [False, True])
+def test_even_pictures_too_seldom_for_lips_tell_nothing(fps: float, vfr: bool) -> None:
+    slow = replace(evidence([window(100.0)] * 3), media=replace(MEDIA, fps=fps, vfr=vfr))
+    verdict = decide_verdict(slow, ITU)
+    if fps > 4.5 or vfr:
+        assert verdict.offset_ms == pytest.approx(100.0, abs=2.0)
+    else:
+        assert verdict.status == "undecided"
+        assert verdict.would_decide == "a recording with more pictures a second"
