@@ -80,9 +80,8 @@ def _other_serials(file: BinaryIO, size: int) -> bool:
     begun = {head[m.start() + 14 : m.start() + 18] for m in re.finditer(rb"OggS\0[\2\3]", head)}
     file.seek(max(0, size - _LOOK_BYTES))
     tail = file.read()
-    at = tail.rfind(
-        b"OggS\0", 0, len(tail) - 13
-    )  # of a page cut before it says whose it is, nothing
+    # A page that is cut before it says whose it is tells nothing.
+    at = tail.rfind(b"OggS\0", 0, len(tail) - 13)
     # Of recordings as short as that, all beginnings are in what was looked at.
     anew = re.search(rb"OggS\0[^\2\3].*OggS\0[\2\3]", head, re.DOTALL)
     return at >= 0 and (bool(anew) or tail[at + 14 : at + 18] not in begun)

@@ -48,9 +48,6 @@ def even_stamps() -> tuple[str, str]:
     where the file's stamps say that it belongs if that is elsewhere for good.
 
     `FOLLOW` of `aresample` then does what these stamps say.
-
-    >>> even_stamps()[0]
-    'asetpts'
     """
     return "asetpts", _EXPRESSION
 
